@@ -1,0 +1,27 @@
+# Foreign libraries, all packaged by Debian 12 (see packages.txt).
+find_package(Threads REQUIRED)
+find_package(MPI 3.1 REQUIRED COMPONENTS C)
+set(HDF5_PREFER_PARALLEL ON)
+find_package(HDF5 1.10.7 REQUIRED COMPONENTS C)
+if(NOT HDF5_IS_PARALLEL)
+  message(FATAL_ERROR "sagax needs parallel HDF5 (Debian: libhdf5-openmpi-dev)")
+endif()
+find_package(ZLIB REQUIRED)
+find_package(PNG REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
+if(BUILD_TESTING)
+  pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
+endif()
+
+# Debian 12's NIFTIConfig.cmake is broken (wrong prefix, missing tools): look for the parts.
+find_path(NIFTI_INCLUDE_DIR nifti1_io.h PATH_SUFFIXES nifti REQUIRED)
+find_library(NIFTI_IO_LIBRARY niftiio REQUIRED)
+find_library(NIFTI_ZNZ_LIBRARY znz REQUIRED)
+add_library(nifti::niftiio INTERFACE IMPORTED)
+target_include_directories(nifti::niftiio INTERFACE ${NIFTI_INCLUDE_DIR})
+target_compile_definitions(nifti::niftiio INTERFACE HAVE_ZLIB) # same layout as in the library
+target_link_libraries(nifti::niftiio INTERFACE ${NIFTI_IO_LIBRARY} ${NIFTI_ZNZ_LIBRARY} ZLIB::ZLIB m)
