@@ -1,0 +1,44 @@
+/* Files others can trust: everything under a final name is complete.
+ *
+ * A writer asks for a temporary name beside the final one, writes it, and commits: fsync of the
+ * file, rename, fsync of the directory. An abandoned temporary carries the suffix ".tmp.<pid>" and
+ * is removed by sx_file_abort. Not collective. */
+#ifndef SX_FILE_H
+#define SX_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/sx_err.h"
+
+/* "<path>.tmp.<pid>", new string, freed with sx_free. */
+char *sx_file_tmp_name(const char *path);
+/* fsync `tmp`, rename it to `path`, fsync the directory. On failure `tmp` is removed.
+ * Errors: SX_E_CREATE (cannot rename), SX_E_IO (fsync). */
+sx_err sx_file_commit(const char *tmp, const char *path);
+/* Remove a temporary; ignores absence; keeps the current error text. */
+void sx_file_abort(const char *tmp);
+/* Remove from `folder` the temporaries, whoever left them, whose final name begins with `prefix`.
+ * For the one writer of these names alone. A folder that cannot be read is passed over. */
+void sx_file_sweep(const char *folder, const char *prefix);
+/* Write a whole buffer under a final name, atomically. Errors: SX_E_CREATE, SX_E_IO. */
+sx_err sx_file_write(const char *path, const void *data, size_t n_bytes);
+/* Read a whole file into a new zero-terminated block (sx_free). Refuses more than `limit` bytes.
+ * Errors: SX_E_NOINPUT, SX_E_IO, SX_E_DATA (too large), SX_E_NOMEM. */
+sx_err sx_file_read(const char *path, size_t limit, char **data, size_t *n_bytes);
+
+bool sx_file_exists(const char *path); /* any kind of entry */
+bool sx_file_is_dir(const char *path);
+/* Size in bytes, or -1. */
+int64_t sx_file_size(const char *path);
+/* mkdir -p; equal calls may race. Errors: SX_E_CREATE. */
+sx_err sx_mkdirs(const char *path);
+/* mkdir -p of the folder that holds `path`. */
+sx_err sx_mkdirs_for(const char *path);
+/* a + "/" + b, new string. */
+char *sx_path_join(const char *a, const char *b);
+/* Part after the last '/', borrowed from `path`. */
+const char *sx_path_base(const char *path);
+bool sx_has_suffix(const char *s, const char *suffix);
+
+#endif

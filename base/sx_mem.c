@@ -1,0 +1,70 @@
+/* Memory: aligned zeroed blocks and strings.
+ *
+ * Blocks are rounded up to whole cache lines, so vector code may read a full line at the end. */
+#include "base/sx_mem.h"
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define ALIGN ((size_t)64)
+/* No object of the program comes near; a size from a broken file is refused without asking (and
+ * overcommitting) the system. */
+#define MAX_BLOCK_BYTES ((size_t)1 << 39)
+
+/* Bytes of count * size rounded up to whole lines; false when that does not fit. */
+static bool block_bytes(int64_t count, size_t size, size_t *n_bytes) {
+    if (count < 0 || (size != 0 && (uint64_t)count > MAX_BLOCK_BYTES / size)) return false;
+    size_t n = (size_t)count * size;
+    *n_bytes = (n + ALIGN - 1) / ALIGN * ALIGN;
+    if (*n_bytes == 0) *n_bytes = ALIGN;
+    return true;
+}
+
+void *sx_try_alloc(int64_t count, size_t size) {
+    size_t n_bytes = 0;
+    if (!block_bytes(count, size, &n_bytes)) return NULL;
+    void *p = aligned_alloc(ALIGN, n_bytes);
+    if (p) memset(p, 0, n_bytes);
+    return p;
+}
+
+void *sx_alloc(int64_t count, size_t size) {
+    void *p = sx_try_alloc(count, size);
+    if (!p) {
+        fprintf(stderr, "sagax: out of memory (%lld items of %zu bytes)\n", (long long)count, size);
+        abort();
+    }
+    return p;
+}
+
+void sx_free(void *p) {
+    free(p);
+}
+
+char *sx_strdup(const char *s) {
+    if (!s) return NULL;
+    size_t n = strlen(s) + 1;
+    return memcpy(sx_alloc((int64_t)n, 1), s, n);
+}
+
+char *sx_strf(const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    SX_ASSERT(n >= 0);
+    char *s = sx_alloc((int64_t)n + 1, 1);
+    vsnprintf(s, (size_t)n + 1, format, again);
+    va_end(again);
+    return s;
+}
+
+int64_t sx_peak_rss_bytes(void) {
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (int64_t)u.ru_maxrss * 1024; /* Linux counts KiB */
+}
