@@ -1,0 +1,413 @@
+/* One training pair: the steps in order (dg_degrade.h), for the crop only.
+ *
+ * Rows of the LR image depend on columns only through the interlace shift, so the crop is chosen
+ * first and just its columns (plus the reach of that shift) are processed, over all rows; profile,
+ * gap and down-sampling are one kernel a slice (dg_rows.h). The result equals that of the whole
+ * slice cropped afterwards; random pixel values belong to the crop by definition. Under an observer
+ * the images between the steps are rendered from the same kernels. */
+#include <math.h>
+#include "base/sx_mem.h"
+#include "base/sx_rng.h"
+#include "degrade/dg_degrade.h"
+#include "degrade/dg_pixels.h"
+#include "degrade/dg_psf.h"
+#include "degrade/dg_rows.h"
+#include "image/im_spline.h"
+
+enum { MIN_SIDE = 16 }; /* a shorter slice shows nothing of a spine, and has hardly two LR rows */
+
+/* Sub-streams of SX_RNG_DEGRADE, item 4 * item + one of these; 0 is the draw itself. */
+enum { STREAM_GAP = 1, STREAM_SLICE_NOISE, STREAM_NOISE };
+
+/* Column of the output: between two columns of the processed region. */
+typedef struct column {
+    int a, b;
+    float f; /* weight of b */
+} column;
+
+enum { BUF_HR, BUF_SLICE, BUF_KEPT, BUF_ROW, BUF_PLANE, N_BUFFERS };
+
+struct dg_work {
+    float *buffer[N_BUFFERS];
+    int64_t capacity[N_BUFFERS];
+    double *position;
+    int *source_row;
+    column *column; /* [2][out_w]: still, shifted */
+    int64_t position_capacity, row_capacity, column_capacity;
+};
+
+dg_work *dg_work_new(void) {
+    return SX_NEW(dg_work);
+}
+
+void dg_work_free(dg_work *w) {
+    if (!w) return;
+    for (int i = 0; i < N_BUFFERS; i++) sx_free(w->buffer[i]);
+    sx_free(w->position);
+    sx_free(w->source_row);
+    sx_free(w->column);
+    sx_free(w);
+}
+
+/* `block` itself if it holds `count` items, else a new one, zeroed; NULL: no memory. */
+static void *grown(void *block, int64_t *capacity, int64_t count, size_t size) {
+    if (count <= *capacity) return block;
+    sx_free(block);
+    block = sx_try_alloc(count, size);
+    *capacity = block ? count : 0;
+    return block;
+}
+
+/* Everything about one call. */
+typedef struct pair {
+    const dg_config *config;
+    const dg_draw *draw;
+    dg_work *work;
+    const float *src; // [h][w]
+    int h, w;
+    int out_h, out_w;
+    int row0, col0;      // of the crop in the slice; negative where the slice is padded
+    int region0, region; // columns processed: first, count
+    const float *image;  // HR after geometry [h][stride], first column of the region
+    int64_t stride;
+    double r;         // LR spacing in rows
+    int n_slices;     // LR rows
+    double first_row; // of LR row 0
+    dg_psf psf;
+    float *hr, *lr; // [out_h][out_w]
+    dg_observer *observer;
+    void *user;
+} pair;
+
+static bool fires(const pair *p, dg_step s) {
+    return p->draw->steps & (1u << s);
+}
+
+static sx_rng stream(const pair *p, uint64_t which) {
+    const dg_draw *d = p->draw;
+    return sx_rng_make(d->seed, SX_RNG_DEGRADE, d->epoch, 4 * d->item + which);
+}
+
+static void observe(const pair *p, dg_step after) {
+    if (p->observer) p->observer(p->user, after, p->hr, p->lr, p->out_h, p->out_w);
+}
+
+/* ---- the crop ---- */
+
+/* First pixel of a crop of `size` in n; a slice too short is padded, floor half before. */
+static int crop_start(int n, int size, sx_rng *rng) {
+    if (n < size) return -((size - n) / 2);
+    return (int)sx_rng_int(rng, 0, n - size);
+}
+
+static void choose_crop(pair *p, int size_h, int size_w) {
+    const dg_draw *d = p->draw;
+    sx_rng rng = sx_rng_make(d->seed, SX_RNG_CROP, d->epoch, d->item);
+    p->out_h = size_h > 0 ? size_h : p->h;
+    p->out_w = size_w > 0 ? size_w : p->w;
+    p->row0 = crop_start(p->h, p->out_h, &rng);
+    p->col0 = crop_start(p->w, p->out_w, &rng);
+
+    double reach = fires(p, DG_INTERLACE) ? fabs(d->interlace_shift) * p->w : 0.0;
+    int margin = (int)ceil(reach) + 1;
+    int from = p->col0 - margin, to = p->col0 + p->out_w + margin;
+    p->region0 = from > 0 ? from : 0;
+    p->region = (to < p->w ? to : p->w) - p->region0;
+    if (p->out_w > p->w) p->region0 = 0, p->region = p->w;
+}
+
+static sx_err reserve(pair *p) {
+    dg_work *k = p->work;
+    const int64_t count[N_BUFFERS] = {
+        [BUF_HR] = (int64_t)p->h * p->region,
+        [BUF_SLICE] = (int64_t)p->n_slices * p->region,
+        [BUF_KEPT] = (int64_t)p->n_slices * p->region,
+        [BUF_ROW] = (int64_t)p->out_h * p->region,
+        [BUF_PLANE] = (int64_t)p->out_h * p->out_w,
+    };
+    bool good = true;
+    for (int i = 0; i < N_BUFFERS; i++) {
+        k->buffer[i] = grown(k->buffer[i], &k->capacity[i], count[i], sizeof *k->buffer[i]);
+        good = good && k->buffer[i];
+    }
+    k->position = grown(k->position, &k->position_capacity, p->out_h, sizeof *k->position);
+    k->source_row = grown(k->source_row, &k->row_capacity, p->out_h, sizeof *k->source_row);
+    k->column = grown(k->column, &k->column_capacity, 2 * (int64_t)p->out_w, sizeof *k->column);
+    if (good && k->position && k->source_row && k->column) return SX_OK;
+    return sx_fail(SX_E_NOMEM, "degradation: no memory for slices of %d x %d pixels", p->h, p->w);
+}
+
+/* Where each row and column of the output comes from. */
+static void make_tables(pair *p) {
+    dg_work *k = p->work;
+    for (int i = 0; i < p->out_h; i++) k->source_row[i] = (int)im_mirror(p->row0 + i, p->h);
+    double shift = p->draw->interlace_shift * p->w; /* content moves to the back when positive */
+    for (int j = 0; j < p->out_w; j++) {
+        int64_t still = im_mirror(p->col0 + j, p->w);
+        double x = (double)still - (fires(p, DG_INTERLACE) ? shift : 0.0);
+        int64_t a = (int64_t)floor(x);
+        k->column[j] = (column){(int)still - p->region0, (int)still - p->region0, 0.0f};
+        k->column[p->out_w + j] =
+            (column){(int)im_mirror(a, p->w) - p->region0, (int)im_mirror(a + 1, p->w) - p->region0,
+                     (float)(x - (double)a)};
+    }
+}
+
+static void gather_row(const float *from, const column *c, int n, float *to) {
+    for (int j = 0; j < n; j++) to[j] = from[c[j].a] + c[j].f * (from[c[j].b] - from[c[j].a]);
+}
+
+/* ---- geometry: rescale and rotate in one bilinear interpolation about the centre ---- */
+
+static float bilinear(const float *x, int h, int w, double row, double col) {
+    int64_t i = (int64_t)floor(row), j = (int64_t)floor(col);
+    float fi = (float)(row - (double)i), fj = (float)(col - (double)j);
+    int64_t i0 = i, i1 = i + 1, j0 = j, j1 = j + 1;
+    if (i < 0 || i1 >= h) i0 = im_mirror(i, h), i1 = im_mirror(i + 1, h);
+    if (j < 0 || j1 >= w) j0 = im_mirror(j, w), j1 = im_mirror(j + 1, w);
+    const float *top = x + i0 * w, *bottom = x + i1 * w;
+    float a = top[j0] + fj * (top[j1] - top[j0]), b = bottom[j0] + fj * (bottom[j1] - bottom[j0]);
+    return a + fi * (b - a);
+}
+
+/* Region of the slice magnified and turned (positive: counter-clockwise as displayed). */
+static void warp(pair *p, double magnification, double angle_deg) {
+    const double radian = 3.14159265358979323846 / 180.0;
+    double c = cos(angle_deg * radian) / magnification, s = sin(angle_deg * radian) / magnification;
+    double mid_row = 0.5 * (p->h - 1), mid_col = 0.5 * (p->w - 1);
+    float *to = p->work->buffer[BUF_HR];
+    for (int i = 0; i < p->h; i++) {
+        double dy = i - mid_row;
+        for (int j = 0; j < p->region; j++) {
+            double dx = p->region0 + j - mid_col;
+            *to++ =
+                bilinear(p->src, p->h, p->w, mid_row + s * dx + c * dy, mid_col + c * dx - s * dy);
+        }
+    }
+    p->image = p->work->buffer[BUF_HR];
+    p->stride = p->region;
+}
+
+static void take_hr(pair *p) {
+    for (int i = 0; i < p->out_h; i++)
+        gather_row(p->image + p->work->source_row[i] * p->stride, p->work->column, p->out_w,
+                   p->hr + (int64_t)i * p->out_w);
+}
+
+static void take_lr_from_hr(pair *p) {
+    int64_t n = (int64_t)p->out_h * p->out_w;
+    for (int64_t i = 0; i < n; i++) p->lr[i] = p->hr[i];
+}
+
+static void geometry_step(pair *p, dg_step step, double magnification, double angle_deg) {
+    if (!fires(p, step)) return;
+    warp(p, magnification, angle_deg);
+    if (!p->observer) return;
+    take_hr(p);
+    take_lr_from_hr(p);
+    observe(p, step);
+}
+
+static void geometry(pair *p) {
+    const dg_draw *d = p->draw;
+    double magnification = fires(p, DG_RESCALE) ? d->magnification : 1.0;
+    p->image = p->src + p->region0;
+    p->stride = p->w;
+    /* rotation warps the slice itself again, scaled as well: one interpolation in the end */
+    if (p->observer || !fires(p, DG_ROTATE)) geometry_step(p, DG_RESCALE, magnification, 0.0);
+    geometry_step(p, DG_ROTATE, magnification, d->angle_deg);
+    take_hr(p);
+}
+
+/* ---- the axial acquisition ---- */
+
+/* Weights of the rows that stand for one slice: U(0.1, 1), mirrored about the centre so that the
+ * slice stays where it is. */
+static void draw_window(sx_rng *rng, int n, double weight[DG_ROWS_WINDOW]) {
+    double sum = 0.0;
+    for (int i = 0; i < n; i++) {
+        weight[i] = i < n - 1 - i || i == n - 1 - i ? (double)sx_rng_range(rng, 0.1f, 1.0f)
+                                                    : weight[n - 1 - i];
+        sum += weight[i];
+    }
+    for (int i = 0; i < n; i++) weight[i] /= sum;
+}
+
+/* LR rows [n_slices][region] as measured, without noise. */
+static void acquire(pair *p, bool with_gap) {
+    static const double itself[1] = {1.0};
+    sx_rng rng = stream(p, STREAM_GAP);
+    const dg_psf *psf = fires(p, DG_PSF) ? &p->psf : NULL;
+    dg_rows kernel;
+    for (int k = 0; k < p->n_slices; k++) {
+        double window[DG_ROWS_WINDOW], position = p->first_row + k * p->r;
+        if (with_gap) draw_window(&rng, p->draw->gap_rows, window);
+        dg__rows_make(&kernel, position, psf, with_gap ? window : itself,
+                      with_gap ? p->draw->gap_rows : 1);
+        dg__rows_apply(&kernel, p->image, p->h, p->stride, p->region,
+                       p->work->buffer[BUF_SLICE] + (int64_t)k * p->region);
+    }
+}
+
+static void add_slice_noise(pair *p) {
+    sx_rng rng = stream(p, STREAM_SLICE_NOISE);
+    float *x = p->work->buffer[BUF_SLICE], sigma = (float)p->draw->slice_noise_sigma;
+    int64_t n = (int64_t)p->n_slices * p->region;
+    for (int64_t i = 0; i < n; i++) x[i] += sigma * sx_rng_normal(&rng);
+}
+
+/* Rows of the output [out_h][region] from the LR rows: cubic B-spline; beyond the outermost slice
+ * centres the edge slice. */
+static void upsample(pair *p) {
+    dg_work *k = p->work;
+    const float *slice = k->buffer[BUF_SLICE];
+    float *coefficient = k->buffer[BUF_KEPT];
+    int64_t n = (int64_t)p->n_slices * p->region;
+    for (int64_t i = 0; i < n; i++) coefficient[i] = slice[i];
+    im_spline_prefilter(coefficient, p->n_slices, p->region, p->region);
+    for (int i = 0; i < p->out_h; i++)
+        k->position[i] = ((double)k->source_row[i] - p->first_row) / p->r;
+    im_spline_sample(coefficient, p->n_slices, p->region, p->region, k->position,
+                     k->buffer[BUF_ROW], p->out_h, p->region);
+}
+
+/* Rows of the output [out_h][region] after the profile alone. */
+static void render_psf(pair *p) {
+    static const double itself[1] = {1.0};
+    dg_rows kernel;
+    for (int i = 0; i < p->out_h; i++) {
+        dg__rows_make(&kernel, p->work->source_row[i], fires(p, DG_PSF) ? &p->psf : NULL, itself,
+                      1);
+        dg__rows_apply(&kernel, p->image, p->h, p->stride, p->region,
+                       p->work->buffer[BUF_ROW] + (int64_t)i * p->region);
+    }
+}
+
+/* Rows of the output [out_h][region]: each slice repeated over its thickness. */
+static void render_slices(pair *p) {
+    for (int i = 0; i < p->out_h; i++) {
+        int k = (int)floor((p->work->source_row[i] - p->first_row) / p->r + 0.5);
+        k = k < 0 ? 0 : k > p->n_slices - 1 ? p->n_slices - 1 : k;
+        const float *from = p->work->buffer[BUF_SLICE] + (int64_t)k * p->region;
+        float *to = p->work->buffer[BUF_ROW] + (int64_t)i * p->region;
+        for (int j = 0; j < p->region; j++) to[j] = from[j];
+    }
+}
+
+/* LR image from rows [out_h][region]; stripes shifted along the columns when `interlaced`. */
+static void take_lr(pair *p, bool interlaced) {
+    const dg_work *k = p->work;
+    int stripe = p->draw->interlace_rows;
+    for (int i = 0; i < p->out_h; i++) {
+        bool moved = interlaced && k->source_row[i] % (2 * stripe) < stripe;
+        gather_row(k->buffer[BUF_ROW] + (int64_t)i * p->region, k->column + (moved ? p->out_w : 0),
+                   p->out_w, p->lr + (int64_t)i * p->out_w);
+    }
+}
+
+static void show(pair *p, dg_step after) {
+    if (!p->observer) return;
+    take_lr(p, after == DG_INTERLACE);
+    observe(p, after);
+}
+
+/* Leaves the rows of the LR image, before the interlace, in BUF_ROW. */
+static void acquisition(pair *p) {
+    bool down_up = fires(p, DG_DOWN_UP);
+    if (fires(p, DG_PSF) && (p->observer || !down_up)) {
+        render_psf(p);
+        show(p, DG_PSF);
+    }
+    if (fires(p, DG_GAP) || down_up) acquire(p, fires(p, DG_GAP));
+    if (fires(p, DG_GAP) && (p->observer || !down_up)) {
+        render_slices(p);
+        show(p, DG_GAP);
+    }
+    if (!down_up) {
+        if (!fires(p, DG_GAP) && !fires(p, DG_PSF)) render_psf(p); /* the image itself */
+        return;
+    }
+    if (p->observer) {
+        upsample(p);
+        show(p, DG_DOWN_UP);
+    }
+    if (fires(p, DG_SLICE_NOISE)) add_slice_noise(p);
+    upsample(p);
+    if (fires(p, DG_SLICE_NOISE)) show(p, DG_SLICE_NOISE);
+}
+
+/* ---- the whole ---- */
+
+static void corrupt(pair *p) {
+    const dg_draw *d = p->draw;
+    int h = p->out_h, w = p->out_w;
+    if (fires(p, DG_BLUR)) {
+        dg__blur(p->lr, h, w, d->blur_sigma_px, p->work->buffer[BUF_PLANE]);
+        observe(p, DG_BLUR);
+    }
+    if (fires(p, DG_NOISE)) {
+        sx_rng rng = stream(p, STREAM_NOISE);
+        dg__noise(p->lr, h, w, d->noise_sigma, &rng);
+        observe(p, DG_NOISE);
+    }
+    if (fires(p, DG_BIAS)) {
+        dg__bias(p->lr, h, w, d->bias);
+        observe(p, DG_BIAS);
+    }
+    if (fires(p, DG_JITTER)) {
+        dg__jitter(p->lr, h, w, d->brightness, d->contrast);
+        observe(p, DG_JITTER);
+    }
+}
+
+static sx_err prepare(pair *p, int size_h, int size_w) {
+    sx_err rc = SX_OK;
+    if (p->h < MIN_SIDE || p->w < MIN_SIDE)
+        return sx_fail(SX_E_DATA, "degradation: slice of %d x %d pixels; each side needs %d", p->h,
+                       p->w, MIN_SIDE);
+    p->r = p->draw->lr_mm / p->config->hr_mm;
+    dg_grid(p->h, p->r, &p->n_slices, &p->first_row);
+    p->first_row += p->draw->phase;
+    if (fires(p, DG_DOWN_UP) && p->n_slices < 2)
+        return sx_fail(SX_E_DATA, "degradation: %d rows hold fewer than two slices of %g mm", p->h,
+                       p->draw->lr_mm);
+    if (fires(p, DG_GAP) && p->draw->gap_rows > DG_ROWS_WINDOW)
+        return sx_fail(SX_E_CONFIG, "degradation: a gap window of %d rows; at most %d are possible",
+                       p->draw->gap_rows, DG_ROWS_WINDOW);
+    if (fires(p, DG_PSF)) SX_TRY(rc, dg_psf_make(&p->psf, p->draw->lr_mm, p->config->hr_mm));
+    choose_crop(p, size_h, size_w);
+    SX_TRY(rc, reserve(p));
+    make_tables(p);
+out:
+    return rc;
+}
+
+sx_err dg_pair_observed(const dg_config *c, const dg_draw *d, const float *src, int h, int w,
+                        int size_h, int size_w, float *hr, float *lr, dg_work *work,
+                        dg_observer *observer, void *user) {
+    pair p = {.config = c,
+              .draw = d,
+              .src = src,
+              .h = h,
+              .w = w,
+              .hr = hr,
+              .lr = lr,
+              .work = work ? work : dg_work_new(),
+              .observer = observer,
+              .user = user};
+    sx_err rc = SX_OK;
+    SX_TRY(rc, prepare(&p, size_h, size_w));
+    geometry(&p);
+    acquisition(&p);
+    take_lr(&p, fires(&p, DG_INTERLACE));
+    if (fires(&p, DG_INTERLACE)) observe(&p, DG_INTERLACE);
+    corrupt(&p);
+out:
+    if (!work) dg_work_free(p.work);
+    return rc;
+}
+
+sx_err dg_pair(const dg_config *c, const dg_draw *d, const float *src, int h, int w, int size_h,
+               int size_w, float *hr, float *lr, dg_work *work) {
+    return dg_pair_observed(c, d, src, h, w, size_h, size_w, hr, lr, work, NULL, NULL);
+}

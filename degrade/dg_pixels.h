@@ -1,0 +1,17 @@
+/* The corruptions of the LR image that act pixel by pixel or in small windows; in place on x
+ * [h][w]; for degrade/ only. Not collective. */
+#ifndef DG_PIXELS_H
+#define DG_PIXELS_H
+
+#include "base/sx_rng.h"
+
+/* Gaussian of sigma_px cut to 9 x 9 pixels and renormalised, mirrored borders; scratch [h][w]. */
+void dg__blur(float *x, int h, int w, double sigma_px, float *scratch);
+/* + N(0, sigma), clipped to 0..1. */
+void dg__noise(float *x, int h, int w, double sigma, sx_rng *r);
+/* * exp(-f), f = sum over i + j <= 3 of c[ij] x^i y^j (i outer), x and y in -1..1; clipped. */
+void dg__bias(float *x, int h, int w, const double c[10]);
+/* Brightness, clip, contrast about the mean, clip. */
+void dg__jitter(float *x, int h, int w, double brightness, double contrast);
+
+#endif
