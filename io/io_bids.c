@@ -1,0 +1,329 @@
+/* BIDS trees and lists: names taken apart, filters, sorted walks.
+ *
+ * The walk follows real folders and symbolic links alike, but stops below DEPTH_LIMIT folders, so
+ * that a link to a parent ends. Hidden names, `code`, `sourcedata` and (unless asked for)
+ * `derivatives` are no part of the data set. Source: Brain Imaging Data Structure
+ * specification 1.9, file names. */
+#include "io/io_bids.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/sx_file.h"
+#include "base/sx_mem.h"
+#include "io/io_nifti.h"
+#include "io/io_table.h"
+
+#define DEPTH_LIMIT 12
+#define SIDECAR_LIMIT ((size_t)16 << 20) /* bytes */
+
+/* ---- items ---- */
+
+static void item_clear(io_item *it) {
+    sx_free(it->path);
+    sx_free(it->rel);
+    sx_free(it->stem);
+    sx_free(it->dir);
+    *it = (io_item){0};
+}
+
+void io_items_clear(io_items *items) {
+    for (int64_t i = 0; i < items->n; i++) item_clear(&items->item[i]);
+    sx_free(items->item);
+    *items = (io_items){0};
+}
+
+/* The array grows when its length is zero or a power of two. */
+static void items_add(io_items *items, const io_item *it) {
+    if ((items->n & (items->n - 1)) == 0) {
+        io_item *wide = SX_NEW_ARRAY(io_item, items->n ? 2 * items->n : 1);
+        if (items->n) memcpy(wide, items->item, (size_t)items->n * sizeof *wide);
+        sx_free(items->item);
+        items->item = wide;
+    }
+    items->item[items->n++] = *it;
+}
+
+static int by_rel(const void *a, const void *b) {
+    return strcmp(((const io_item *)a)->rel, ((const io_item *)b)->rel);
+}
+
+/* ---- names ---- */
+
+static const char *const extensions[] = {".nii.gz", ".hdr.gz", ".nii", ".hdr"};
+
+static size_t stem_length(const char *name) {
+    for (size_t i = 0; i < sizeof extensions / sizeof extensions[0]; i++)
+        if (sx_has_suffix(name, extensions[i])) return strlen(name) - strlen(extensions[i]);
+    return strlen(name);
+}
+
+static void set_text(char *to, size_t room, const char *from, size_t n) {
+    snprintf(to, room, "%.*s", (int)n, from);
+}
+
+static int set_number(const char *text, size_t n) {
+    char digits[16];
+    set_text(digits, sizeof digits, text, n);
+    long value = strtol(digits, NULL, 10);
+    return value > 0 && value < 1000000 ? (int)value : 0;
+}
+
+/* One underscore-separated part of a stem: "key-label", or the suffix. */
+static void take_part(io_item *it, const char *part, size_t n) {
+    const struct {
+        const char *key;
+        char *text;
+        size_t room;
+        int *number;
+    } known[] = {
+        {"sub-", it->subject, sizeof it->subject, NULL},
+        {"ses-", it->session, sizeof it->session, NULL},
+        {"acq-", it->acq, sizeof it->acq, NULL},
+        {"desc-", it->desc, sizeof it->desc, NULL},
+        {"chunk-", NULL, 0, &it->chunk},
+        {"run-", NULL, 0, &it->run},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        const size_t k = strlen(known[i].key);
+        if (n <= k || strncmp(part, known[i].key, k) != 0) continue;
+        if (known[i].number)
+            *known[i].number = set_number(part + k, n - k);
+        else
+            set_text(known[i].text, known[i].room, part + k, n - k);
+        return;
+    }
+    if (!memchr(part, '-', n)) set_text(it->suffix, sizeof it->suffix, part, n);
+}
+
+/* Item of a path below a root; root NULL: `rel` is the full path. */
+static io_item item_make(const char *root, const char *rel) {
+    const char *name = sx_path_base(rel);
+    io_item it = {.path = root ? sx_path_join(root, rel) : sx_strdup(rel), .rel = sx_strdup(rel)};
+    it.stem = sx_strf("%.*s", (int)stem_length(name), name);
+    it.dir = sx_strf("%.*s", (int)(name > rel ? name - rel - 1 : 0), rel);
+    it.bytes = sx_file_size(it.path);
+    for (const char *part = it.stem; part; part = strchr(part, '_')) {
+        part += *part == '_';
+        take_part(&it, part, strcspn(part, "_"));
+    }
+    return it;
+}
+
+/* ---- filters ---- */
+
+static bool is_empty(const char *list) {
+    return !list || !list[0];
+}
+
+/* Whether `word` is in a comma-separated list, where entries may carry `prefix`. */
+static bool in_list(const char *list, const char *word, const char *prefix) {
+    const size_t n_prefix = strlen(prefix), n_word = strlen(word);
+    while (*list) {
+        list += strspn(list, ", ");
+        size_t n = strcspn(list, ", ");
+        const char *entry = list;
+        list += n;
+        if (n_prefix && n > n_prefix && strncmp(entry, prefix, n_prefix) == 0) {
+            entry += n_prefix;
+            n -= n_prefix;
+        }
+        if (n && n == n_word && strncmp(entry, word, n) == 0) return true;
+    }
+    return false;
+}
+
+static bool passes(const io_filter *f, const io_item *it) {
+    if (!f) return true;
+    if (!is_empty(f->acq) && !in_list(f->acq, it->acq, "acq-")) return false;
+    if (!is_empty(f->suffix) && !in_list(f->suffix, it->suffix, "")) return false;
+    if (!is_empty(f->subjects) && !in_list(f->subjects, it->subject, "sub-")) return false;
+    if (!is_empty(f->exclude) &&
+        (in_list(f->exclude, it->subject, "sub-") || in_list(f->exclude, it->stem, "")))
+        return false;
+    return true;
+}
+
+/* ---- walking a tree ---- */
+
+static bool is_skipped_folder(const char *name, const io_filter *f) {
+    if (strcmp(name, "derivatives") == 0) return !f || !f->derivatives;
+    return strcmp(name, "sourcedata") == 0 || strcmp(name, "code") == 0;
+}
+
+static sx_err walk(const char *root, const char *below, int depth, const io_filter *f,
+                   io_items *items);
+
+static sx_err visit(const char *root, const char *rel, const char *name, int depth,
+                    const io_filter *f, io_items *items) {
+    sx_err rc = SX_OK;
+    struct stat st;
+    char *path = sx_path_join(root, rel);
+    if (stat(path, &st) != 0) goto out; // a dangling link
+    if (S_ISDIR(st.st_mode)) {
+        if (depth < DEPTH_LIMIT && !is_skipped_folder(name, f))
+            rc = walk(root, rel, depth + 1, f, items);
+    } else if (S_ISREG(st.st_mode) && io_nifti_is_name(name)) {
+        io_item it = item_make(root, rel);
+        if (it.subject[0] && passes(f, &it))
+            items_add(items, &it);
+        else
+            item_clear(&it);
+    }
+out:
+    sx_free(path);
+    return rc;
+}
+
+static sx_err walk(const char *root, const char *below, int depth, const io_filter *f,
+                   io_items *items) {
+    sx_err rc = SX_OK;
+    char *folder = below[0] ? sx_path_join(root, below) : sx_strdup(root);
+    DIR *d = opendir(folder);
+    if (!d) {
+        rc = sx_fail(errno == ENOENT || errno == ENOTDIR ? SX_E_NOINPUT : SX_E_IO, "%s: %s", folder,
+                     strerror(errno));
+        goto out;
+    }
+    while (rc == SX_OK) {
+        errno = 0; // the end and a failure both give NULL
+        struct dirent *e = readdir(d);
+        if (!e && errno) rc = sx_fail(SX_E_IO, "%s: %s", folder, strerror(errno));
+        if (!e) break;
+        if (e->d_name[0] == '.') continue;
+        char *rel = below[0] ? sx_path_join(below, e->d_name) : sx_strdup(e->d_name);
+        rc = visit(root, rel, e->d_name, depth, f, items);
+        sx_free(rel);
+    }
+    closedir(d);
+out:
+    sx_free(folder);
+    return rc;
+}
+
+sx_err io_bids_walk(const char *root, const io_filter *f, io_items *items) {
+    *items = (io_items){0};
+    sx_err rc = walk(root, "", 0, f, items);
+    if (rc != SX_OK)
+        io_items_clear(items);
+    else if (items->n)
+        qsort(items->item, (size_t)items->n, sizeof *items->item, by_rel);
+    return rc;
+}
+
+/* ---- lists ---- */
+
+static void take_column(const io_table *t, int64_t row, const char *column, const char *prefix,
+                        char *to, size_t room) {
+    int c = io_table_column(t, column);
+    const char *text = c >= 0 ? io_table_at(t, row, c) : "";
+    if (strncmp(text, prefix, strlen(prefix)) == 0) text += strlen(prefix);
+    if (text[0] && strcmp(text, "n/a") != 0) set_text(to, room, text, strlen(text));
+}
+
+static sx_err list_row(const char *tsv, const char *folder, const io_table *t, int64_t row,
+                       const io_filter *f, io_items *items) {
+    const char *path = io_table_at(t, row, io_table_column(t, "path"));
+    if (!path[0]) return sx_fail(SX_E_DATA, "%s:%" PRId64 ": no path", tsv, row + 2);
+    io_item it = item_make(path[0] == '/' ? NULL : folder, path);
+    take_column(t, row, "subject", "sub-", it.subject, sizeof it.subject);
+    take_column(t, row, "session", "ses-", it.session, sizeof it.session);
+    take_column(t, row, "acq", "acq-", it.acq, sizeof it.acq);
+    if (!it.subject[0]) {
+        item_clear(&it);
+        return sx_fail(SX_E_DATA,
+                       "%s:%" PRId64 ": no subject, neither as a column nor in the name %s", tsv,
+                       row + 2, path);
+    }
+    if (passes(f, &it))
+        items_add(items, &it);
+    else
+        item_clear(&it);
+    return SX_OK;
+}
+
+static sx_err check_unique(const char *tsv, const io_items *items) {
+    for (int64_t i = 1; i < items->n; i++)
+        if (strcmp(items->item[i - 1].rel, items->item[i].rel) == 0)
+            return sx_fail(SX_E_DATA, "%s: %s is listed twice", tsv, items->item[i].rel);
+    return SX_OK;
+}
+
+sx_err io_bids_list(const char *tsv, const io_filter *f, io_items *items) {
+    sx_err rc = SX_OK;
+    io_table t = {0};
+    const char *name = sx_path_base(tsv);
+    char *folder = name > tsv ? sx_strf("%.*s", (int)(name - tsv), tsv) : sx_strdup(".");
+    *items = (io_items){0};
+    SX_TRY(rc, io_table_read(tsv, &t));
+    if (io_table_column(&t, "path") < 0) {
+        rc = sx_fail(SX_E_DATA, "%s:1: no column named path", tsv);
+        goto out;
+    }
+    for (int64_t row = 0; row < t.n_rows; row++)
+        SX_TRY(rc, list_row(tsv, folder, &t, row, f, items));
+    if (items->n) qsort(items->item, (size_t)items->n, sizeof *items->item, by_rel);
+    rc = check_unique(tsv, items);
+out:
+    io_table_clear(&t);
+    sx_free(folder);
+    if (rc != SX_OK) io_items_clear(items);
+    return rc;
+}
+
+/* ---- one file ---- */
+
+sx_err io_bids_file(const char *path, io_items *items) {
+    *items = (io_items){0};
+    if (!sx_file_exists(path)) return sx_fail(SX_E_NOINPUT, "%s: no such file", path);
+    io_item it = item_make(NULL, path);
+    sx_free(it.rel);
+    sx_free(it.dir);
+    it.rel = sx_strdup(sx_path_base(path));
+    it.dir = sx_strdup("");
+    if (!strchr(it.stem, '_')) it.suffix[0] = '\0'; // a name, not a list of entities
+    items_add(items, &it);
+    return SX_OK;
+}
+
+/* ---- sidecars and descriptions ---- */
+
+double io_bids_slice_thickness(const io_item *item, double fallback) {
+    double thickness = fallback;
+    char *text = NULL;
+    size_t n_bytes;
+    const char *name = sx_path_base(item->path);
+    char *path = sx_strf("%.*s%s.json", (int)(name - item->path), item->path, item->stem);
+    if (sx_file_exists(path) && sx_file_read(path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK) {
+        json_t *j = json_loadb(text, n_bytes, 0, NULL);
+        double value = json_number_value(json_object_get(j, "SliceThickness"));
+        if (value > 0) thickness = value;
+        json_decref(j);
+    }
+    sx_free(text);
+    sx_free(path);
+    return thickness;
+}
+
+sx_err io_bids_describe(const char *root, const char *name, const char *source_root) {
+    sx_err rc = SX_OK;
+    char *path = sx_path_join(root, "dataset_description.json");
+    json_t *j = json_pack("{s:s, s:s, s:s, s:[{s:s}], s:[{s:s}]}", "Name", name, "BIDSVersion",
+                          "1.9.0", "DatasetType", "derivative", "GeneratedBy", "Name", "sagax",
+                          "SourceDatasets", "URL", source_root);
+    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    if (!text)
+        rc = sx_fail(SX_E_DATA, "%s: name or source is not UTF-8", path);
+    else if (!sx_file_exists(path) && (rc = sx_mkdirs(root)) == SX_OK)
+        rc = sx_file_write(path, text, strlen(text));
+    free(text);
+    json_decref(j);
+    sx_free(path);
+    return rc;
+}

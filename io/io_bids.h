@@ -1,0 +1,53 @@
+/* BIDS: finding images in a tree, or in an explicit TSV list.
+ *
+ * Names are sub-<label>[_ses-<label>]_..._<suffix>.nii[.gz]; entities known here: sub, ses, acq,
+ * chunk, run, desc; others are kept in `stem` and otherwise ignored. Hidden and `._*` files,
+ * unknown files, sidecars without image and images without sidecar are tolerated. Order is sorted
+ * by path (bytes), so it does not depend on the file system. Not collective. */
+#ifndef IO_BIDS_H
+#define IO_BIDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/sx_err.h"
+
+typedef struct io_item {
+    char *path; /* full path of the image */
+    char *rel;  /* path below the root: identity of the item */
+    char *stem; /* file name without extension */
+    char *dir;  /* folder below the root, e.g. "sub-1/ses-2/anat" */
+    char subject[64], session[64], acq[64], suffix[32], desc[64]; /* "" when absent */
+    int chunk, run;                                               /* 0 when absent */
+    int64_t bytes;                                                /* size of the file */
+} io_item;
+
+typedef struct io_items {
+    io_item *item;
+    int64_t n;
+} io_items;
+
+typedef struct io_filter {
+    const char *acq;    /* comma-separated acq labels ("sag,iso"), NULL any                     */
+    const char *suffix; /* comma-separated suffixes ("T2w"), NULL any                            */
+    const char *subjects; /* comma-separated labels, with or without "sub-", NULL any */
+    const char *exclude; /* comma-separated subjects or stems to leave out, NULL none             */
+    bool derivatives;    /* also walk below a folder named derivatives                            */
+} io_filter;
+
+/* Walk `root`. Errors: SX_E_NOINPUT (no such folder), SX_E_IO. An empty result is not an error. */
+sx_err io_bids_walk(const char *root, const io_filter *f, io_items *items);
+/* Read a TSV list: header line with columns path and optionally subject, session, acq; relative
+ * paths are below the list's own folder. Errors: SX_E_NOINPUT, SX_E_DATA (line number in the
+ * message). */
+sx_err io_bids_list(const char *tsv, const io_filter *f, io_items *items);
+/* One image of any name as the only item: `rel` is its name, `dir` is empty; what its name says is
+ * taken apart. Errors: SX_E_NOINPUT. */
+sx_err io_bids_file(const char *path, io_items *items);
+void io_items_clear(io_items *items);
+
+/* Slice thickness (mm) from the image's JSON sidecar (SliceThickness), or `fallback`. */
+double io_bids_slice_thickness(const io_item *item, double fallback);
+/* Write dataset_description.json of a derivative dataset once (keeps an existing one). */
+sx_err io_bids_describe(const char *root, const char *name, const char *source_root);
+
+#endif

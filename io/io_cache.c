@@ -1,0 +1,228 @@
+/* Reading the slice cache: the index is read when the cache is opened, pixels when they are asked
+ * for. Datasets stay open once used, without chunk caches: a slice is a chunk, and is read whole.
+ */
+#include "io/io_cache.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sx_file.h"
+#include "base/sx_mem.h"
+#include "io/io_cache_private.h"
+#include "io/io_hdf5.h"
+
+struct io_cache {
+    char *path, config[65];
+    hid_t file, uncached; /* the file; access list for datasets */
+    io_cache_volume *entry;
+    hid_t *dataset; /* [n], negative until first used */
+    int64_t n, bytes;
+    uint16_t *slice; /* scratch, the largest slice */
+};
+
+/* ---- opening ---- */
+
+static sx_err check_format(io_cache *k) {
+    char name[32] = "", version[16] = "unknown";
+    hid_t format = H5Gopen2(k->file, "format", H5P_DEFAULT);
+    bool ours = format >= 0 && io__hdf5_get_attribute(format, "name", name, sizeof name) &&
+                strcmp(name, "sagax slice cache") == 0;
+    bool known = ours && io__hdf5_get_attribute(format, "version", version, sizeof version) &&
+                 strcmp(version, IO__CACHE_VERSION) == 0;
+    bool whole = known && io__hdf5_get_attribute(format, "config", k->config, sizeof k->config);
+    io__hdf5_close(format);
+    if (!ours) return sx_fail(SX_E_DATA, "%s: HDF5, but not a slice cache of sagax", k->path);
+    if (!known)
+        return sx_fail(SX_E_DATA, "%s: cache version %s, this program reads " IO__CACHE_VERSION,
+                       k->path, version);
+    return whole ? SX_OK : sx_fail(SX_E_DATA, "%s: damaged: no configuration hash", k->path);
+}
+
+static sx_err parse_entries(io_cache *k, json_t *list) {
+    int64_t largest = 1;
+    k->entry = SX_NEW_ARRAY(io_cache_volume, (int64_t)json_array_size(list) + 1);
+    k->dataset = SX_NEW_ARRAY(hid_t, (int64_t)json_array_size(list) + 1);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *why;
+        io_cache_volume *v = &k->entry[i];
+        k->dataset[i] = H5I_INVALID_HID;
+        k->n++;
+        if (!io__cache_entry_parse(json_array_get(list, i), v, &why))
+            return sx_fail(SX_E_DATA, "%s: damaged index, volume %zu: %s", k->path, i, why);
+        if (v->ok && v->n * v->h > k->bytes / 2 / v->w)
+            return sx_fail(SX_E_DATA, "%s: volume %zu (%s) is larger than the file", k->path, i,
+                           v->rel);
+        if (v->ok && v->h * v->w > largest) largest = v->h * v->w;
+    }
+    k->slice = sx_try_alloc(largest, sizeof *k->slice);
+    return k->slice ? SX_OK : sx_fail(SX_E_NOMEM, "%s: no memory for a slice", k->path);
+}
+
+static sx_err read_index(io_cache *k) {
+    char *text = io__hdf5_get_text(k->file, "index", IO__CACHE_INDEX_LIMIT);
+    if (!text) return sx_fail(SX_E_DATA, "%s: damaged index: %s", k->path, io__hdf5_reason());
+    json_error_t why;
+    json_t *root = json_loads(text, 0, &why), *list = json_object_get(root, "volumes");
+    sx_err rc = json_is_array(list) ? parse_entries(k, list)
+                                    : sx_fail(SX_E_DATA, "%s: damaged index: %s", k->path,
+                                              root ? "no list of volumes" : why.text);
+    json_decref(root);
+    sx_free(text);
+    return rc;
+}
+
+sx_err io_cache_open(io_cache **out, const char *path) {
+    sx_err rc = SX_OK;
+    io_cache *k = SX_NEW(io_cache);
+    *k = (io_cache){.path = sx_strdup(path), .file = H5I_INVALID_HID, .bytes = sx_file_size(path)};
+    io__hdf5_lock();
+    k->uncached = H5Pcreate(H5P_DATASET_ACCESS);
+    H5Pset_chunk_cache(k->uncached, 0, 0, 1);
+    SX_TRY(rc, io__hdf5_open(path, &k->file));
+    SX_TRY(rc, check_format(k));
+    SX_TRY(rc, read_index(k));
+out:
+    io__hdf5_unlock();
+    if (rc != SX_OK) {
+        io_cache_close(k);
+        k = NULL;
+    }
+    *out = k;
+    return rc;
+}
+
+void io_cache_close(io_cache *k) {
+    if (!k) return;
+    io__hdf5_lock();
+    for (int64_t i = 0; i < k->n; i++) io__hdf5_close(k->dataset[i]);
+    io__hdf5_close(k->uncached);
+    io__hdf5_close(k->file);
+    io__hdf5_unlock();
+    for (int64_t i = 0; i < k->n; i++) io_cache_volume_clear(&k->entry[i]);
+    sx_free(k->entry);
+    sx_free(k->dataset);
+    sx_free(k->slice);
+    sx_free(k->path);
+    sx_free(k);
+}
+
+const char *io_cache_config_hash(const io_cache *k) {
+    return k->config;
+}
+
+int64_t io_cache_n_volumes(const io_cache *k) {
+    return k->n;
+}
+
+const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume) {
+    SX_ASSERT(volume >= 0 && volume < k->n);
+    return &k->entry[volume];
+}
+
+/* ---- pixels ---- */
+
+static sx_err damaged(const io_cache *k, int64_t volume, const char *what) {
+    return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): %s: %s", k->path, volume,
+                   k->entry[volume].rel, what, io__hdf5_reason());
+}
+
+/* Shape and type in the file are those of the index. */
+static bool is_as_indexed(hid_t dataset, const io_cache_volume *v) {
+    hsize_t shape[H5S_MAX_RANK];
+    hid_t space = H5Dget_space(dataset), type = H5Dget_type(dataset);
+    bool good = space >= 0 && type >= 0 && H5Tequal(type, H5T_STD_U16LE) > 0 &&
+                H5Sget_simple_extent_dims(space, shape, NULL) == 3 && shape[0] == (hsize_t)v->n &&
+                shape[1] == (hsize_t)v->h && shape[2] == (hsize_t)v->w;
+    io__hdf5_close(type);
+    io__hdf5_close(space);
+    return good;
+}
+
+static sx_err open_volume(io_cache *k, int64_t volume) {
+    const io_cache_volume *v = io_cache_entry(k, volume);
+    if (k->dataset[volume] >= 0) return SX_OK;
+    if (!v->ok)
+        return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s) has no pixels: %s", k->path, volume,
+                       v->rel, v->message);
+    hid_t dataset = H5Dopen2(k->file, io__cache_name_of(volume, "pixels").text, k->uncached);
+    if (dataset < 0) return damaged(k, volume, "damaged");
+    if (!is_as_indexed(dataset, v)) {
+        io__hdf5_close(dataset);
+        return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): shape differs from the index",
+                       k->path, volume, v->rel);
+    }
+    k->dataset[volume] = dataset;
+    return SX_OK;
+}
+
+static bool read_slices(hid_t dataset, const io_cache_volume *v, int64_t first, int64_t n,
+                        uint16_t *pixels) {
+    const hsize_t start[3] = {(hsize_t)first, 0, 0};
+    const hsize_t count[3] = {(hsize_t)n, (hsize_t)v->h, (hsize_t)v->w};
+    hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(3, count, NULL);
+    bool good = space >= 0 && memory >= 0 &&
+                H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+                H5Dread(dataset, H5T_NATIVE_UINT16, memory, space, H5P_DEFAULT, pixels) >= 0;
+    io__hdf5_close(memory);
+    io__hdf5_close(space);
+    return good;
+}
+
+sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out) {
+    const io_cache_volume *v = io_cache_entry(k, volume);
+    SX_ASSERT(slice >= 0 && (slice < v->n || !v->ok));
+    io__hdf5_lock();
+    sx_err rc = open_volume(k, volume);
+    if (rc == SX_OK && !read_slices(k->dataset[volume], v, slice, 1, k->slice))
+        rc = damaged(k, volume, "damaged slice");
+    for (int64_t i = 0; rc == SX_OK && i < v->h * v->w; i++) out[i] = (float)k->slice[i] / 65535.0f;
+    io__hdf5_unlock();
+    return rc;
+}
+
+sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels) {
+    const io_cache_volume *v = io_cache_entry(k, volume);
+    *pixels = NULL;
+    io__hdf5_lock();
+    sx_err rc = open_volume(k, volume);
+    if (rc == SX_OK) {
+        *pixels = sx_try_alloc(v->n * v->h * v->w, sizeof **pixels);
+        if (!*pixels)
+            rc = sx_fail(SX_E_NOMEM, "%s: no memory for volume %" PRId64, k->path, volume);
+        else if (!read_slices(k->dataset[volume], v, 0, v->n, *pixels))
+            rc = damaged(k, volume, "damaged pixels");
+    }
+    io__hdf5_unlock();
+    if (rc != SX_OK) {
+        sx_free(*pixels);
+        *pixels = NULL;
+    }
+    return rc;
+}
+
+/* The volume's own copy of its entry says the same as the index. */
+static sx_err check_meta(io_cache *k, int64_t volume) {
+    io__hdf5_lock();
+    char *text =
+        io__hdf5_get_text(k->file, io__cache_name_of(volume, "meta").text, IO__CACHE_INDEX_LIMIT);
+    sx_err rc = text ? SX_OK : damaged(k, volume, "damaged meta");
+    io__hdf5_unlock();
+    if (rc != SX_OK) return rc;
+    json_t *own = json_loads(text, 0, NULL), *indexed = io__cache_entry_json(&k->entry[volume]);
+    if (!json_equal(own, indexed))
+        rc = sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): meta differs from the index", k->path,
+                     volume, k->entry[volume].rel);
+    json_decref(own);
+    json_decref(indexed);
+    sx_free(text);
+    return rc;
+}
+
+sx_err io_cache_check(io_cache *k, int64_t volume) {
+    uint16_t *pixels = NULL;
+    if (!io_cache_entry(k, volume)->ok) return SX_OK;
+    sx_err rc = io_cache_pixels(k, volume, &pixels);
+    sx_free(pixels);
+    return rc == SX_OK ? check_meta(k, volume) : rc;
+}

@@ -1,0 +1,73 @@
+/* The slice cache: one HDF5 file with the sagittal slices of a cohort.
+ *
+ * Layout (format version 1; docs/formats.md):
+ *   /format            attributes: name, version, config (hash of the configuration)
+ *   /volumes/NNNNNN/pixels   uint16 [slices][rows][columns], chunk = one slice, Fletcher-32;
+ *                            0..65535 stands for 0..1
+ *   /volumes/NNNNNN/meta     uint8, JSON: file, sha256, subject, session, split, affine of the
+ *                            resampled grid, orientation and spacing of the file, mapping, crop
+ *   /index             uint8, JSON: the entries of all volumes, failed ones with their reason
+ *
+ * Format of HDF5 1.10, Fletcher-32 on every dataset, no time stamps: equal input and configuration
+ * give equal bytes on any number of ranks. Written under a temporary name, then renamed. HDF5 is
+ * not thread-safe: calls are serialised by one lock inside io/. */
+#ifndef IO_CACHE_H
+#define IO_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "mpi/mp_comm.h"
+#include "image/im_stat.h"
+
+typedef enum io_split { IO_TRAIN, IO_VAL, IO_TEST, IO_N_SPLITS } io_split;
+const char *io_split_name(io_split s); /* "train", "val", "test" */
+/* IO_N_SPLITS for any other word. */
+io_split io_split_parse(const char *name);
+
+/* One volume as it goes into the cache, or the reason why it does not. Plain data. */
+typedef struct io_cache_volume {
+    char *rel, *path; /* identity below the input root; full path (not stored)   */
+    char sha256[65];  /* of the source file                                      */
+    char subject[64], session[64], acq[64];
+    io_split split;
+    bool ok;
+    char reason[48], message[400]; /* when not ok                                      */
+    int64_t n, h, w;               /* slices, rows, columns                                   */
+    uint16_t *pixels;              /* [n][h][w] or NULL; owned; sx_free                       */
+    double affine[4][4];           /* of the cached grid: (column, row, slice) -> mm RAS+     */
+    char axcodes[4];               /* of the file                                             */
+    double zooms[3];               /* of the file                                             */
+    im_mapping mapping;
+    int64_t crop[3]; /* first column, row, slice in the uncropped grid          */
+    bool reused;     /* taken over from the previous cache (not stored)         */
+} io_cache_volume;
+void io_cache_volume_clear(io_cache_volume *v);
+
+/* ---- writing: rounds of one volume a rank, in item order ---- */
+typedef struct io_cache_writer io_cache_writer;
+/* Collective over c. Errors: SX_E_CREATE. */
+sx_err io_cache_create(io_cache_writer **w, mp_comm *c, const char *path, const char *config_hash);
+/* Volume number `item` of this rank (item < 0: this rank has none in this round). Items of a round
+ * are consecutive, by rank. Collective over c. Errors: SX_E_IO, SX_E_CREATE. */
+sx_err io_cache_append(io_cache_writer *w, int64_t item, const io_cache_volume *v);
+/* Write the index, close, fsync, rename (`keep` false: throw away). Collective over c. Frees w. */
+sx_err io_cache_commit(io_cache_writer *w, bool keep);
+
+/* ---- reading: any rank, any time, one thread at a time inside io ---- */
+typedef struct io_cache io_cache;
+/* Errors: SX_E_NOINPUT, SX_E_DATA (not a cache, damaged, newer version). Not collective. */
+sx_err io_cache_open(io_cache **k, const char *path);
+void io_cache_close(io_cache *k); /* takes NULL */
+const char *io_cache_config_hash(const io_cache *k);
+int64_t io_cache_n_volumes(const io_cache *k);
+/* Entry without pixels (pixels == NULL); borrowed. */
+const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume);
+/* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum), SX_E_IO. */
+sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out);
+/* All pixels of a volume, new (sx_free). Errors as above. */
+sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels);
+/* Everything stored about a volume: pixels against their checksums, its own meta against the index.
+ * Volumes that failed have nothing stored and are in order. Errors: SX_E_DATA, SX_E_NOMEM. */
+sx_err io_cache_check(io_cache *k, int64_t volume);
+
+#endif

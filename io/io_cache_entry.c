@@ -1,0 +1,134 @@
+/* Entries of the slice cache between struct and JSON. One table holds the short texts, one format
+ * string for jansson each the numbers: writer and reader cannot drift apart. */
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sx_mem.h"
+#include "io/io_cache_private.h"
+
+static const char *const split_names[IO_N_SPLITS] = {"train", "val", "test"};
+
+const char *io_split_name(io_split s) {
+    SX_ASSERT(s >= IO_TRAIN && s < IO_N_SPLITS);
+    return split_names[s];
+}
+
+io_split io_split_parse(const char *name) {
+    int s = 0;
+    while (s < IO_N_SPLITS && strcmp(name, split_names[s]) != 0) s++;
+    return (io_split)s;
+}
+
+void io_cache_volume_clear(io_cache_volume *v) {
+    sx_free(v->rel);
+    sx_free(v->path);
+    sx_free(v->pixels);
+    *v = (io_cache_volume){0};
+}
+
+io__cache_name io__cache_name_of(int64_t volume, const char *leaf) {
+    io__cache_name name;
+    snprintf(name.text, sizeof name.text, "/volumes/%06" PRId64 "%s%s", volume, *leaf ? "/" : "",
+             leaf);
+    return name;
+}
+
+/* Texts with a fixed room in the struct. */
+static const struct {
+    const char *key;
+    size_t offset, room;
+} texts[] = {
+#define TEXT(key, member)                                                                          \
+    { key, offsetof(io_cache_volume, member), sizeof((io_cache_volume *)0)->member }
+    TEXT("sha256", sha256),   TEXT("subject", subject), TEXT("session", session), TEXT("acq", acq),
+    TEXT("axcodes", axcodes), TEXT("reason", reason),   TEXT("message", message),
+#undef TEXT
+};
+
+static bool put_texts(json_t *j, const io_cache_volume *v) {
+    bool good = true;
+    for (size_t i = 0; good && i < sizeof texts / sizeof texts[0]; i++) {
+        json_t *text = json_string((const char *)v + texts[i].offset);
+        good = text && json_object_set_new(j, texts[i].key, text) == 0;
+    }
+    return good;
+}
+
+static bool get_texts(json_t *j, io_cache_volume *v) {
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const char *text = json_string_value(json_object_get(j, texts[i].key));
+        if (!text || strlen(text) >= texts[i].room) return false;
+        memcpy((char *)v + texts[i].offset, text, strlen(text) + 1);
+    }
+    return true;
+}
+
+/* Arrays of numbers; 16 at most. */
+static bool put_reals(json_t *j, const char *key, const double *x, int n) {
+    json_t *array = json_array();
+    bool good = true;
+    for (int i = 0; good && i < n; i++)
+        good = isfinite(x[i]) && json_array_append_new(array, json_real(x[i])) == 0;
+    return json_object_set_new(j, key, array) == 0 && good;
+}
+
+static bool get_reals(json_t *j, const char *key, double *x, int n) {
+    json_t *array = json_object_get(j, key);
+    if (json_array_size(array) != (size_t)n) return false;
+    for (int i = 0; i < n; i++) {
+        if (!json_is_number(json_array_get(array, (size_t)i))) return false;
+        x[i] = json_number_value(json_array_get(array, (size_t)i));
+    }
+    return true;
+}
+
+json_t *io__cache_entry_json(const io_cache_volume *v) {
+    const double mapping[3] = {v->mapping.offset, v->mapping.scale, v->mapping.quantile};
+    json_t *j = json_pack("{s:s, s:s, s:s, s:[I, I, I], s:[I, I, I]}", "file", v->rel, "split",
+                          io_split_name(v->split), "state", v->ok ? "ok" : "failed", "shape",
+                          (json_int_t)v->n, (json_int_t)v->h, (json_int_t)v->w, "crop",
+                          (json_int_t)v->crop[0], (json_int_t)v->crop[1], (json_int_t)v->crop[2]);
+    if (j && put_texts(j, v) && put_reals(j, "affine", &v->affine[0][0], 16) &&
+        put_reals(j, "zooms", v->zooms, 3) && put_reals(j, "mapping", mapping, 3))
+        return j;
+    json_decref(j);
+    return NULL;
+}
+
+static bool get_shape(json_t *j, io_cache_volume *v) {
+    json_int_t n, h, w, crop[3];
+    if (json_unpack(j, "{s:[I, I, I], s:[I, I, I]}", "shape", &n, &h, &w, "crop", &crop[0],
+                    &crop[1], &crop[2]) != 0)
+        return false;
+    v->n = n, v->h = h, v->w = w;
+    for (int d = 0; d < 3; d++) v->crop[d] = crop[d];
+    const int64_t side = (int64_t)1 << 20; // bounds the product of three
+    if (n < 0 || h < 0 || w < 0 || n > side || h > side || w > side) return false;
+    return v->ok ? n > 0 && h > 0 && w > 0 : true;
+}
+
+bool io__cache_entry_parse(json_t *j, io_cache_volume *v, const char **why) {
+    const char *file, *split, *state;
+    double mapping[3];
+    *v = (io_cache_volume){0};
+    *why = "missing texts";
+    if (json_unpack(j, "{s:s, s:s, s:s}", "file", &file, "split", &split, "state", &state) != 0 ||
+        !get_texts(j, v))
+        return false;
+    *why = "unknown split";
+    v->split = io_split_parse(split);
+    if (v->split == IO_N_SPLITS) return false;
+    v->ok = strcmp(state, "ok") == 0;
+    *why = "bad shape";
+    if (!get_shape(j, v)) return false;
+    *why = "bad geometry or mapping";
+    if (!get_reals(j, "affine", &v->affine[0][0], 16) || !get_reals(j, "zooms", v->zooms, 3) ||
+        !get_reals(j, "mapping", mapping, 3))
+        return false;
+    v->mapping = (im_mapping){mapping[0], mapping[1], mapping[2]};
+    v->rel = sx_strdup(file);
+    return true;
+}

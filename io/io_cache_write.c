@@ -1,0 +1,221 @@
+/* Writing the slice cache. All ranks create every object together (parallel HDF5 wants that) and
+ * the owner of a volume writes its pixels, in item order, so the file's bytes do not depend on how
+ * many ranks there are. Each round starts with an exchange of the entries: afterwards every rank
+ * knows every shape and text. The index is the array of all entries. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sx_file.h"
+#include "base/sx_mem.h"
+#include "io/io_cache_private.h"
+#include "io/io_hdf5.h"
+
+struct io_cache_writer {
+    mp_comm *c;
+    char *path, *tmp;
+    hid_t file, transfer;
+    json_t *index;
+    int64_t next; /* item expected next */
+    bool broken;  /* an earlier call failed: nothing more is written */
+};
+
+/* What a rank tells the others about its volume; followed by n_meta bytes of JSON. */
+typedef struct announcement {
+    int64_t item; /* -1: none in this round */
+    int64_t n, h, w;
+    uint64_t n_meta;
+    int64_t ok, rank;
+} announcement;
+
+static void writer_free(io_cache_writer *w) {
+    if (!w) return;
+    json_decref(w->index);
+    sx_free(w->path);
+    sx_free(w->tmp);
+    sx_free(w);
+}
+
+/* The same temporary name on all ranks: that of rank 0. */
+static char *shared_tmp_name(mp_comm *c, const char *path) {
+    char *name = sx_file_tmp_name(path);
+    int64_t room = (int64_t)strlen(name) + 1;
+    mp_bcast(c, &room, sizeof room, 0);
+    char *shared = sx_alloc(room, 1);
+    if (mp_rank(c) == 0) memcpy(shared, name, (size_t)room);
+    mp_bcast(c, shared, (size_t)room, 0);
+    sx_free(name);
+    return shared;
+}
+
+/* An early and plain answer to whether the place can be written, before MPI-IO tries. */
+static sx_err probe(const char *path, const char *tmp) {
+    sx_err rc = sx_mkdirs_for(path);
+    FILE *f = rc == SX_OK ? fopen(tmp, "wb") : NULL;
+    if (rc == SX_OK && !f)
+        return sx_fail(SX_E_CREATE, "%s: cannot create: %s", path, strerror(errno));
+    if (f) fclose(f);
+    return rc;
+}
+
+static bool put_preamble(io_cache_writer *w, const char *config_hash) {
+    hid_t format = io__hdf5_group(w->file, "format"), volumes = H5I_INVALID_HID;
+    bool good = format >= 0 && io__hdf5_put_attribute(format, "name", "sagax slice cache") &&
+                io__hdf5_put_attribute(format, "version", IO__CACHE_VERSION) &&
+                io__hdf5_put_attribute(format, "config", config_hash);
+    if (good) volumes = io__hdf5_group(w->file, "volumes");
+    good = io__hdf5_close(format) && volumes >= 0;
+    return io__hdf5_close(volumes) && good;
+}
+
+/* Filters in parallel writes need collective transfers. */
+static hid_t transfer_list(const mp_comm *c) {
+    if (!mp_native(c)) return H5P_DEFAULT;
+    hid_t list = H5Pcreate(H5P_DATASET_XFER);
+    if (list >= 0 && H5Pset_dxpl_mpio(list, H5FD_MPIO_COLLECTIVE) >= 0) return list;
+    io__hdf5_close(list);
+    return H5I_INVALID_HID;
+}
+
+static void writer_close(io_cache_writer *w) {
+    if (w->transfer != H5P_DEFAULT) io__hdf5_close(w->transfer);
+    w->transfer = H5P_DEFAULT;
+    if (!io__hdf5_close(w->file)) w->broken = true;
+    w->file = H5I_INVALID_HID;
+}
+
+sx_err io_cache_create(io_cache_writer **out, mp_comm *c, const char *path,
+                       const char *config_hash) {
+    io_cache_writer *w = SX_NEW(io_cache_writer);
+    *w = (io_cache_writer){.c = c, .path = sx_strdup(path), .file = H5I_INVALID_HID};
+    w->tmp = shared_tmp_name(c, path);
+    w->index = json_array();
+    sx_err rc = mp_agree(c, mp_rank(c) == 0 ? probe(path, w->tmp) : SX_OK);
+    if (rc == SX_OK) {
+        io__hdf5_lock();
+        w->transfer = transfer_list(c);
+        w->file = io__hdf5_create(w->tmp, c);
+        if (w->transfer < 0 || w->file < 0 || !put_preamble(w, config_hash))
+            rc = sx_fail(SX_E_CREATE, "%s: cannot create: %s", path, io__hdf5_reason());
+        rc = mp_agree(c, rc);
+        if (rc != SX_OK) writer_close(w);
+        io__hdf5_unlock();
+    }
+    if (rc != SX_OK) {
+        if (mp_rank(c) == 0) sx_file_abort(w->tmp);
+        writer_free(w);
+        w = NULL;
+    }
+    *out = w;
+    return rc;
+}
+
+/* ---- one volume, on all ranks ---- */
+
+static bool put_pixels(io_cache_writer *w, const announcement *a, bool mine,
+                       const io_cache_volume *v) {
+    const hsize_t shape[3] = {(hsize_t)a->n, (hsize_t)a->h, (hsize_t)a->w};
+    const hsize_t chunk[3] = {1, shape[1], shape[2]};
+    hid_t dataset = io__hdf5_dataset(w->file, io__cache_name_of(a->item, "pixels").text,
+                                     H5T_STD_U16LE, 3, shape, chunk);
+    bool good = dataset >= 0 && io__hdf5_put(dataset, H5T_NATIVE_UINT16, w->transfer, mine,
+                                             mine ? v->pixels : NULL);
+    return io__hdf5_close(dataset) && good;
+}
+
+static sx_err put_volume(io_cache_writer *w, const announcement *a, const char *meta,
+                         const io_cache_volume *v) {
+    const bool mine = a->rank == mp_rank(w->c);
+    SX_ASSERT(a->item == w->next);
+    w->next++;
+    json_array_append_new(w->index, json_loadb(meta, a->n_meta, 0, NULL));
+    if (!a->ok) return SX_OK;
+    hid_t group = io__hdf5_group(w->file, io__cache_name_of(a->item, "").text);
+    /* Both are collective: a rank whose pixels failed still takes part in the text. */
+    bool pixels = group >= 0 && put_pixels(w, a, mine, v);
+    bool text = group >= 0 && io__hdf5_put_text(group, "meta", w->transfer, mine, meta, a->n_meta);
+    if (!io__hdf5_close(group) || !pixels || !text)
+        return sx_fail(SX_E_IO, "%s: cannot write volume %" PRId64 ": %s", w->path, a->item,
+                       io__hdf5_reason());
+    return SX_OK;
+}
+
+/* This rank's announcement and JSON as one new block. Errors: SX_E_DATA (a text is not UTF-8). */
+static sx_err announce(const mp_comm *c, int64_t item, const io_cache_volume *v, char **block,
+                       size_t *n) {
+    announcement a = {.item = item, .rank = mp_rank(c)};
+    char *meta = NULL;
+    if (item >= 0) {
+        SX_ASSERT(!v->ok || (v->pixels && v->n > 0 && v->h > 0 && v->w > 0));
+        json_t *j = io__cache_entry_json(v);
+        meta = j ? json_dumps(j, JSON_COMPACT) : NULL;
+        json_decref(j);
+        if (!meta)
+            return sx_fail(SX_E_DATA, "%s: a text is not UTF-8 or a number not finite", v->rel);
+        a.ok = v->ok, a.n = v->n, a.h = v->h, a.w = v->w, a.n_meta = strlen(meta);
+    }
+    *n = sizeof a + a.n_meta;
+    *block = sx_alloc((int64_t)*n, 1);
+    memcpy(*block, &a, sizeof a);
+    if (meta) memcpy(*block + sizeof a, meta, a.n_meta);
+    free(meta);
+    return SX_OK;
+}
+
+sx_err io_cache_append(io_cache_writer *w, int64_t item, const io_cache_volume *v) {
+    char *mine = NULL;
+    void *all = NULL;
+    size_t n_mine = 0, n_all = 0;
+    sx_err rc = mp_agree(w->c, announce(w->c, item, v, &mine, &n_mine));
+    if (rc != SX_OK) goto out;
+    mp_allgather(w->c, mine, n_mine, &all, &n_all);
+    io__hdf5_lock();
+    for (size_t at = 0; at < n_all && rc == SX_OK;) {
+        announcement a;
+        memcpy(&a, (char *)all + at, sizeof a);
+        if (a.item >= 0) rc = mp_agree(w->c, put_volume(w, &a, (char *)all + at + sizeof a, v));
+        at += sizeof a + a.n_meta;
+    }
+    io__hdf5_unlock();
+out:
+    sx_free(mine);
+    sx_free(all);
+    if (rc != SX_OK) w->broken = true;
+    return rc;
+}
+
+/* ---- the end ---- */
+
+static sx_err put_index(io_cache_writer *w) {
+    json_t *root = json_pack("{s:O}", "volumes", w->index);
+    char *text = json_dumps(root, JSON_COMPACT);
+    bool good = text && io__hdf5_put_text(w->file, "index", w->transfer, mp_rank(w->c) == 0, text,
+                                          strlen(text));
+    free(text);
+    json_decref(root);
+    return good ? SX_OK
+                : sx_fail(SX_E_IO, "%s: cannot write the index: %s", w->path, io__hdf5_reason());
+}
+
+sx_err io_cache_commit(io_cache_writer *w, bool keep) {
+    sx_err rc = SX_OK;
+    keep = keep && !w->broken;
+    io__hdf5_lock();
+    if (keep) rc = put_index(w);
+    writer_close(w);
+    if (keep && rc == SX_OK && w->broken)
+        rc = sx_fail(SX_E_IO, "%s: cannot write: %s", w->path, io__hdf5_reason());
+    io__hdf5_unlock();
+    rc = mp_agree(w->c, rc);
+    if (mp_rank(w->c) == 0) {
+        if (keep && rc == SX_OK)
+            rc = sx_file_commit(w->tmp, w->path);
+        else
+            sx_file_abort(w->tmp);
+    }
+    rc = mp_agree(w->c, rc);
+    writer_free(w);
+    return rc;
+}

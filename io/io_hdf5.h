@@ -1,0 +1,59 @@
+/* HDF5 for io/ only: one lock, one way to make files, short calls for texts.
+ *
+ * The library is not thread-safe in most builds: every public function of io/ that touches HDF5
+ * holds the lock while it does. The lock is recursive and turns HDF5's own printing off; what went
+ * wrong is asked for with io__hdf5_reason() and put into one sentence of ours.
+ *
+ * Files: format of HDF5 1.10 (checksums on all metadata; the newest that every supported library
+ * reads), no time stamps, every dataset chunked with Fletcher-32, no file locks. Handles are closed
+ * with io__hdf5_close. Functions marked "collective" are so when the file was opened by many ranks.
+ */
+#ifndef IO_HDF5_H
+#define IO_HDF5_H
+
+#include <hdf5.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/sx_err.h"
+#include "mpi/mp_comm.h"
+
+void io__hdf5_lock(void);
+void io__hdf5_unlock(void);
+
+/* Why the last call failed, in HDF5's words; borrowed until the next call; never NULL. */
+const char *io__hdf5_reason(void);
+
+/* Close a handle of any kind; false if that failed (of a file: data could not be written). Takes
+ * negative handles. */
+bool io__hdf5_close(hid_t id);
+
+/* New file for writing; through MPI-IO when c has a native communicator, else by POSIX calls.
+ * Negative on failure. Collective over c. */
+hid_t io__hdf5_create(const char *path, const mp_comm *c);
+
+/* Open for reading. Errors: SX_E_NOINPUT (absent, a folder), SX_E_DATA (not HDF5 or damaged). */
+sx_err io__hdf5_open(const char *path, hid_t *file);
+
+/* New group; collective. Negative on failure. */
+hid_t io__hdf5_group(hid_t parent, const char *name);
+
+/* New dataset of these chunks, space reserved at once; collective. Negative on failure. */
+hid_t io__hdf5_dataset(hid_t parent, const char *name, hid_t file_type, int rank,
+                       const hsize_t *shape, const hsize_t *chunk);
+
+/* Write a whole dataset. `transfer`: H5P_DEFAULT, or collective, where ranks with `mine` false take
+ * part without data. */
+bool io__hdf5_put(hid_t dataset, hid_t memory_type, hid_t transfer, bool mine, const void *data);
+
+/* Text as uint8 dataset: n_bytes without a zero. All ranks give n_bytes, only `mine` the text. */
+bool io__hdf5_put_text(hid_t parent, const char *name, hid_t transfer, bool mine, const char *text,
+                       size_t n_bytes);
+/* New zero-terminated text (sx_free) or NULL; at most `limit` bytes. */
+char *io__hdf5_get_text(hid_t parent, const char *name, int64_t limit);
+
+/* Short text attributes. */
+bool io__hdf5_put_attribute(hid_t object, const char *name, const char *text);
+bool io__hdf5_get_attribute(hid_t object, const char *name, char *text, size_t room);
+
+#endif

@@ -1,0 +1,214 @@
+/* io_bids: names, filters, order, tolerance of what lies about in real trees. */
+#include "io/io_bids.h"
+#include "tests/check_run.h"
+#include "tests/io/io_test.h"
+
+/* Make a tree of empty files; returns its root. */
+static const char *tree(const char *name, const char *const *files) {
+    const char *root = io_test_path(name);
+    for (int i = 0; files[i]; i++) {
+        char *path = sx_path_join(root, files[i]);
+        ck_ok(sx_mkdirs_for(path));
+        io_bytes_write(path, "x", 1);
+        sx_free(path);
+    }
+    return root;
+}
+
+static const char *const files[] = {
+    "dataset_description.json",
+    "participants.tsv",
+    "sub-02/anat/sub-02_acq-sag_T2w.nii.gz",
+    "sub-02/anat/sub-02_acq-sag_T2w.json",
+    "sub-02/anat/._sub-02_acq-sag_T2w.nii.gz",
+    "sub-02/anat/.hidden/sub-02_acq-sag_T2w.nii.gz",
+    "sub-01/ses-b/anat/sub-01_ses-b_acq-ax_chunk-2_run-03_desc-x_space-q_T2w.nii",
+    "sub-01/ses-a/anat/sub-01_ses-a_acq-iso_T1w.hdr",
+    "sub-01/ses-a/anat/sub-01_ses-a_acq-iso_T1w.img",
+    "sub-01/ses-a/anat/sub-01_ses-a_acq-iso_T2w.json",
+    "sub-01/ses-a/anat/notes.txt",
+    "derivatives/labels/sub-02/anat/sub-02_acq-sag_T2w.nii.gz",
+    "sourcedata/sub-02/anat/sub-02_acq-sag_T2w.nii.gz",
+    "nonsense.nii.gz",
+    NULL,
+};
+
+START_TEST(a_tree_is_walked_in_sorted_order_without_clutter) {
+    io_items x;
+    ck_ok(io_bids_walk(tree("bids", files), NULL, &x));
+    ck_assert_int_eq(x.n, 3);
+    ck_assert_str_eq(x.item[0].rel, "sub-01/ses-a/anat/sub-01_ses-a_acq-iso_T1w.hdr");
+    ck_assert_str_eq(x.item[1].stem, "sub-01_ses-b_acq-ax_chunk-2_run-03_desc-x_space-q_T2w");
+    ck_assert_str_eq(x.item[2].rel, "sub-02/anat/sub-02_acq-sag_T2w.nii.gz");
+    io_items_clear(&x);
+}
+END_TEST
+
+START_TEST(names_are_taken_apart) {
+    io_items x;
+    ck_ok(io_bids_walk(tree("bids", files), NULL, &x));
+    const io_item *it = &x.item[1];
+    ck_assert_str_eq(it->subject, "01");
+    ck_assert_str_eq(it->session, "b");
+    ck_assert_str_eq(it->acq, "ax");
+    ck_assert_str_eq(it->suffix, "T2w");
+    ck_assert_str_eq(it->desc, "x");
+    ck_assert_str_eq(it->dir, "sub-01/ses-b/anat");
+    ck_assert_int_eq(it->chunk, 2);
+    ck_assert_int_eq(it->run, 3);
+    ck_assert_int_eq(it->bytes, 1);
+    ck_assert_str_eq(x.item[2].session, "");
+    ck_assert_int_eq(x.item[2].chunk, 0);
+    io_items_clear(&x);
+}
+END_TEST
+
+static const struct {
+    io_filter filter;
+    int n;
+} filters[] = {
+    {{.acq = "sag,iso"}, 2},     {{.acq = "sag"}, 1},    {{.acq = ""}, 3},
+    {{.acq = "sa"}, 0},          {{.suffix = "T2w"}, 2}, {{.subjects = "sub-01"}, 2},
+    {{.subjects = "02, 03"}, 1}, {{.exclude = "01"}, 1}, {{.exclude = "sub-02_acq-sag_T2w"}, 2},
+    {{.derivatives = true}, 4},
+};
+
+START_TEST(filters_keep_what_they_name) {
+    io_items x;
+    ck_ok(io_bids_walk(tree("bids", files), &filters[_i].filter, &x));
+    ck_assert_msg(x.n == filters[_i].n, "filter %d: got %d items, want %d", _i, (int)x.n,
+                  filters[_i].n);
+    io_items_clear(&x);
+}
+END_TEST
+
+START_TEST(a_link_to_a_parent_folder_ends) {
+    const char *root = tree("loop", (const char *const[]){"sub-1/anat/sub-1_T2w.nii", NULL});
+    char *link = sx_path_join(root, "sub-1/up");
+    io_items x;
+    unlink(link);
+    ck_assert_int_eq(symlink("..", link), 0);
+    ck_ok(io_bids_walk(root, NULL, &x));
+    ck_assert_int_ge(x.n, 1);
+    io_items_clear(&x);
+    sx_free(link);
+}
+END_TEST
+
+static sx_err read_list(const char *text, io_items *x) {
+    const char *root = tree("bids", files);
+    char *path = sx_path_join(root, "list.tsv");
+    io_bytes_write(path, text, strlen(text));
+    sx_err rc = io_bids_list(path, NULL, x);
+    sx_free(path);
+    return rc;
+}
+
+START_TEST(a_list_names_files_and_may_override_their_entities) {
+    io_items x;
+    ck_ok(read_list("subject\tpath\tacq\nsub-9\tnonsense.nii.gz\tsag\n"
+                    "n/a\tsub-02/anat/sub-02_acq-sag_T2w.nii.gz\t\n",
+                    &x));
+    ck_assert_int_eq(x.n, 2);
+    ck_assert_str_eq(x.item[0].subject, "9");
+    ck_assert_str_eq(x.item[0].acq, "sag");
+    ck_assert_int_eq(x.item[0].bytes, 1);
+    ck_assert_str_eq(x.item[1].subject, "02");
+    ck_assert_str_eq(x.item[1].acq, "sag");
+    io_items_clear(&x);
+}
+END_TEST
+
+START_TEST(one_file_is_taken_whatever_its_name) {
+    io_items x;
+    const char *root = tree("bids", files);
+    char *bids = sx_path_join(root, files[6]), *plain = sx_path_join(root, "nonsense.nii.gz");
+    ck_ok(io_bids_file(bids, &x));
+    ck_assert_int_eq(x.n, 1);
+    ck_assert_str_eq(x.item[0].path, bids);
+    ck_assert_str_eq(x.item[0].rel, sx_path_base(bids));
+    ck_assert_str_eq(x.item[0].dir, "");
+    ck_assert_str_eq(x.item[0].subject, "01");
+    ck_assert_str_eq(x.item[0].desc, "x");
+    ck_assert_str_eq(x.item[0].suffix, "T2w");
+    io_items_clear(&x);
+    ck_ok(io_bids_file(plain, &x));
+    ck_assert_str_eq(x.item[0].stem, "nonsense");
+    ck_assert_str_eq(x.item[0].subject, "");
+    ck_assert_str_eq(x.item[0].suffix, "");
+    io_items_clear(&x);
+    ck_err(io_bids_file("scratch-io/absent.nii", &x), SX_E_NOINPUT);
+    sx_free(bids);
+    sx_free(plain);
+}
+END_TEST
+
+static const char *const bad_lists[][2] = {
+    {"file\nx.nii\n", ":1: no column"},        {"path\nnonsense.nii.gz\n", ":2: no subject"},
+    {"path\tsubject\n\t1\n", ":2: no path"},   {"path\tsubject\na.nii\t1\na.nii\t1\n", "twice"},
+    {"path\tsubject\na.nii\n", ":2: 1 cells"},
+};
+
+START_TEST(a_bad_list_is_refused_with_its_line) {
+    io_items x;
+    ck_err(read_list(bad_lists[_i][0], &x), SX_E_DATA);
+    ck_assert_msg(strstr(sx_err_text(), bad_lists[_i][1]) != NULL, "got %s", sx_err_text());
+}
+END_TEST
+
+START_TEST(an_absent_tree_is_a_missing_input_and_an_empty_one_is_not) {
+    io_items x;
+    ck_err(io_bids_walk("scratch-io/absent", NULL, &x), SX_E_NOINPUT);
+    ck_err(io_bids_list("scratch-io/absent.tsv", NULL, &x), SX_E_NOINPUT);
+    ck_ok(io_bids_walk(tree("empty", (const char *const[]){"README", NULL}), NULL, &x));
+    ck_assert_int_eq(x.n, 0);
+    io_items_clear(&x);
+}
+END_TEST
+
+START_TEST(slice_thickness_comes_from_the_sidecar) {
+    io_items x;
+    const char *root = tree("bids", files);
+    char *sidecar = sx_path_join(root, "sub-02/anat/sub-02_acq-sag_T2w.json");
+    io_bytes_write(sidecar, "{\"SliceThickness\": 3.3}", 23);
+    ck_ok(io_bids_walk(root, NULL, &x));
+    ck_assert_double_eq(io_bids_slice_thickness(&x.item[2], 1), 3.3);
+    ck_assert_double_eq(io_bids_slice_thickness(&x.item[0], 1.5), 1.5);
+    io_bytes_write(sidecar, "{\"SliceThickness\": \"x\"", 22);
+    ck_assert_double_eq(io_bids_slice_thickness(&x.item[2], 4), 4);
+    io_items_clear(&x);
+    sx_free(sidecar);
+}
+END_TEST
+
+START_TEST(a_description_is_written_once) {
+    const char *root = io_test_path("derived");
+    ck_ok(io_bids_describe(root, "one", "bids"));
+    ck_ok(io_bids_describe(root, "two", "bids"));
+    char *path = sx_path_join(root, "dataset_description.json");
+    io_bytes b = io_bytes_read(path);
+    ck_assert_ptr_nonnull(strstr(b.data, "\"Name\": \"one\""));
+    ck_assert_ptr_nonnull(strstr(b.data, "\"DatasetType\": \"derivative\""));
+    sx_free(b.data);
+    sx_free(path);
+}
+END_TEST
+
+#define COUNT(a) ((int)(sizeof(a) / sizeof(a)[0]))
+
+int main(void) {
+    Suite *s = suite_create("io_bids");
+    TCase *c = tcase_create("all");
+    tcase_add_test(c, a_tree_is_walked_in_sorted_order_without_clutter);
+    tcase_add_test(c, names_are_taken_apart);
+    tcase_add_loop_test(c, filters_keep_what_they_name, 0, COUNT(filters));
+    tcase_add_test(c, a_link_to_a_parent_folder_ends);
+    tcase_add_test(c, a_list_names_files_and_may_override_their_entities);
+    tcase_add_test(c, one_file_is_taken_whatever_its_name);
+    tcase_add_loop_test(c, a_bad_list_is_refused_with_its_line, 0, COUNT(bad_lists));
+    tcase_add_test(c, an_absent_tree_is_a_missing_input_and_an_empty_one_is_not);
+    tcase_add_test(c, slice_thickness_comes_from_the_sidecar);
+    tcase_add_test(c, a_description_is_written_once);
+    suite_add_tcase(s, c);
+    return check_run_suite(s);
+}

@@ -1,0 +1,94 @@
+/* io_png: pixels survive, bytes are stable, montages put panels and captions where they belong. */
+#include <stdint.h>
+
+#include "io/io_png.h"
+#include "tests/check_run.h"
+#include "tests/io/io_test.h"
+
+START_TEST(grey_pixels_come_back) {
+    uint8_t x[5 * 300], *y;
+    int h, w;
+    const char *path = io_test_path("grey.png");
+    for (int i = 0; i < 5 * 300; i++) x[i] = (uint8_t)(i * 7);
+    ck_ok(io_png_write_grey(path, x, 5, 300));
+    ck_ok(io_png_read_grey(path, &y, &h, &w));
+    ck_assert_int_eq(h, 5);
+    ck_assert_int_eq(w, 300);
+    ck_assert_mem_eq(x, y, sizeof x);
+    sx_free(y);
+}
+END_TEST
+
+START_TEST(equal_pixels_give_equal_bytes) {
+    const uint8_t x[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255};
+    const char *one = io_test_path("one.png"), *two = io_test_path("two.png");
+    ck_ok(io_png_write_rgb(one, x, 2, 2));
+    sleep(1);
+    ck_ok(io_png_write_rgb(two, x, 2, 2));
+    io_bytes p = io_bytes_read(one), q = io_bytes_read(two);
+    ck_assert_uint_eq(p.n, q.n);
+    ck_assert_mem_eq(p.data, q.data, p.n);
+    sx_free(p.data);
+    sx_free(q.data);
+}
+END_TEST
+
+START_TEST(colour_text_and_absent_files_are_refused_by_the_grey_reader) {
+    const uint8_t x[12] = {1};
+    uint8_t *y;
+    int h, w;
+    const char *rgb = io_test_path("rgb.png"), *text = io_test_path("text.png");
+    ck_ok(io_png_write_rgb(rgb, x, 2, 2));
+    io_bytes_write(text, "hello", 5);
+    ck_err(io_png_read_grey(rgb, &y, &h, &w), SX_E_DATA);
+    ck_err(io_png_read_grey(text, &y, &h, &w), SX_E_DATA);
+    ck_err(io_png_read_grey("scratch-io/absent.png", &y, &h, &w), SX_E_NOINPUT);
+    ck_err(io_png_write_grey("scratch-io/no/such/folder.png", x, 2, 2), SX_E_CREATE);
+}
+END_TEST
+
+START_TEST(a_montage_scales_clips_and_captions) {
+    const float a[4] = {0, 0.5f, 1, 9}, b[4] = {-1, 0, 1, 0};
+    const io_panel panel[3] = {{a, 2, 2, 0, 1, "I"}, {b, 2, 2, -1, 1, NULL}, {a, 2, 2, 0, 2, "x"}};
+    const char *path = io_test_path("montage.png");
+    uint8_t *y;
+    int h, w, ink = 0;
+    ck_ok(io_png_montage(path, panel, 3, 2, 10));
+    ck_ok(io_png_read_grey(path, &y, &h, &w));
+    ck_assert_int_eq(w, 4 + 2 * 24); // margin + columns of 20 + margin
+    ck_assert_int_eq(h, 4 + 2 * 34); // margin + rows of 20 + caption 10 + margin
+    ck_assert_int_eq(y[4 * w + 4], 0);
+    ck_assert_int_eq(y[4 * w + 14], 128);
+    ck_assert_int_eq(y[14 * w + 4], 255);
+    ck_assert_int_eq(y[14 * w + 14], 255);
+    ck_assert_int_eq(y[4 * w + 28 + 10], 128); // second panel: 0 in -1..1
+    for (int r = 24; r < 38; r++)
+        for (int c = 4; c < 24; c++) ink += y[r * w + c] == 230;
+    ck_assert_int_eq(ink, 5 + 6); // "I": two bars of three dots, a stem of seven, shared ends
+    sx_free(y);
+}
+END_TEST
+
+START_TEST(a_long_caption_of_all_letters_stays_inside) {
+    float x[64 * 128] = {0};
+    char all[96] = "";
+    for (int c = 0; c < 95; c++) all[c] = (char)(' ' + c);
+    io_panel panel[6];
+    for (int i = 0; i < 6; i++) panel[i] = (io_panel){x, 8, 120, 0, 1, all + 16 * i};
+    ck_ok(io_png_montage(io_test_path("letters.png"), panel, 6, 1, 1));
+    panel[0].caption = "\xc3\xa9 not ASCII";
+    ck_ok(io_png_montage(io_test_path("other.png"), panel, 1, 3, 1));
+}
+END_TEST
+
+int main(void) {
+    Suite *s = suite_create("io_png");
+    TCase *c = tcase_create("all");
+    tcase_add_test(c, grey_pixels_come_back);
+    tcase_add_test(c, equal_pixels_give_equal_bytes);
+    tcase_add_test(c, colour_text_and_absent_files_are_refused_by_the_grey_reader);
+    tcase_add_test(c, a_montage_scales_clips_and_captions);
+    tcase_add_test(c, a_long_caption_of_all_letters_stays_inside);
+    suite_add_tcase(s, c);
+    return check_run_suite(s);
+}
