@@ -1,0 +1,21 @@
+# The kernel table. The Winograd file is compiled once for each instruction set (its tables are chosen
+# by CPUID at start); contraction makes a*b+c one FMA, which strict C11 mode would forbid.
+set(wino_isas portable)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND wino_isas avx2 avx512)
+endif()
+set(wino_options_avx2 -mavx2 -mfma)
+set(wino_options_avx512 -mavx512f -mavx2 -mfma)
+
+set(wino_objects "")
+foreach(isa ${wino_isas})
+  add_library(nn_wino_${isa} OBJECT nn_kernels_wino_isa.c)
+  target_link_libraries(nn_wino_${isa} PRIVATE sagax_flags)
+  target_compile_definitions(nn_wino_${isa} PRIVATE NN_WINO_ISA=${isa})
+  target_compile_options(nn_wino_${isa} PRIVATE ${wino_options_${isa}} -ffp-contract=fast)
+  list(APPEND wino_objects $<TARGET_OBJECTS:nn_wino_${isa}>)
+endforeach()
+
+sagax_library(sx_kernels
+  SOURCES nn_kernels.c nn_kernels_ref.c nn_kernels_blas.c nn_kernels_wino.c ${wino_objects}
+  DEPS sx_base PkgConfig::OPENBLAS Threads::Threads)

@@ -1,0 +1,200 @@
+/* The graph: building, running forward and backward, timing. Memory is planned in nn_graph_plan.c,
+ * the ops themselves are in nn_ops_*.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "model/nn_ops.h"
+
+enum { PARAM_ALIGN = 16 }; /* floats: 64 bytes */
+
+const nn__kind *const nn__kinds[NN__N_KINDS] = {
+    &nn__conv_kind,      &nn__linear_kind,    &nn__norm_kind,   &nn__silu_kind,
+    &nn__add_kind,       &nn__dropout_kind,   &nn__concat_kind, &nn__avgpool2_kind,
+    &nn__upsample2_kind, &nn__attention_kind,
+};
+
+nn_graph *nn_graph_new(void) {
+    nn_graph *g = SX_NEW(nn_graph);
+    g->output = -1;
+    return g;
+}
+
+void nn_graph_free(nn_graph *g) {
+    if (g == NULL) return;
+    sx_free(g->tensor);
+    sx_free(g->op);
+    sx_free(g->slot);
+    sx_free(g->params.item);
+    sx_free(g->block);
+    sx_free(g->scratch);
+    sx_free(g);
+}
+
+/* Array with room for one more item than n: the old one or a larger copy. */
+static void *grow(void *items, int n, int *room, size_t size) {
+    if (n < *room) return items;
+    *room = n < 32 ? 64 : 2 * n;
+    void *larger = sx_alloc(*room, size);
+    if (n > 0) memcpy(larger, items, (size_t)n * size);
+    sx_free(items);
+    return larger;
+}
+
+/* ---- building ---- */
+
+static nn_tensor tensor_append(nn_graph *g, nn__tensor t) {
+    SX_ASSERT(t.h > 0 && t.w > 0 && t.c > 0);
+    t.count = (int64_t)t.h * t.w * t.c;
+    t.value_slot = t.grad_slot = -1;
+    g->tensor = grow(g->tensor, g->n_tensors, &g->tensor_room, sizeof *g->tensor);
+    g->tensor[g->n_tensors] = t;
+    return g->n_tensors++;
+}
+
+nn_tensor nn_input(nn_graph *g, const char *name, int h, int w, int c) {
+    nn__tensor t = {.h = h, .w = w, .c = c, .producer = -1};
+    SX_ASSERT(strlen(name) < sizeof t.name);
+    strcpy(t.name, name);
+    return tensor_append(g, t);
+}
+
+nn__op nn__op_make(const nn__kind *kind, nn_tensor a, nn_tensor b) {
+    return (nn__op){.kind = kind,
+                    .in = {a, b},
+                    .n_in = b < 0 ? 1 : 2,
+                    .weight = -1,
+                    .bias = -1,
+                    .saved_slot = -1};
+}
+
+nn_tensor nn__op_append(nn_graph *g, nn__op op) {
+    SX_ASSERT(g->block == NULL); /* a planned graph is closed */
+    for (int i = 0; i < op.n_in; i++) {
+        SX_ASSERT(op.in[i] >= 0 && op.in[i] < g->n_tensors);
+        g->tensor[op.in[i]].n_uses++;
+    }
+    nn__tensor t = {.producer = g->n_ops};
+    op.kind->shape(g, &op, &t);
+    op.out = tensor_append(g, t);
+    g->op = grow(g->op, g->n_ops, &g->op_room, sizeof *g->op);
+    g->op[g->n_ops++] = op;
+    return op.out;
+}
+
+int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank,
+                     const int64_t *shape, int64_t fan_in, nn_init init) {
+    nn_params *p = &g->params;
+    p->item = grow(p->item, p->n, &g->param_room, sizeof *p->item);
+    nn_param *it = &p->item[p->n];
+    *it = (nn_param){.rank = rank, .count = 1, .offset = p->block, .fan_in = fan_in, .init = init};
+    int length = snprintf(it->name, sizeof it->name, "%s.%s", name, suffix);
+    SX_ASSERT(length > 0 && (size_t)length < sizeof it->name);
+    for (int i = 0; i < rank; i++) {
+        it->shape[i] = shape[i];
+        it->count *= shape[i];
+    }
+    p->block += (it->count + PARAM_ALIGN - 1) / PARAM_ALIGN * PARAM_ALIGN;
+    p->count += it->count;
+    return p->n++;
+}
+
+void nn_output(nn_graph *g, nn_tensor y) {
+    SX_ASSERT(g->output < 0 && y >= 0 && y < g->n_tensors);
+    g->output = y;
+}
+
+const nn_params *nn_graph_params(const nn_graph *g) {
+    return &g->params;
+}
+
+/* ---- inputs ---- */
+
+static nn__tensor *find_input(const nn_graph *g, const char *name) {
+    for (int i = 0; i < g->n_tensors; i++)
+        if (g->tensor[i].producer < 0 && strcmp(g->tensor[i].name, name) == 0) return &g->tensor[i];
+    return NULL;
+}
+
+float *nn_graph_input(nn_graph *g, const char *name) {
+    const nn__tensor *t = find_input(g, name);
+    return t != NULL ? t->value : NULL;
+}
+
+void nn_graph_want_input_grad(nn_graph *g, const char *name) {
+    nn__tensor *t = find_input(g, name);
+    SX_ASSERT(t != NULL && g->block == NULL);
+    t->wants_grad = true;
+}
+
+const float *nn_graph_input_grad(nn_graph *g, const char *name) {
+    const nn__tensor *t = find_input(g, name);
+    return t != NULL ? t->grad : NULL;
+}
+
+/* ---- running ---- */
+
+void nn_graph_dropout(nn_graph *g, bool on, uint64_t seed, uint64_t step, uint64_t image) {
+    g->dropout_on = on;
+    g->dropout_seed = seed;
+    g->dropout_step = step;
+    g->dropout_image = image;
+}
+
+const float *nn_graph_forward(nn_graph *g, const float *params) {
+    SX_ASSERT(g->block != NULL);
+    g->values = params;
+    double before_s = sx_now_s();
+    for (int i = 0; i < g->n_ops; i++) {
+        nn__op *op = &g->op[i];
+        op->kind->forward(g, op);
+        double now_s = sx_now_s();
+        op->forward_s += now_s - before_s;
+        op->calls++;
+        before_s = now_s;
+    }
+    return g->tensor[g->output].value;
+}
+
+void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, float *grads) {
+    SX_ASSERT(g->block != NULL && g->train);
+    g->values = params;
+    g->grads = grads;
+    const nn__tensor *y = &g->tensor[g->output];
+    if (!y->needs_grad) return;
+    memcpy(y->grad, d_output, (size_t)y->count * sizeof(float));
+    double before_s = sx_now_s();
+    for (int i = g->n_ops - 1; i >= 0; i--) {
+        nn__op *op = &g->op[i];
+        if (!nn__out(g, op)->needs_grad) continue;
+        op->kind->backward(g, op);
+        double now_s = sx_now_s();
+        op->backward_s += now_s - before_s;
+        before_s = now_s;
+    }
+}
+
+/* ---- timing ---- */
+
+static void add_op_time(nn_op_time *row, const nn_graph *g, const nn__op *op) {
+    row->calls += op->calls;
+    row->forward_s += op->forward_s;
+    row->backward_s += op->backward_s;
+    if (op->kind->macs != NULL) row->macs += op->calls * op->kind->macs(g, op);
+}
+
+int nn_graph_times(nn_graph *g, nn_op_time *rows, int max_rows, bool reset) {
+    int n = 0;
+    for (int k = 0; k < NN__N_KINDS && n < max_rows; k++) {
+        nn_op_time row = {.op = nn__kinds[k]->name};
+        for (int i = 0; i < g->n_ops; i++)
+            if (g->op[i].kind == nn__kinds[k]) add_op_time(&row, g, &g->op[i]);
+        if (row.calls > 0) rows[n++] = row;
+    }
+    for (int i = 0; reset && i < g->n_ops; i++) {
+        g->op[i].forward_s = g->op[i].backward_s = 0;
+        g->op[i].calls = 0;
+    }
+    return n;
+}

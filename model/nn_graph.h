@@ -1,0 +1,85 @@
+/* Static-graph engine for one image: shapes, memory plan, forward, backward.
+ *
+ * A network builds its graph once, op by op; shapes are inferred as ops are added. nn_graph_plan
+ * then gives every activation an offset in one block (liveness: forward only, or forward +
+ * backward) and the block is allocated; nothing is allocated in a step. All tensors are one image,
+ * channels last: [h][w][c] float; vectors are [1][1][c]. A batch is a loop over images whose
+ * gradients accumulate, which is exact because no op looks across images, and keeps memory constant
+ * in the batch.
+ *
+ * Each op is one record: shape rule, forward, backward, cost (model/nn_ops.h); convolutions and
+ * matrix products go through a kernel table (model/nn_kernels.h). Life cycle: new ->
+ * input/param/ops -> output -> plan -> {forward [-> backward]}* -> free. Not collective, one thread
+ * a graph. */
+#ifndef NN_GRAPH_H
+#define NN_GRAPH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/sx_err.h"
+#include "model/nn_kernels.h"
+#include "model/nn_params.h"
+
+typedef struct nn_graph nn_graph;
+typedef int nn_tensor; /* index of a tensor in its graph */
+
+nn_graph *nn_graph_new(void);
+void nn_graph_free(nn_graph *g); /* takes NULL */
+
+/* ---- building; a shape mismatch is our own bug (SX_ASSERT) ---- */
+nn_tensor nn_input(nn_graph *g, const char *name, int h, int w, int c);
+/* conv, stride 1, zero padding "same", kernel 1 or 3, with bias: parameters name.weight, name.bias.
+ * rank 4 weights [k][c][ks][ks], or rank 3 [k][c][1] if `conv1d` (attention of ADM). */
+typedef struct nn_conv_opt {
+    int kernel; /* 1 or 3 */
+    bool zero_init;
+    bool conv1d; /* PyTorch Conv1d names and shape */
+} nn_conv_opt;
+nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt);
+nn_tensor nn_linear(nn_graph *g, nn_tensor x, const char *name, int k);
+/* group norm, groups = min(32, c), eps 1e-5; then y * (1 + scale) + shift if film >= 0 (film is
+ * [1][1][2c]: scale, shift); then SiLU if asked. */
+nn_tensor nn_norm(nn_graph *g, nn_tensor x, const char *name, nn_tensor film, bool silu);
+nn_tensor nn_silu(nn_graph *g, nn_tensor x);
+nn_tensor nn_add(nn_graph *g, nn_tensor a, nn_tensor b);
+nn_tensor nn_concat(nn_graph *g, nn_tensor a, nn_tensor b); /* channels */
+nn_tensor nn_avgpool2(nn_graph *g, nn_tensor x);
+nn_tensor nn_upsample2(nn_graph *g, nn_tensor x);        /* nearest */
+nn_tensor nn_dropout(nn_graph *g, nn_tensor x, float p); /* counter-based mask */
+/* One head over h*w tokens: qkv [h][w][3d] -> [h][w][d], scale 1/sqrt(d). */
+nn_tensor nn_attention(nn_graph *g, nn_tensor qkv);
+void nn_output(nn_graph *g, nn_tensor y);
+
+/* ---- planning ---- */
+typedef struct nn_plan {
+    int64_t activation_bytes, scratch_bytes, macs;
+    int n_ops, n_tensors;
+} nn_plan;
+/* `train`: keep what backward needs. Errors: SX_E_NOMEM. */
+sx_err nn_graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, nn_plan *plan);
+const nn_params *nn_graph_params(const nn_graph *g);
+
+/* ---- running ---- */
+/* Key of the dropout masks of the next forward; dropout off when `on` is false. */
+void nn_graph_dropout(nn_graph *g, bool on, uint64_t seed, uint64_t step, uint64_t image);
+/* Input [h][w][c] of that name to fill before forward; borrowed. NULL if there is none. */
+float *nn_graph_input(nn_graph *g, const char *name);
+/* Run with this parameter block; returns the output [h][w][c], borrowed until the next run. */
+const float *nn_graph_forward(nn_graph *g, const float *params);
+/* d_output [h][w][c] of the last forward; gradients are ADDED to `grads` (block layout); input
+ * gradients can then be read with nn_graph_input_grad (borrowed, NULL unless asked for in
+ * nn_graph_want_input_grad before planning). */
+void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, float *grads);
+void nn_graph_want_input_grad(nn_graph *g, const char *name);
+const float *nn_graph_input_grad(nn_graph *g, const char *name);
+
+/* Seconds spent in each kind of op since the last call with reset; for `net info` and benchmarks.
+ */
+typedef struct nn_op_time {
+    const char *op;
+    int64_t calls, macs;
+    double forward_s, backward_s;
+} nn_op_time;
+int nn_graph_times(nn_graph *g, nn_op_time *rows, int max_rows, bool reset);
+
+#endif

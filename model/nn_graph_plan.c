@@ -1,0 +1,273 @@
+/* Memory plan: liveness gives every value, gradient and saved state an offset in one block.
+ *
+ * Each gets a slot with the first and last time of the program (nn_ops.h) at which it is used. Ops
+ * that may work in place share the slot of their input (values) or output (gradients) when nobody
+ * else needs it. Slots are then placed largest first, each into the smallest gap left between the
+ * slots that live at the same time (Pisarchyk & Lee 2020, "greedy by size", best fit). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sx_mem.h"
+#include "model/nn_ops.h"
+
+enum { SLOT_ALIGN = 16 }; /* floats: 64 bytes */
+
+static int time_of_backward(const nn_graph *g, int op) {
+    return 2 * g->n_ops - op;
+}
+
+static int time_of_end(const nn_graph *g) {
+    return 2 * g->n_ops + 1;
+}
+
+static int slot_append(nn_graph *g, int64_t count, int first, int last) {
+    int64_t rounded = (count + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
+    g->slot[g->n_slots] = (nn__slot){.count = rounded, .first = first, .last = last};
+    return g->n_slots++;
+}
+
+static void slot_extend(nn__slot *s, int first, int last) {
+    if (first < s->first) s->first = first;
+    if (last > s->last) s->last = last;
+}
+
+/* ---- who needs gradients, and who writes them first ---- */
+
+static void mark_gradients(nn_graph *g) {
+    for (int i = 0; i < g->n_tensors; i++) {
+        nn__tensor *t = &g->tensor[i];
+        SX_ASSERT(t->n_uses > 0 || i == g->output); /* an op without effect */
+        if (t->producer < 0) {
+            t->needs_grad = g->train && t->wants_grad;
+            continue;
+        }
+        const nn__op *op = &g->op[t->producer];
+        t->needs_grad = g->train && op->weight >= 0;
+        for (int k = 0; k < op->n_in; k++)
+            t->needs_grad = t->needs_grad || g->tensor[op->in[k]].needs_grad;
+    }
+}
+
+static void mark_first_writers(nn_graph *g) {
+    bool *started = SX_NEW_ARRAY(bool, g->n_tensors);
+    started[g->output] = true;
+    for (int i = g->n_ops - 1; i >= 0; i--)
+        for (int k = 0; k < g->op[i].n_in; k++) {
+            bool *s = &started[g->op[i].in[k]];
+            g->op[i].first[k] = !*s;
+            *s = true;
+        }
+    sx_free(started);
+}
+
+/* ---- values ---- */
+
+/* Last time at which the value of tensor t is read. */
+static int last_read(const nn_graph *g, int t) {
+    if (t == g->output || g->tensor[t].producer < 0) return time_of_end(g);
+    int last = g->tensor[t].producer;
+    for (int i = 0; i < g->n_ops; i++)
+        for (int k = 0; k < g->op[i].n_in; k++) {
+            if (g->op[i].in[k] != t) continue;
+            bool again = g->train && (g->op[i].kind->reads >> k & 1) != 0;
+            int when = again ? time_of_backward(g, i) : i;
+            if (when > last) last = when;
+        }
+    return last;
+}
+
+/* Input of op i that its output may overwrite: same size, single use, dead afterwards; or -1. */
+static int value_to_overwrite(const nn_graph *g, int i) {
+    const nn__op *op = &g->op[i];
+    if (!op->kind->in_place) return -1;
+    for (int k = 0; k < op->n_in; k++) {
+        const nn__tensor *t = nn__in(g, op, k);
+        if (t->n_uses == 1 && t->count == nn__out(g, op)->count && last_read(g, op->in[k]) == i)
+            return op->in[k];
+    }
+    return -1;
+}
+
+static void plan_values(nn_graph *g, bool share) {
+    for (int i = 0; i < g->n_tensors; i++) {
+        nn__tensor *t = &g->tensor[i];
+        int first = t->producer < 0 ? 0 : t->producer, last = last_read(g, i);
+        int reuse = share && t->producer >= 0 ? value_to_overwrite(g, t->producer) : -1;
+        if (reuse >= 0) {
+            t->value_slot = g->tensor[reuse].value_slot;
+            slot_extend(&g->slot[t->value_slot], first, last);
+        } else {
+            t->value_slot = slot_append(g, t->count, first, last);
+        }
+    }
+}
+
+static void plan_saved(nn_graph *g) {
+    for (int i = 0; i < g->n_ops; i++) {
+        nn__op *op = &g->op[i];
+        int64_t count = op->kind->saved != NULL ? op->kind->saved(g, op) : 0;
+        if (count == 0) continue;
+        bool keep = g->train && nn__out(g, op)->needs_grad;
+        op->saved_slot = slot_append(g, count, i, keep ? time_of_backward(g, i) : i);
+    }
+}
+
+/* ---- gradients, from the last op to the first ---- */
+
+/* The input of op i whose gradient may take the memory of the output's: same size, no other use;
+ * its gradient is then the output's, changed in place. At most one; or -1. */
+static int gradient_to_inherit(const nn_graph *g, int i) {
+    const nn__op *op = &g->op[i];
+    if (!op->kind->in_place) return -1;
+    for (int k = 0; k < op->n_in; k++) {
+        const nn__tensor *t = nn__in(g, op, k);
+        if (t->n_uses == 1 && op->in[k] != g->output && t->needs_grad &&
+            t->count == nn__out(g, op)->count)
+            return op->in[k];
+    }
+    return -1;
+}
+
+static int last_grad_use(const nn_graph *g, const nn__tensor *t) {
+    return t->producer < 0 ? time_of_end(g) : time_of_backward(g, t->producer);
+}
+
+static void plan_input_gradients(nn_graph *g, int i, bool share) {
+    const nn__op *op = &g->op[i];
+    int inherits = share ? gradient_to_inherit(g, i) : -1;
+    for (int k = 0; k < op->n_in; k++) {
+        nn__tensor *t = &g->tensor[op->in[k]];
+        if (!t->needs_grad || t->grad_slot >= 0) continue;
+        if (op->in[k] == inherits) {
+            t->grad_slot = nn__out(g, op)->grad_slot;
+            slot_extend(&g->slot[t->grad_slot], time_of_backward(g, i), last_grad_use(g, t));
+        } else {
+            t->grad_slot = slot_append(g, t->count, time_of_backward(g, i), last_grad_use(g, t));
+        }
+    }
+}
+
+static void plan_gradients(nn_graph *g, bool share) {
+    nn__tensor *y = &g->tensor[g->output];
+    if (!y->needs_grad) return;
+    y->grad_slot = slot_append(g, y->count, g->n_ops, last_grad_use(g, y));
+    for (int i = g->n_ops - 1; i >= 0; i--)
+        if (nn__out(g, &g->op[i])->needs_grad) plan_input_gradients(g, i, share);
+}
+
+/* ---- offsets ---- */
+
+static int larger_first(const void *a, const void *b) {
+    const nn__slot *x = *(const nn__slot *const *)a, *y = *(const nn__slot *const *)b;
+    if (x->count != y->count) return x->count < y->count ? 1 : -1;
+    return x < y ? -1 : x > y; /* order of birth: the plan is reproducible */
+}
+
+static bool live_together(const nn__slot *a, const nn__slot *b) {
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* Offset for s in the smallest gap that holds it; `placed` is sorted by offset. */
+static int64_t best_gap(nn__slot *const *placed, int n, const nn__slot *s) {
+    int64_t end = 0, best = -1, best_room = 0;
+    for (int i = 0; i < n; i++) {
+        if (!live_together(placed[i], s)) continue;
+        int64_t room = placed[i]->offset - end;
+        if (room >= s->count && (best < 0 || room < best_room)) {
+            best = end;
+            best_room = room;
+        }
+        int64_t after = placed[i]->offset + placed[i]->count;
+        if (after > end) end = after;
+    }
+    return best >= 0 ? best : end;
+}
+
+static void insert_by_offset(nn__slot **placed, int n, nn__slot *s) {
+    int at = n;
+    for (; at > 0 && placed[at - 1]->offset > s->offset; at--) placed[at] = placed[at - 1];
+    placed[at] = s;
+}
+
+/* Returns the size of the block in floats. */
+static int64_t place_slots(nn_graph *g, bool share) {
+    nn__slot **order = SX_NEW_ARRAY(nn__slot *, g->n_slots);
+    nn__slot **placed = SX_NEW_ARRAY(nn__slot *, g->n_slots);
+    for (int i = 0; i < g->n_slots; i++) order[i] = &g->slot[i];
+    qsort(order, (size_t)g->n_slots, sizeof *order, larger_first);
+    int64_t end = 0;
+    for (int i = 0; i < g->n_slots; i++) {
+        order[i]->offset = share ? best_gap(placed, i, order[i]) : end;
+        insert_by_offset(placed, i, order[i]);
+        int64_t after = order[i]->offset + order[i]->count;
+        if (after > end) end = after;
+    }
+    sx_free(order);
+    sx_free(placed);
+    return end;
+}
+
+static void set_pointers(nn_graph *g) {
+    for (int i = 0; i < g->n_tensors; i++) {
+        nn__tensor *t = &g->tensor[i];
+        t->value = g->block + g->slot[t->value_slot].offset;
+        t->grad = t->grad_slot >= 0 ? g->block + g->slot[t->grad_slot].offset : NULL;
+    }
+    for (int i = 0; i < g->n_ops; i++) {
+        nn__op *op = &g->op[i];
+        op->saved = op->saved_slot >= 0 ? g->block + g->slot[op->saved_slot].offset : NULL;
+    }
+}
+
+static int64_t largest_scratch(const nn_graph *g) {
+    int64_t largest = 0;
+    for (int i = 0; i < g->n_ops; i++) {
+        const nn__op *op = &g->op[i];
+        int64_t count = op->kind->scratch != NULL ? op->kind->scratch(g, op) : 0;
+        if (count > largest) largest = count;
+    }
+    return largest;
+}
+
+static int64_t total_macs(const nn_graph *g) {
+    int64_t total = 0;
+    for (int i = 0; i < g->n_ops; i++)
+        if (g->op[i].kind->macs != NULL) total += g->op[i].kind->macs(g, &g->op[i]);
+    return total;
+}
+
+sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, bool share,
+                      nn_plan *plan) {
+    SX_ASSERT(g->output >= 0 && g->block == NULL);
+    g->kernels = kernels;
+    g->train = train;
+    g->slot = SX_NEW_ARRAY(nn__slot, 2 * (int64_t)g->n_tensors + g->n_ops);
+    mark_gradients(g);
+    mark_first_writers(g);
+    plan_values(g, share);
+    plan_saved(g);
+    plan_gradients(g, share);
+    g->block_count = place_slots(g, share);
+    int64_t scratch_count = largest_scratch(g) + SLOT_ALIGN; /* never an empty block */
+    *plan = (nn_plan){.activation_bytes = g->block_count * (int64_t)sizeof(float),
+                      .scratch_bytes = scratch_count * (int64_t)sizeof(float),
+                      .macs = total_macs(g),
+                      .n_ops = g->n_ops,
+                      .n_tensors = g->n_tensors};
+    g->block = sx_try_alloc(g->block_count, sizeof(float));
+    g->scratch = sx_try_alloc(scratch_count, sizeof(float));
+    if (g->block == NULL || g->scratch == NULL)
+        return sx_fail(SX_E_NOMEM, "network needs %lld bytes for activations and %lld for scratch",
+                       (long long)plan->activation_bytes, (long long)plan->scratch_bytes);
+    set_pointers(g);
+    return SX_OK;
+}
+
+sx_err nn_graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, nn_plan *plan) {
+    return nn__graph_plan(g, kernels, train, true, plan);
+}
+
+void nn__graph_poison(nn_graph *g) {
+    for (int64_t i = 0; i < g->block_count; i++) g->block[i] = NAN;
+}

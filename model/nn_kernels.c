@@ -1,0 +1,31 @@
+/* The table of kernel tables. "auto" is Winograd where the machine has vectors wide enough for it
+ * to beat OpenBLAS, and OpenBLAS elsewhere. */
+#include "model/nn_kernels.h"
+
+#include <string.h>
+
+#include "model/nn_kernels_bodies.h"
+
+static const nn_kernels *fastest(void) {
+    return nn__kernels_wino_is_wide() ? nn__kernels_wino() : nn__kernels_blas();
+}
+
+static const struct {
+    const char *name;
+    const nn_kernels *(*get)(void);
+} bodies[] = {
+    {"ref", nn__kernels_ref},
+    {"blas", nn__kernels_blas},
+    {"wino", nn__kernels_wino},
+    {"auto", fastest},
+};
+
+sx_err nn_kernels_get(const char *name, const nn_kernels **k) {
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        if (!strcmp(bodies[i].name, name)) {
+            *k = bodies[i].get();
+            return SX_OK;
+        }
+    *k = NULL;
+    return sx_fail(SX_E_CONFIG, "unknown kernels '%s' (ref, blas, wino or auto)", name);
+}

@@ -1,0 +1,47 @@
+/* Kernel table: the few loops in which nearly all time is spent, with several bodies.
+ *
+ *   ref    plain loops, the readable truth
+ *   blas   im2col in L2-sized strips + OpenBLAS (one thread); thin convolutions (at most 4
+ *          channels in or out) as direct loops
+ *   wino   fp32 Winograd F(4x4,3x3) in vector extensions, chosen by CPUID, for any image size of at
+ *          least 4x4 and 16 channels or more; thin ones as direct loops; the rest is left to blas
+ *
+ * Activations [h][w][c], weights [k][kh][kw][c] (model/nn_params.h). Every body is held against
+ * ref; relative errors in the Euclidean norm are at most 1e-6 (blas), 3e-6 (wino, forward) and 1e-5
+ * (wino, backward). Equal calls give equal bytes on one instruction set. Not collective; no errors;
+ * thread-safe as long as scratch is not shared. */
+#ifndef NN_KERNELS_H
+#define NN_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/sx_err.h"
+
+typedef struct nn_conv_shape {
+    int h, w, c, k; /* input h x w x c, output h x w x k */
+    int ks;         /* 1 or 3; stride 1; zero padding (ks-1)/2 */
+} nn_conv_shape;
+
+typedef struct nn_kernels {
+    const char *name;
+    const char *isa; /* what was chosen at start: "portable", "avx2", "avx512", "OpenBLAS Zen", … */
+    /* Scratch floats one call of any of the three convolution functions needs at most. */
+    int64_t (*conv_scratch)(const nn_conv_shape *s);
+    /* y[h][w][k] = conv(x, weight) + bias. */
+    void (*conv_forward)(const nn_conv_shape *s, const float *x, const float *weight,
+                         const float *bias, float *y, float *scratch);
+    /* dx[h][w][c] += conv^T(dy, weight). */
+    void (*conv_backward_data)(const nn_conv_shape *s, const float *dy, const float *weight,
+                               float *dx, float *scratch);
+    /* dweight[k][kh][kw][c] += dy * x; dbias[k] += sum dy. */
+    void (*conv_backward_weight)(const nn_conv_shape *s, const float *x, const float *dy,
+                                 float *dweight, float *dbias, float *scratch);
+    /* C[m][n] = alpha * op(A) op(B) + beta * C, row-major, leading dimensions in floats. */
+    void (*gemm)(int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
+                 int lda, const float *b, int ldb, float beta, float *c, int ldc);
+} nn_kernels;
+
+/* "ref", "blas", "wino" or "auto" (the fastest that this machine runs). Errors: SX_E_CONFIG. */
+sx_err nn_kernels_get(const char *name, const nn_kernels **k);
+
+#endif

@@ -1,0 +1,118 @@
+/* Inside of the engine (model/ and its tests only): the records of ops, tensors and memory slots.
+ *
+ * An op kind is one record: shape rule, cost, what it keeps, forward, backward. The table nn__kinds
+ * lists them all. An op of a graph is an instance: inputs, output, parameters, attributes.
+ *
+ * Time runs over the program: forward of op i at i, the output's gradient is set at n, backward of
+ * op i at 2n - i, end at 2n + 1. A slot is a stretch of memory with the first and last time it is
+ * used; nn_graph_plan.c gives it an offset. Several tensors share a slot where an op works in
+ * place. */
+#ifndef NN_OPS_H
+#define NN_OPS_H
+
+#include "model/nn_graph.h"
+
+typedef struct nn__kind nn__kind;
+
+typedef struct nn__tensor {
+    int h, w, c;
+    int64_t count;
+    int producer;    /* op, or -1 for an input */
+    int n_uses;      /* as input of an op; twice in one op counts twice */
+    bool wants_grad; /* an input whose gradient was asked for */
+    bool needs_grad;
+    char name[32];             /* inputs only */
+    int value_slot, grad_slot; /* -1: none */
+    float *value, *grad;       /* set by the plan */
+} nn__tensor;
+
+typedef struct nn__op {
+    const nn__kind *kind;
+    int in[2], n_in, out;
+    int weight, bias; /* parameters, or -1 */
+    int k;            /* output channels of conv and linear */
+    int ks;           /* conv: kernel size */
+    bool silu;        /* norm */
+    float p;          /* dropout */
+    /* set by the plan */
+    bool first[2]; /* backward: the gradient of in[i] starts here (write) or goes on (add) */
+    int saved_slot;
+    float *saved; /* kept from forward to backward */
+    double forward_s, backward_s;
+    int64_t calls;
+} nn__op;
+
+struct nn__kind {
+    const char *name;
+    unsigned reads; /* bit i: backward reads the value of in[i] */
+    bool in_place;  /* forward may write over an input, backward over the output's gradient */
+    void (*shape)(const nn_graph *g, const nn__op *op, nn__tensor *out);
+    int64_t (*macs)(const nn_graph *g, const nn__op *op);    /* NULL: 0 */
+    int64_t (*saved)(const nn_graph *g, const nn__op *op);   /* floats; NULL: 0 */
+    int64_t (*scratch)(const nn_graph *g, const nn__op *op); /* floats in a call; NULL: 0 */
+    void (*forward)(const nn_graph *g, const nn__op *op);
+    void (*backward)(const nn_graph *g, const nn__op *op);
+};
+
+typedef struct nn__slot {
+    int64_t count;   /* floats, multiple of 16 */
+    int first, last; /* program times */
+    int64_t offset;  /* floats from the start of the block */
+} nn__slot;
+
+struct nn_graph {
+    nn__tensor *tensor;
+    nn__op *op;
+    nn__slot *slot;
+    int n_tensors, n_ops, n_slots;
+    int tensor_room, op_room, param_room;
+    nn_params params;
+    int output; /* tensor, or -1 */
+
+    const nn_kernels *kernels;
+    bool train;
+    float *block, *scratch;
+    int64_t block_count;
+
+    /* the run in progress */
+    const float *values; /* parameter block */
+    float *grads;
+    bool dropout_on;
+    uint64_t dropout_seed, dropout_step, dropout_image;
+};
+
+enum { NN__N_KINDS = 10 };
+extern const nn__kind *const nn__kinds[NN__N_KINDS];
+extern const nn__kind nn__conv_kind, nn__linear_kind, nn__norm_kind, nn__silu_kind, nn__add_kind,
+    nn__dropout_kind, nn__concat_kind, nn__avgpool2_kind, nn__upsample2_kind, nn__attention_kind;
+
+/* Append an op (inputs and attributes filled, parameters registered); returns its output tensor. */
+nn_tensor nn__op_append(nn_graph *g, nn__op op);
+/* Op with these inputs (b < 0: one input) and no parameters. */
+nn__op nn__op_make(const nn__kind *kind, nn_tensor a, nn_tensor b);
+/* Register parameter "name.suffix"; returns its index. */
+int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank,
+                     const int64_t *shape, int64_t fan_in, nn_init init);
+
+/* The plan with or without sharing of memory; the second is what tests compare the first with.
+ * Errors: SX_E_NOMEM. */
+sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, bool share,
+                      nn_plan *plan);
+/* Fill the whole activation block with NaN. */
+void nn__graph_poison(nn_graph *g);
+
+static inline const nn__tensor *nn__in(const nn_graph *g, const nn__op *op, int i) {
+    return &g->tensor[op->in[i]];
+}
+static inline const nn__tensor *nn__out(const nn_graph *g, const nn__op *op) {
+    return &g->tensor[op->out];
+}
+/* Values and gradient of parameter i in the blocks of this run. */
+static inline const float *nn__value(const nn_graph *g, int i) {
+    return g->values + g->params.item[i].offset;
+}
+static inline float *nn__grad(const nn_graph *g, int i) {
+    return g->grads + g->params.item[i].offset;
+}
+
+#endif

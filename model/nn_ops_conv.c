@@ -1,0 +1,152 @@
+/* Convolution (through the kernel table) and linear layer. */
+#include <math.h>
+#include <string.h>
+
+#include "model/nn_loops.h"
+#include "model/nn_ops.h"
+
+/* ---- convolution ---- */
+
+static nn_conv_shape conv_shape_of(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    return (nn_conv_shape){.h = x->h, .w = x->w, .c = x->c, .k = op->k, .ks = op->ks};
+}
+
+static void conv_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    out->h = x->h;
+    out->w = x->w;
+    out->c = op->k;
+}
+
+static int64_t conv_macs(const nn_graph *g, const nn__op *op) {
+    nn_conv_shape s = conv_shape_of(g, op);
+    return (int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks;
+}
+
+static int64_t conv_scratch(const nn_graph *g, const nn__op *op) {
+    nn_conv_shape s = conv_shape_of(g, op);
+    return g->kernels->conv_scratch(&s);
+}
+
+static void conv_forward(const nn_graph *g, const nn__op *op) {
+    nn_conv_shape s = conv_shape_of(g, op);
+    g->kernels->conv_forward(&s, nn__in(g, op, 0)->value, nn__value(g, op->weight),
+                             nn__value(g, op->bias), nn__out(g, op)->value, g->scratch);
+}
+
+static void conv_backward(const nn_graph *g, const nn__op *op) {
+    nn_conv_shape s = conv_shape_of(g, op);
+    const nn__tensor *x = nn__in(g, op, 0);
+    const float *dy = nn__out(g, op)->grad;
+    g->kernels->conv_backward_weight(&s, x->value, dy, nn__grad(g, op->weight),
+                                     nn__grad(g, op->bias), g->scratch);
+    if (!x->needs_grad) return;
+    if (op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));
+    g->kernels->conv_backward_data(&s, dy, nn__value(g, op->weight), x->grad, g->scratch);
+}
+
+const nn__kind nn__conv_kind = {.name = "conv",
+                                .reads = 1u << 0,
+                                .shape = conv_shape,
+                                .macs = conv_macs,
+                                .scratch = conv_scratch,
+                                .forward = conv_forward,
+                                .backward = conv_backward};
+
+nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt) {
+    SX_ASSERT((opt.kernel == 1 || opt.kernel == 3) && !(opt.conv1d && opt.kernel != 1));
+    nn__op op = nn__op_make(&nn__conv_kind, x, -1);
+    op.k = k;
+    op.ks = opt.kernel;
+    int64_t c = g->tensor[x].c, ks = opt.kernel;
+    nn_init init = opt.zero_init ? NN_INIT_ZERO : NN_INIT_FAN_IN;
+    op.weight = nn__param_append(g, name, "weight", opt.conv1d ? 3 : 4, (int64_t[]){k, c, ks, ks},
+                                 c * ks * ks, init);
+    op.bias = nn__param_append(g, name, "bias", 1, (int64_t[]){k}, c * ks * ks, init);
+    return nn__op_append(g, op);
+}
+
+/* ---- linear layer of a vector: y = W x + b, W [k][c] ---- */
+
+static void linear_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    SX_ASSERT(x->h == 1 && x->w == 1);
+    out->h = out->w = 1;
+    out->c = op->k;
+}
+
+static int64_t linear_macs(const nn_graph *g, const nn__op *op) {
+    return (int64_t)nn__in(g, op, 0)->c * op->k;
+}
+
+enum { LANES = 16 }; /* partial sums of a dot product: independent chains that vectorise */
+
+SX_INLINE float dot(const float *a, const float *b, int n) {
+    float sum[LANES] = {0};
+    int i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) sum[l] += a[i + l] * b[i + l];
+    float rest = 0;
+    for (; i < n; i++) rest += a[i] * b[i];
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) sum[l] += sum[l + half];
+    return sum[0] + rest;
+}
+
+SX_CLONES
+static void matrix_vector(const float *w, const float *b, const float *x, float *y, int k, int c) {
+    for (int i = 0; i < k; i++) y[i] = b[i] + dot(w + (int64_t)i * c, x, c);
+}
+
+/* dw += dy x^T, db += dy. */
+SX_CLONES
+static void add_outer(float *restrict dw, float *restrict db, const float *restrict dy,
+                      const float *restrict x, int k, int c) {
+    for (int i = 0; i < k; i++) {
+        float *row = dw + (int64_t)i * c;
+        for (int j = 0; j < c; j++) row[j] += dy[i] * x[j];
+        db[i] += dy[i];
+    }
+}
+
+/* dx += W^T dy. */
+SX_CLONES
+static void add_transposed(float *restrict dx, const float *restrict w, const float *restrict dy,
+                           int k, int c) {
+    for (int i = 0; i < k; i++) {
+        const float *row = w + (int64_t)i * c;
+        for (int j = 0; j < c; j++) dx[j] += dy[i] * row[j];
+    }
+}
+
+static void linear_forward(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    matrix_vector(nn__value(g, op->weight), nn__value(g, op->bias), x->value, nn__out(g, op)->value,
+                  op->k, x->c);
+}
+
+static void linear_backward(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    const float *dy = nn__out(g, op)->grad;
+    add_outer(nn__grad(g, op->weight), nn__grad(g, op->bias), dy, x->value, op->k, x->c);
+    if (!x->needs_grad) return;
+    if (op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));
+    add_transposed(x->grad, nn__value(g, op->weight), dy, op->k, x->c);
+}
+
+const nn__kind nn__linear_kind = {.name = "linear",
+                                  .reads = 1u << 0,
+                                  .shape = linear_shape,
+                                  .macs = linear_macs,
+                                  .forward = linear_forward,
+                                  .backward = linear_backward};
+
+nn_tensor nn_linear(nn_graph *g, nn_tensor x, const char *name, int k) {
+    nn__op op = nn__op_make(&nn__linear_kind, x, -1);
+    op.k = k;
+    int64_t c = g->tensor[x].c;
+    op.weight = nn__param_append(g, name, "weight", 2, (int64_t[]){k, c}, c, NN_INIT_FAN_IN);
+    op.bias = nn__param_append(g, name, "bias", 1, (int64_t[]){k}, c, NN_INIT_FAN_IN);
+    return nn__op_append(g, op);
+}

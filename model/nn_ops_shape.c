@@ -1,0 +1,148 @@
+/* Moving pixels and channels: concatenation, 2x2 average pooling, nearest upsampling by 2. */
+#include <string.h>
+
+#include "model/nn_loops.h"
+#include "model/nn_ops.h"
+
+/* ---- concatenation of channels: y [p][ca + cb] ---- */
+
+static void concat_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    const nn__tensor *a = nn__in(g, op, 0), *b = nn__in(g, op, 1);
+    SX_ASSERT(a->h == b->h && a->w == b->w);
+    out->h = a->h;
+    out->w = a->w;
+    out->c = a->c + b->c;
+}
+
+/* Channels of each pixel from rows of `from_c` to rows of `to_c` floats; n_c of them. */
+SX_CLONES
+static void copy_channels(float *restrict to, int to_c, const float *restrict from, int from_c,
+                          int64_t pixels, int n_c) {
+    for (int64_t p = 0; p < pixels; p++)
+        for (int c = 0; c < n_c; c++) to[p * to_c + c] = from[p * from_c + c];
+}
+
+SX_CLONES
+static void add_channels(float *restrict to, int to_c, const float *restrict from, int from_c,
+                         int64_t pixels, int n_c) {
+    for (int64_t p = 0; p < pixels; p++)
+        for (int c = 0; c < n_c; c++) to[p * to_c + c] += from[p * from_c + c];
+}
+
+static void concat_forward(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *y = nn__out(g, op);
+    int from_c = 0;
+    for (int i = 0; i < 2; i++) {
+        const nn__tensor *x = nn__in(g, op, i);
+        copy_channels(y->value + from_c, y->c, x->value, x->c, (int64_t)x->h * x->w, x->c);
+        from_c += x->c;
+    }
+}
+
+static void concat_backward(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *y = nn__out(g, op);
+    int from_c = 0;
+    for (int i = 0; i < 2; i++) {
+        const nn__tensor *x = nn__in(g, op, i);
+        if (x->needs_grad)
+            (op->first[i] ? copy_channels : add_channels)(x->grad, x->c, y->grad + from_c, y->c,
+                                                          (int64_t)x->h * x->w, x->c);
+        from_c += x->c;
+    }
+}
+
+const nn__kind nn__concat_kind = {.name = "concat",
+                                  .shape = concat_shape,
+                                  .forward = concat_forward,
+                                  .backward = concat_backward};
+
+nn_tensor nn_concat(nn_graph *g, nn_tensor a, nn_tensor b) {
+    return nn__op_append(g, nn__op_make(&nn__concat_kind, a, b));
+}
+
+/* ---- between a fine image [2h][2w][c] and a coarse one [h][w][c] ---- */
+
+/* coarse = (or +=) factor * sum of 2x2. */
+SX_CLONES
+static void gather2(float *restrict coarse, const float *restrict fine, int h, int w, int c,
+                    bool add, float factor) {
+    int64_t row = (int64_t)2 * w * c;
+    for (int i = 0; i < h; i++)
+        for (int j = 0; j < w; j++) {
+            const float *above = fine + 2 * i * row + (int64_t)2 * j * c, *below = above + row;
+            float *to = coarse + ((int64_t)i * w + j) * c;
+            for (int k = 0; k < c; k++)
+                to[k] = (add ? to[k] : 0.0f) +
+                        factor * ((above[k] + above[k + c]) + (below[k] + below[k + c]));
+        }
+}
+
+/* fine = (or +=) factor * coarse, at each of 2x2. */
+SX_CLONES
+static void spread2(float *restrict fine, const float *restrict coarse, int h, int w, int c,
+                    bool add, float factor) {
+    int64_t row = (int64_t)2 * w * c;
+    for (int i = 0; i < 2 * h; i++)
+        for (int j = 0; j < 2 * w; j++) {
+            const float *from = coarse + ((int64_t)(i / 2) * w + j / 2) * c;
+            float *to = fine + i * row + (int64_t)j * c;
+            for (int k = 0; k < c; k++) to[k] = (add ? to[k] : 0.0f) + factor * from[k];
+        }
+}
+
+/* ---- pooling ---- */
+
+static void avgpool2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    SX_ASSERT(x->h % 2 == 0 && x->w % 2 == 0);
+    out->h = x->h / 2;
+    out->w = x->w / 2;
+    out->c = x->c;
+}
+
+static void avgpool2_forward(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *y = nn__out(g, op);
+    gather2(y->value, nn__in(g, op, 0)->value, y->h, y->w, y->c, false, 0.25f);
+}
+
+static void avgpool2_backward(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *y = nn__out(g, op);
+    spread2(nn__in(g, op, 0)->grad, y->grad, y->h, y->w, y->c, !op->first[0], 0.25f);
+}
+
+const nn__kind nn__avgpool2_kind = {.name = "avgpool2",
+                                    .shape = avgpool2_shape,
+                                    .forward = avgpool2_forward,
+                                    .backward = avgpool2_backward};
+
+nn_tensor nn_avgpool2(nn_graph *g, nn_tensor x) {
+    return nn__op_append(g, nn__op_make(&nn__avgpool2_kind, x, -1));
+}
+
+/* ---- upsampling ---- */
+
+static void upsample2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    out->h = 2 * x->h;
+    out->w = 2 * x->w;
+    out->c = x->c;
+}
+
+static void upsample2_forward(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    spread2(nn__out(g, op)->value, x->value, x->h, x->w, x->c, false, 1.0f);
+}
+
+static void upsample2_backward(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    gather2(x->grad, nn__out(g, op)->grad, x->h, x->w, x->c, !op->first[0], 1.0f);
+}
+
+const nn__kind nn__upsample2_kind = {.name = "upsample2",
+                                     .shape = upsample2_shape,
+                                     .forward = upsample2_forward,
+                                     .backward = upsample2_backward};
+
+nn_tensor nn_upsample2(nn_graph *g, nn_tensor x) {
+    return nn__op_append(g, nn__op_make(&nn__upsample2_kind, x, -1));
+}

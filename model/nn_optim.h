@@ -1,0 +1,34 @@
+/* Optimizer: Adam / AdamW (Kingma & Ba 2015; Loshchilov & Hutter 2019), global-norm clip, EMA,
+ * learning-rate schedules. All are loops over one block (model/nn_params.h). Deterministic: fixed
+ * order of sums, double accumulators. Not collective. */
+#ifndef NN_OPTIM_H
+#define NN_OPTIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/sx_err.h"
+
+typedef struct nn_adam {
+    double beta1, beta2, eps, weight_decay;
+    bool decoupled; /* AdamW */
+} nn_adam;
+
+typedef enum nn_lr_kind { NN_LR_CONSTANT, NN_LR_COSINE } nn_lr_kind;
+typedef struct nn_lr {
+    nn_lr_kind kind;
+    double base, floor;    /* floor: value at the end of the cosine */
+    int64_t warmup, total; /* steps */
+} nn_lr;
+/* Rate of step (0-based): linear warm-up, then constant or cosine. */
+double nn_lr_at(const nn_lr *l, int64_t step);
+sx_err nn_lr_parse(const char *name, nn_lr_kind *k); /* "constant|cosine" */
+
+/* Euclidean norm of n floats (double, fixed order). NaN/Inf pass through. */
+double nn_norm2(const float *x, int64_t n);
+/* p -= Adam step of (grad * grad_scale); step_number counts from 1. */
+void nn_adam_step(const nn_adam *a, double lr, int64_t step_number, float *p, const float *grad,
+                  double grad_scale, float *m, float *v, int64_t n);
+/* ema = decay * ema + (1 - decay) * p. */
+void nn_ema_step(float *ema, const float *p, double decay, int64_t n);
+
+#endif

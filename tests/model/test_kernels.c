@@ -1,0 +1,414 @@
+/* Every body of the kernel table is held against ref: ref sums in double, so its answer counts as
+ * exact. Errors are relative in the Euclidean norm. */
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sx_mem.h"
+#include "base/sx_rng.h"
+#include "model/nn_kernels.h"
+#include "model/nn_kernels_wino.h"
+#include "tests/check_run.h"
+
+enum { N_RANDOM = 60, GUARD = 16, MAX_BODIES = 2 + 3 * NN__FAMILIES };
+
+/* ---- the bodies under test ---- */
+
+typedef struct body {
+    const char *name;
+    bool (*takes)(const struct body *b, const nn_conv_shape *s);
+    const nn__family *family; /* one family of one instruction set on its own, or NULL */
+    const nn_kernels *table;
+    double limit[3]; /* forward, by data, by weight */
+} body;
+
+static bool takes_all(const body *b, const nn_conv_shape *s) {
+    (void)b;
+    (void)s;
+    return true;
+}
+
+static bool takes_family(const body *b, const nn_conv_shape *s) {
+    return b->family->takes(s) != 0;
+}
+
+static body bodies[MAX_BODIES];
+static int n_bodies;
+static const nn_kernels *ref;
+
+static const nn_kernels *table_named(const char *name) {
+    const nn_kernels *k = NULL;
+    ck_assert_msg(nn_kernels_get(name, &k) == SX_OK, "nn_kernels_get(%s)", name);
+    return k;
+}
+
+static void add_family(const char *isa, const nn__family *f) {
+    static nn_kernels tables[MAX_BODIES];
+    ck_assert_int_lt(n_bodies, MAX_BODIES);
+    nn_kernels *t = &tables[n_bodies];
+    *t = (nn_kernels){.name = f->name,
+                      .isa = isa,
+                      .conv_scratch = f->scratch,
+                      .conv_forward = f->forward,
+                      .conv_backward_data = f->backward_data,
+                      .conv_backward_weight = f->backward_weight};
+    bodies[n_bodies++] = (body){f->name, takes_family, f, t, {3e-6, 1e-5, 1e-5}};
+}
+
+static void add_isa(const nn__isa *isa) {
+    for (int i = 0; i < NN__FAMILIES; i++) add_family(isa->name, &isa->family[i]);
+}
+
+static void find_bodies(void) {
+    ref = table_named("ref");
+    bodies[n_bodies++] = (body){"blas", takes_all, NULL, table_named("blas"), {1e-6, 1e-6, 1e-6}};
+    bodies[n_bodies++] = (body){"wino", takes_all, NULL, table_named("wino"), {3e-6, 1e-5, 1e-5}};
+    add_isa(&nn__isa_portable);
+#if defined __x86_64__
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) add_isa(&nn__isa_avx2);
+    if (__builtin_cpu_supports("avx512f")) add_isa(&nn__isa_avx512);
+#endif
+}
+
+/* ---- problems ---- */
+
+typedef enum op { FORWARD, BY_DATA, BY_WEIGHT, N_OPS } op;
+static const char *const op_names[N_OPS] = {"forward", "by data", "by weight"};
+
+typedef struct block {
+    float *base, *at; /* `at` is base, or one float later: bodies may assume no alignment */
+    int64_t n;
+} block;
+
+static block block_new(int64_t n, int shift) {
+    float *base = SX_NEW_ARRAY(float, n + 1);
+    return (block){base, base + shift, n};
+}
+
+static block block_copy(block a) {
+    block b = block_new(a.n, (int)(a.at - a.base));
+    memcpy(b.at, a.at, (size_t)a.n * sizeof(float));
+    return b;
+}
+
+static block block_random(sx_rng *r, int64_t n, int shift, float scale) {
+    block b = block_new(n, shift);
+    for (int64_t i = 0; i < n; i++) b.at[i] = scale * sx_rng_normal(r);
+    return b;
+}
+
+typedef struct problem {
+    nn_conv_shape s;
+    block x, y, weight, bias; /* by data x, by weight weight and bias are what is added to */
+} problem;
+
+static problem problem_new(nn_conv_shape s, uint64_t key) {
+    sx_rng r = sx_rng_make(7, SX_RNG_TEST, 0, key);
+    const int64_t pixels = (int64_t)s.h * s.w, n_weight = (int64_t)s.k * s.ks * s.ks * s.c;
+    const int shift = (int)(key & 1);
+    problem p = {.s = s};
+    p.x = block_random(&r, pixels * s.c, shift, 1);
+    p.y = block_random(&r, pixels * s.k, shift, 1);
+    p.weight = block_random(&r, n_weight, shift, 1 / sqrtf((float)(s.c * s.ks * s.ks)));
+    p.bias = block_random(&r, s.k, shift, 1);
+    return p;
+}
+
+/* Activations as after SiLU: mostly small, not of zero mean. */
+static problem problem_silu(nn_conv_shape s, uint64_t key) {
+    problem p = problem_new(s, key);
+    for (int64_t i = 0; i < p.x.n; i++) p.x.at[i] /= 1 + expf(-p.x.at[i]);
+    return p;
+}
+
+static void problem_free(problem *p) {
+    sx_free(p->x.base);
+    sx_free(p->y.base);
+    sx_free(p->weight.base);
+    sx_free(p->bias.base);
+}
+
+/* Scratch full of NaN, so that a read before a write shows, with a guard behind it. */
+static float *scratch_new(int64_t n) {
+    float *scratch = SX_NEW_ARRAY(float, n + GUARD);
+    for (int64_t i = 0; i < n; i++) scratch[i] = NAN;
+    memset(scratch + n, 0x5a, GUARD * sizeof *scratch);
+    return scratch;
+}
+
+static void check_guard(const float *scratch, int64_t n, const char *who) {
+    const unsigned char *guard = (const unsigned char *)(scratch + n);
+    for (size_t i = 0; i < GUARD * sizeof *scratch; i++)
+        ck_assert_msg(guard[i] == 0x5a, "%s wrote %zu bytes beyond its scratch", who, i);
+}
+
+/* Runs one op; a new block with what it wrote (by weight: dweight, then dbias). */
+static block run(const nn_kernels *k, const problem *p, op o) {
+    const nn_conv_shape *s = &p->s;
+    const int64_t n_scratch = k->conv_scratch(s);
+    float *scratch = scratch_new(n_scratch);
+    block out;
+    if (o == FORWARD) {
+        out = block_new(p->y.n, (int)(p->y.at - p->y.base));
+        for (int64_t i = 0; i < out.n; i++) out.at[i] = NAN; /* must all be written */
+        k->conv_forward(s, p->x.at, p->weight.at, p->bias.at, out.at, scratch);
+    } else if (o == BY_DATA) {
+        out = block_copy(p->x);
+        k->conv_backward_data(s, p->y.at, p->weight.at, out.at, scratch);
+    } else {
+        out = block_new(p->weight.n + p->bias.n, 0);
+        float *dbias = out.at + p->weight.n;
+        memcpy(out.at, p->weight.at, (size_t)p->weight.n * sizeof(float));
+        memcpy(dbias, p->bias.at, (size_t)p->bias.n * sizeof(float));
+        k->conv_backward_weight(s, p->x.at, p->y.at, out.at, dbias, scratch);
+    }
+    check_guard(scratch, n_scratch, op_names[o]);
+    sx_free(scratch);
+    return out;
+}
+
+/* NaN anywhere gives NaN. */
+static double relative_error(const float *got, const float *want, int64_t n) {
+    double error = 0, norm = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = (double)got[i] - (double)want[i];
+        error += d * d;
+        norm += (double)want[i] * (double)want[i];
+    }
+    return sqrt(error) / (sqrt(norm) + 1e-30);
+}
+
+static void hold_against_ref(const problem *p) {
+    const nn_conv_shape *s = &p->s;
+    for (op o = FORWARD; o < N_OPS; o++) {
+        block want = run(ref, p, o);
+        for (const body *b = bodies; b < bodies + n_bodies; b++) {
+            if (!b->takes(b, s)) continue;
+            block got = run(b->table, p, o);
+            const double error = relative_error(got.at, want.at, want.n);
+            ck_assert_msg(error <= b->limit[o],
+                          "%s (%s), %s of %dx%d %d->%d ks %d: error %.2e > %.0e", b->name,
+                          b->table->isa, op_names[o], s->h, s->w, s->c, s->k, s->ks, error,
+                          b->limit[o]);
+            sx_free(got.base);
+        }
+        sx_free(want.base);
+    }
+}
+
+static void hold_shape(nn_conv_shape s, uint64_t key) {
+    problem p = problem_new(s, key);
+    hold_against_ref(&p);
+    problem_free(&p);
+}
+
+/* ---- shapes ---- */
+
+/* Any size and channel count, small enough for ref. */
+static nn_conv_shape random_shape(sx_rng *r) {
+    nn_conv_shape s;
+    do {
+        s.h = (int)sx_rng_int(r, 1, 40);
+        s.w = (int)sx_rng_int(r, 1, 40);
+        s.c = (int)sx_rng_int(r, 1, 130);
+        s.k = (int)sx_rng_int(r, 1, 130);
+        s.ks = sx_rng_int(r, 0, 2) ? 3 : 1;
+    } while ((int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks > 3000000);
+    return s;
+}
+
+START_TEST(bodies_agree_with_ref_on_random_shapes) {
+    sx_rng r = sx_rng_make(7, SX_RNG_TEST, 1, 0);
+    for (uint64_t i = 0; i < N_RANDOM; i++) hold_shape(random_shape(&r), i);
+}
+END_TEST
+
+static const nn_conv_shape usual_shapes[] = {
+    {20, 13, 64, 128, 1}, {9, 7, 48, 16, 1},   {30, 30, 32, 80, 1},
+    {16, 16, 64, 64, 3}, /* training crops: multiples of 8 */
+    {20, 20, 32, 64, 3},  {40, 48, 16, 16, 3}, {22, 30, 32, 32, 3},
+    {25, 13, 64, 32, 3}, /* lowest level of a padded slice */
+    {8, 8, 128, 128, 3},  {16, 12, 48, 96, 3}, {5, 6, 130, 17, 3},
+    {4, 4, 16, 16, 3},    {37, 31, 64, 72, 3}, /* tiles in more than one block */
+    {24, 24, 2, 64, 3},                        /* first layer */
+    {24, 24, 64, 1, 3},                        /* last layer */
+    {9, 7, 3, 20, 3},     {9, 7, 20, 4, 3},    {6, 9, 1, 1, 3},
+    {6, 9, 4, 4, 3},
+};
+
+START_TEST(bodies_agree_with_ref_on_the_shapes_of_the_network) {
+    hold_shape(usual_shapes[_i], (uint64_t)(100 + _i));
+}
+END_TEST
+
+static const nn_conv_shape line_shapes[] = {
+    {1, 1, 3, 5, 3},   {1, 37, 16, 16, 3}, {37, 1, 16, 16, 3}, {1, 2, 64, 64, 3},
+    {2, 1, 1, 64, 3},  {1, 9, 64, 1, 3},   {3, 50, 20, 33, 3}, {50, 3, 33, 20, 3},
+    {1, 23, 40, 8, 1}, {23, 1, 1, 1, 1},   {1, 11, 2, 32, 3},  {11, 1, 32, 2, 3},
+};
+
+START_TEST(bodies_agree_with_ref_on_images_of_one_line) {
+    hold_shape(line_shapes[_i], (uint64_t)(200 + _i));
+}
+END_TEST
+
+START_TEST(errors_of_a_64_to_64_convolution_stay_within_fp32_bounds) {
+    problem p = problem_silu((nn_conv_shape){40, 32, 64, 64, 3}, 300);
+    hold_against_ref(&p);
+    problem_free(&p);
+}
+END_TEST
+
+/* ---- properties ---- */
+
+static double dot(const float *a, const float *b, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* <conv(x), dy> = <x, conv^T(dy)> = <weight, dy * x> without bias; all three of one body. */
+static void check_adjoint(const body *b, const nn_conv_shape *s) {
+    problem p = problem_new(*s, 400);
+    memset(p.bias.at, 0, (size_t)p.bias.n * sizeof(float));
+    block y = run(b->table, &p, FORWARD);
+
+    block x = block_copy(p.x), weight = block_copy(p.weight);
+    memset(p.x.at, 0, (size_t)p.x.n * sizeof(float)); /* gradients are added: start from zero */
+    block dx = run(b->table, &p, BY_DATA);
+    memcpy(p.x.at, x.at, (size_t)x.n * sizeof(float));
+    memset(p.weight.at, 0, (size_t)p.weight.n * sizeof(float));
+    block dweight = run(b->table, &p, BY_WEIGHT);
+
+    const double by_y = dot(y.at, p.y.at, p.y.n);
+    const double by_x = dot(dx.at, x.at, x.n), by_w = dot(dweight.at, weight.at, weight.n);
+    const double size = sqrt(dot(y.at, y.at, y.n) * dot(p.y.at, p.y.at, p.y.n));
+    ck_assert_msg(fabs(by_y - by_x) <= 3e-6 * size, "%s: <conv x, dy> %.9g, <x, conv' dy> %.9g",
+                  b->name, by_y, by_x);
+    ck_assert_msg(fabs(by_y - by_w) <= 3e-6 * size, "%s: <conv x, dy> %.9g, <w, dw> %.9g", b->name,
+                  by_y, by_w);
+
+    sx_free(y.base);
+    sx_free(x.base);
+    sx_free(weight.base);
+    sx_free(dx.base);
+    sx_free(dweight.base);
+    problem_free(&p);
+}
+
+START_TEST(the_three_convolutions_are_adjoint_to_each_other) {
+    static const nn_conv_shape shapes[] = {
+        {18, 23, 40, 56, 3}, {16, 16, 64, 64, 3}, {12, 9, 2, 48, 3},
+        {12, 9, 48, 1, 3},   {7, 5, 24, 8, 1},    {17, 15, 64, 32, 1},
+    };
+    for (const body *b = bodies; b < bodies + n_bodies; b++)
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+            if (b->takes(b, &shapes[i])) check_adjoint(b, &shapes[i]);
+}
+END_TEST
+
+static void check_repeat(const body *b, const problem *p, op o) {
+    block once = run(b->table, p, o), twice = run(b->table, p, o);
+    ck_assert_msg(!memcmp(once.at, twice.at, (size_t)once.n * sizeof(float)), "%s, %s", b->name,
+                  op_names[o]);
+    sx_free(once.base);
+    sx_free(twice.base);
+}
+
+START_TEST(equal_calls_give_equal_bytes) {
+    static const nn_conv_shape shapes[] = {
+        {22, 17, 40, 64, 3}, {9, 7, 32, 64, 1}, {9, 7, 2, 64, 3}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        problem p = problem_new(shapes[i], 500 + i);
+        for (const body *b = bodies; b < bodies + n_bodies; b++)
+            for (op o = FORWARD; b->takes(b, &p.s) && o < N_OPS; o++) check_repeat(b, &p, o);
+        problem_free(&p);
+    }
+}
+END_TEST
+
+/* ---- matrix product ---- */
+
+typedef struct product {
+    int trans_a, trans_b, m, n, k, lda, ldb, ldc;
+    float alpha, beta;
+} product;
+
+static product random_product(sx_rng *r) {
+    product p = {.trans_a = (int)sx_rng_int(r, 0, 1), .trans_b = (int)sx_rng_int(r, 0, 1)};
+    p.m = (int)sx_rng_int(r, 1, 70);
+    p.n = (int)sx_rng_int(r, 1, 70);
+    p.k = (int)sx_rng_int(r, 1, 70);
+    p.lda = (p.trans_a ? p.m : p.k) + (int)sx_rng_int(r, 0, 3);
+    p.ldb = (p.trans_b ? p.k : p.n) + (int)sx_rng_int(r, 0, 3);
+    p.ldc = p.n + (int)sx_rng_int(r, 0, 3);
+    p.alpha = sx_rng_range(r, -2, 2);
+    p.beta = sx_rng_int(r, 0, 1) ? sx_rng_range(r, -2, 2) : 0;
+    return p;
+}
+
+static void check_product(const nn_kernels *k, const product *p, sx_rng *r) {
+    block a = block_random(r, (int64_t)(p->trans_a ? p->k : p->m) * p->lda, 0, 1);
+    block b = block_random(r, (int64_t)(p->trans_b ? p->n : p->k) * p->ldb, 0, 1);
+    block want = block_random(r, (int64_t)p->m * p->ldc, 0, 1), got = block_copy(want);
+    ref->gemm(p->trans_a, p->trans_b, p->m, p->n, p->k, p->alpha, a.at, p->lda, b.at, p->ldb,
+              p->beta, want.at, p->ldc);
+    k->gemm(p->trans_a, p->trans_b, p->m, p->n, p->k, p->alpha, a.at, p->lda, b.at, p->ldb, p->beta,
+            got.at, p->ldc);
+    const double error = relative_error(got.at, want.at, want.n);
+    ck_assert_msg(error <= 1e-6, "%s: op(A) %d op(B) %d %dx%dx%d: error %.2e > 1e-6", k->name,
+                  p->trans_a, p->trans_b, p->m, p->n, p->k, error);
+    sx_free(a.base);
+    sx_free(b.base);
+    sx_free(want.base);
+    sx_free(got.base);
+}
+
+START_TEST(matrix_products_agree_with_ref) {
+    sx_rng r = sx_rng_make(7, SX_RNG_TEST, 2, 0);
+    for (int i = 0; i < 40; i++) {
+        const product p = random_product(&r);
+        check_product(table_named("blas"), &p, &r);
+        check_product(table_named("wino"), &p, &r);
+    }
+}
+END_TEST
+
+/* ---- names ---- */
+
+START_TEST(auto_is_one_of_the_fast_bodies) {
+    const nn_kernels *k = table_named("auto");
+    ck_assert_msg(k == table_named("wino") || k == table_named("blas"), "auto is '%s'", k->name);
+}
+END_TEST
+
+START_TEST(an_unknown_name_is_a_configuration_error) {
+    const nn_kernels *k = ref;
+    ck_assert_int_eq(nn_kernels_get("fast", &k), SX_E_CONFIG);
+    ck_assert_ptr_null(k);
+    ck_assert_ptr_nonnull(strstr(sx_err_text(), "fast"));
+}
+END_TEST
+
+#define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
+
+int main(void) {
+    Suite *suite = suite_create("kernels");
+    TCase *t = tcase_create("kernels");
+    tcase_set_timeout(t, 0);
+    tcase_add_unchecked_fixture(t, find_bodies, NULL);
+    tcase_add_test(t, bodies_agree_with_ref_on_random_shapes);
+    tcase_add_loop_test(t, bodies_agree_with_ref_on_the_shapes_of_the_network, 0,
+                        COUNT(usual_shapes));
+    tcase_add_loop_test(t, bodies_agree_with_ref_on_images_of_one_line, 0, COUNT(line_shapes));
+    tcase_add_test(t, errors_of_a_64_to_64_convolution_stay_within_fp32_bounds);
+    tcase_add_test(t, the_three_convolutions_are_adjoint_to_each_other);
+    tcase_add_test(t, equal_calls_give_equal_bytes);
+    tcase_add_test(t, matrix_products_agree_with_ref);
+    tcase_add_test(t, auto_is_one_of_the_fast_bodies);
+    tcase_add_test(t, an_unknown_name_is_a_configuration_error);
+    suite_add_tcase(suite, t);
+    return check_run_suite(suite);
+}

@@ -1,0 +1,224 @@
+/* Networks: counts, initial values, sizes that are refused; parameters and norms. */
+#include <math.h>
+#include <string.h>
+
+#include "base/sx_mem.h"
+#include "base/sx_rng.h"
+#include "model/net.h"
+#include "model/nn_optim.h"
+#include "tests/check_run.h"
+
+static const nn_kernels *fast(void) {
+    const nn_kernels *k;
+    ck_assert_int_eq(nn_kernels_get("auto", &k), SX_OK);
+    return k;
+}
+
+static net *new_net(const net_config *c, int h, int w) {
+    net *n = NULL;
+    ck_assert_msg(net_new(&n, c, h, w, fast(), false, false) == SX_OK, "%s", sx_err_text());
+    return n;
+}
+
+static net_config small(void) {
+    net_config c = net_config_default();
+    c.base_channels = 8;
+    c.res_blocks = 1;
+    return c;
+}
+
+START_TEST(width_64_has_the_published_count_of_parameters_and_macs) {
+    net_config c = net_config_default();
+    net *n = new_net(&c, 160, 160);
+    ck_assert_int_eq(net_params(n)->count, 9835009);
+    ck_assert_int_eq(net_plan(n)->macs, 25483509760);
+    ck_assert_int_eq(net_granularity(&c), 8);
+    net_free(n);
+}
+END_TEST
+
+START_TEST(a_new_network_answers_exactly_zero) {
+    net_config c = small();
+    net *n = new_net(&c, 16, 24);
+    float *params = nn_params_block(net_params(n)), x[16 * 24], lr[16 * 24];
+    sx_rng r = sx_rng_make(1, SX_RNG_TEST, 0, 0);
+    sx_rng_normals(&r, x, 16 * 24);
+    sx_rng_normals(&r, lr, 16 * 24);
+    nn_params_init(net_params(n), params, 5);
+    const float *y = net_forward(n, params, x, lr, 500);
+    for (int i = 0; i < 16 * 24; i++)
+        ck_assert_msg(y[i] == 0, "pixel %d: got %g, want 0", i, (double)y[i]);
+    sx_free(params);
+    net_free(n);
+}
+END_TEST
+
+START_TEST(initial_values_follow_seed_and_bounds) {
+    net_config c = small();
+    net *n = new_net(&c, 8, 8);
+    const nn_params *p = net_params(n);
+    float *a = nn_params_block(p), *b = nn_params_block(p), *other = nn_params_block(p);
+    nn_params_init(p, a, 5);
+    nn_params_init(p, b, 5);
+    nn_params_init(p, other, 6);
+    ck_assert_mem_eq(a, b, (size_t)p->block * sizeof *a);
+    ck_assert_mem_ne(a, other, (size_t)p->block * sizeof *a);
+    int i = nn_params_find(p, "input_blocks.1.0.in_layers.2.weight");
+    ck_assert_int_ge(i, 0);
+    double bound = 1 / sqrt(8 * 9.0), largest = 0;
+    for (int64_t e = 0; e < p->item[i].count; e++)
+        largest = fmax(largest, fabs((double)a[p->item[i].offset + e]));
+    ck_assert_msg(largest <= bound * (1 + 1e-6) && largest > 0.9 * bound, "got %g, bound %g",
+                  largest, bound);
+    sx_free(a);
+    sx_free(b);
+    sx_free(other);
+    net_free(n);
+}
+END_TEST
+
+START_TEST(networks_of_other_sizes_share_parameter_blocks) {
+    net_config c = small();
+    net *a = new_net(&c, 8, 16), *b = new_net(&c, 32, 8);
+    const nn_params *p = net_params(a), *q = net_params(b);
+    ck_assert_int_eq(p->n, q->n);
+    ck_assert_int_eq(p->block, q->block);
+    for (int i = 0; i < p->n; i++) {
+        ck_assert_str_eq(p->item[i].name, q->item[i].name);
+        ck_assert_int_eq(p->item[i].offset, q->item[i].offset);
+        ck_assert_int_eq(p->item[i].offset % 16, 0);
+    }
+    net_free(a);
+    net_free(b);
+}
+END_TEST
+
+START_TEST(set_then_get_returns_pytorch_order_and_stores_channels_last) {
+    net_config c = small();
+    net *n = new_net(&c, 8, 8);
+    const nn_params *p = net_params(n);
+    float *block = nn_params_block(p);
+    for (int i = 0; i < p->n; i++) {
+        int64_t count = p->item[i].count;
+        float *in = SX_NEW_ARRAY(float, count), *out = SX_NEW_ARRAY(float, count);
+        for (int64_t e = 0; e < count; e++) in[e] = (float)(e + 1);
+        nn_params_set(p, i, block, in);
+        nn_params_get(p, i, block, out);
+        ck_assert_mem_eq(in, out, (size_t)count * sizeof *in);
+        sx_free(in);
+        sx_free(out);
+    }
+    int i = nn_params_find(p, "input_blocks.0.0.weight"); /* [8][2][3][3] as [8][3][3][2] */
+    const float *w = block + p->item[i].offset;
+    ck_assert_float_eq(w[0], 1);      /* k 0, channel 0, tap 0 */
+    ck_assert_float_eq(w[1], 10);     /* k 0, channel 1, tap 0 */
+    ck_assert_float_eq(w[2], 2);      /* k 0, channel 0, tap 1 */
+    ck_assert_float_eq(w[2 * 9], 19); /* k 1, channel 0, tap 0 */
+    ck_assert_int_eq(nn_params_find(p, "nothing"), -1);
+    sx_free(block);
+    net_free(n);
+}
+END_TEST
+
+START_TEST(sizes_that_make_no_network_are_refused_with_a_reason) {
+    static const struct {
+        int base, res_blocks, levels, h, w;
+        const char *arch, *says;
+    } bad[] = {
+        {8, 1, 4, 12, 16, "palette", "multiples of 8"}, {8, 1, 4, 0, 16, "palette", "multiples"},
+        {48, 1, 4, 16, 16, "palette", "groups"},        {7, 1, 4, 16, 16, "palette", "even"},
+        {8, 0, 4, 16, 16, "palette", "res_blocks"},     {8, 1, 9, 16, 16, "palette", "levels"},
+        {8, 1, 4, 16, 16, "resnet", "no network"}};
+    net_config c = small();
+    c.base_channels = bad[_i].base;
+    c.res_blocks = bad[_i].res_blocks;
+    c.levels = bad[_i].levels;
+    strcpy(c.arch, bad[_i].arch);
+    net *n = NULL;
+    ck_assert_int_eq(net_new(&n, &c, bad[_i].h, bad[_i].w, fast(), false, false), SX_E_CONFIG);
+    ck_assert_ptr_null(n);
+    ck_assert_msg(strstr(sx_err_text(), bad[_i].says) != NULL, "\"%s\" lacks \"%s\"", sx_err_text(),
+                  bad[_i].says);
+}
+END_TEST
+
+START_TEST(every_shape_of_network_builds_and_answers) {
+    static const struct {
+        int base, res_blocks, levels, mult[4], h, w;
+    } good[] = {{2, 1, 1, {1}, 3, 5},
+                {4, 2, 2, {3, 1}, 6, 4},
+                {32, 1, 3, {1, 2, 4}, 8, 12},
+                {8, 3, 4, {1, 1, 2, 2}, 8, 8}};
+    net_config c = small();
+    c.base_channels = good[_i].base;
+    c.res_blocks = good[_i].res_blocks;
+    c.levels = good[_i].levels;
+    memcpy(c.mult, good[_i].mult, sizeof good[_i].mult);
+    net *n = new_net(&c, good[_i].h, good[_i].w);
+    const nn_params *p = net_params(n);
+    float *params = nn_params_block(p), x[256] = {0};
+    sx_rng r = sx_rng_make(1, SX_RNG_TEST, 0, 0);
+    for (int i = 0; i < p->n; i++) sx_rng_normals(&r, params + p->item[i].offset, p->item[i].count);
+    sx_rng_normals(&r, x, net_pixels(n));
+    const float *y = net_forward(n, params, x, x, 10);
+    double norm = nn_norm2(y, net_pixels(n));
+    ck_assert_msg(isfinite(norm) && norm > 0, "norm of the answer is %g", norm);
+    sx_free(params);
+    net_free(n);
+}
+END_TEST
+
+START_TEST(a_nan_in_the_input_is_not_lost) {
+    net_config c = small();
+    net *n = new_net(&c, 8, 8);
+    float *params = nn_params_block(net_params(n)), x[64] = {0}, lr[64] = {0};
+    sx_rng r = sx_rng_make(1, SX_RNG_TEST, 0, 0);
+    sx_rng_normals(&r, params, net_params(n)->block);
+    x[9] = NAN;
+    ck_assert(isnan(nn_norm2(net_forward(n, params, x, lr, 1), 64)));
+    sx_free(params);
+    net_free(n);
+}
+END_TEST
+
+/* Mean 1000, deviation 1: E[x^2] - E[x]^2 would lose 6 of 7 digits. */
+START_TEST(group_norm_keeps_a_small_variance_on_a_large_mean) {
+    enum { PIXELS = 40 * 40 };
+    const nn_kernels *k = fast();
+    nn_plan plan;
+    nn_graph *g = nn_graph_new();
+    nn_output(g, nn_norm(g, nn_input(g, "a", 40, 40, 2), "n", -1, false));
+    ck_assert_int_eq(nn_graph_plan(g, k, false, &plan), SX_OK);
+    float *a = nn_graph_input(g, "a"), *params = nn_params_block(nn_graph_params(g));
+    nn_params_init(nn_graph_params(g), params, 1);
+    sx_rng r = sx_rng_make(1, SX_RNG_TEST, 0, 0);
+    sx_rng_normals(&r, a, 2 * PIXELS);
+    for (int i = 0; i < 2 * PIXELS; i++) a[i] += 1000;
+    const float *y = nn_graph_forward(g, params);
+    double sum = 0, squares = 0;
+    for (int i = 0; i < 2 * PIXELS; i++) {
+        sum += (double)y[i] / (2 * PIXELS);
+        squares += (double)y[i] * (double)y[i] / (2 * PIXELS);
+    }
+    ck_assert_msg(fabs(sum) < 1e-4, "mean got %g, want 0 within 1e-4", sum);
+    ck_assert_msg(fabs(squares - 1) < 1e-4, "variance got %.8g, want 1 within 1e-4", squares);
+    sx_free(params);
+    nn_graph_free(g);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("net");
+    TCase *all = tcase_create("net");
+    tcase_add_test(all, width_64_has_the_published_count_of_parameters_and_macs);
+    tcase_add_test(all, a_new_network_answers_exactly_zero);
+    tcase_add_test(all, initial_values_follow_seed_and_bounds);
+    tcase_add_test(all, networks_of_other_sizes_share_parameter_blocks);
+    tcase_add_test(all, set_then_get_returns_pytorch_order_and_stores_channels_last);
+    tcase_add_loop_test(all, sizes_that_make_no_network_are_refused_with_a_reason, 0, 7);
+    tcase_add_loop_test(all, every_shape_of_network_builds_and_answers, 0, 4);
+    tcase_add_test(all, a_nan_in_the_input_is_not_lost);
+    tcase_add_test(all, group_norm_keeps_a_small_variance_on_a_large_mean);
+    suite_add_tcase(suite, all);
+    return check_run_suite(suite);
+}
