@@ -1,0 +1,109 @@
+/* What becomes of each item. Files are hashed and old volumes checked by the ranks in turns; the
+ * answers are exchanged, so that all ranks hold the same plan. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sx_hash.h"
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "jobs/cache.h"
+
+static const struct {
+    bool keeps;
+    const char *why;
+} actions[] = {
+    [CACHE_NEW] = {false, "not in the cache"},
+    [CACHE_CONFIG] = {false, "the cache was made with another configuration"},
+    [CACHE_CHANGED] = {false, "the file has changed"},
+    [CACHE_DAMAGED] = {false, "the cached copy is damaged"},
+    [CACHE_KEEP] = {true, "unchanged"},
+    [CACHE_KEEP_FAILED] = {true, "failed before, unchanged"},
+};
+
+bool cache_step_keeps(const cache_step *s) {
+    return actions[s->action].keeps;
+}
+const char *cache_step_why(const cache_step *s) {
+    return actions[s->action].why;
+}
+
+/* ---- looking up by name ---- */
+
+typedef struct name {
+    const char *rel;
+    int64_t volume;
+} name;
+
+static int by_rel(const void *a, const void *b) {
+    return strcmp(((const name *)a)->rel, ((const name *)b)->rel);
+}
+
+static name *names_of(const io_cache *old) {
+    int64_t n = old ? io_cache_n_volumes(old) : 0;
+    name *names = SX_NEW_ARRAY(name, n + 1);
+    for (int64_t i = 0; i < n; i++) names[i] = (name){io_cache_entry(old, i)->rel, i};
+    qsort(names, (size_t)n, sizeof *names, by_rel);
+    return names;
+}
+
+static int64_t find(const name *names, const io_cache *old, const char *rel) {
+    if (!old) return -1;
+    const name key = {rel, 0};
+    const name *hit = bsearch(&key, names, (size_t)io_cache_n_volumes(old), sizeof *names, by_rel);
+    return hit ? hit->volume : -1;
+}
+
+/* ---- one item ---- */
+
+static cache_action decide(const cache_step *s, io_cache *old, const char *config_hash) {
+    if (s->old < 0) return CACHE_NEW;
+    const io_cache_volume *v = io_cache_entry(old, s->old);
+    if (strcmp(io_cache_config_hash(old), config_hash) != 0) return CACHE_CONFIG;
+    if (!s->sha256[0] || strcmp(v->sha256, s->sha256) != 0) return CACHE_CHANGED;
+    if (!v->ok) return CACHE_KEEP_FAILED;
+    return io_cache_check(old, s->old) == SX_OK ? CACHE_KEEP : CACHE_DAMAGED;
+}
+
+cache_step *cache_plan(mp_comm *c, const io_items *items, io_cache *old, const char *config_hash) {
+    const int64_t size = mp_size(c), rank = mp_rank(c);
+    const int64_t n_mine = (items->n - rank + size - 1) / size;
+    cache_step *mine = SX_NEW_ARRAY(cache_step, n_mine + 1), *steps, *gathered;
+    name *names = names_of(old);
+    sx_progress progress;
+    size_t n_bytes;
+    sx_progress_begin(&progress, "check", "file", 0, n_mine);
+    for (int64_t m = 0; m < n_mine; m++) {
+        const io_item *item = &items->item[rank + m * size];
+        cache_step *s = &mine[m];
+        if (sx_hash_file(item->path, s->sha256) != SX_OK) s->sha256[0] = 0;
+        s->old = find(names, old, item->rel);
+        s->action = decide(s, old, config_hash);
+        sx_progress_step(&progress, m + 1, NULL);
+    }
+    sx_progress_end(&progress);
+    mp_allgather(c, mine, (size_t)n_mine * sizeof *mine, (void **)&gathered, &n_bytes);
+    SX_ASSERT(n_bytes == (size_t)items->n * sizeof *gathered);
+    /* Gathered by rank; item i is number i / size of rank i % size. */
+    steps = SX_NEW_ARRAY(cache_step, items->n + 1);
+    for (int64_t r = 0, at = 0; r < size; r++)
+        for (int64_t i = r; i < items->n; i += size) steps[i] = gathered[at++];
+    sx_free(gathered);
+    sx_free(names);
+    sx_free(mine);
+    return steps;
+}
+
+static bool same_identity(const io_cache_volume *v, const io_item *item, io_split split) {
+    return strcmp(v->subject, item->subject) == 0 && strcmp(v->session, item->session) == 0 &&
+           strcmp(v->acq, item->acq) == 0 && v->split == split;
+}
+
+bool cache_plan_is_idle(const cache_step *steps, const io_items *items, const io_split *split,
+                        const io_cache *old) {
+    if (!old || io_cache_n_volumes(old) != items->n) return false;
+    for (int64_t i = 0; i < items->n; i++)
+        if (!cache_step_keeps(&steps[i]) || steps[i].old != i ||
+            !same_identity(io_cache_entry(old, i), &items->item[i], split[i]))
+            return false;
+    return true;
+}

@@ -1,0 +1,55 @@
+/* sagax cache build|verify|info: the slice cache of a cohort. */
+#include <string.h>
+
+#include "jobs/cache.h"
+#include "jobs/verbs.h"
+
+static const job_option *const sections[] = {options_data, NULL};
+static const job_alias aliases[] = {{"--acq", "data.acq"},
+                                    {"--list", "data.list"},
+                                    {"--split-list", "data.split_list"},
+                                    JOB_ALIASES_END};
+
+static sx_err run_build(const job *j) {
+    return cache_build(j, job_arg(j, 1), job_arg(j, 2));
+}
+
+/* What rank 0 does alone. */
+static sx_err by_rank_0(const job *j, sx_err (*show)(const job *j, const char *path)) {
+    mp_comm *c = job_comm(j);
+    return mp_agree(c, mp_rank(c) == 0 ? show(j, job_arg(j, 1)) : SX_OK);
+}
+
+static sx_err run_verify(const job *j) {
+    return by_rank_0(j, cache_verify);
+}
+static sx_err run_info(const job *j) {
+    return by_rank_0(j, cache_info);
+}
+
+static const struct {
+    const char *name;
+    int n_args;
+    sx_err (*run)(const job *j);
+} actions[] = {{"build", 3, run_build}, {"verify", 2, run_verify}, {"info", 2, run_info}};
+
+static sx_err run(job *j) {
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        if (strcmp(job_arg(j, 0), actions[i].name) != 0) continue;
+        if (job_n_args(j) != actions[i].n_args)
+            return sx_fail(SX_E_USAGE, "cache %s needs %d arguments, got %d", actions[i].name,
+                           actions[i].n_args - 1, job_n_args(j) - 1);
+        return actions[i].run(j);
+    }
+    return sx_fail(SX_E_USAGE, "cache %s: unknown, expected build, verify or info", job_arg(j, 0));
+}
+
+const job_verb cmd_cache = {.name = "cache",
+                            .arguments = "build BIDS CACHE | verify CACHE | info CACHE",
+                            .summary = "sagittal slices of a cohort in one HDF5 file",
+                            .sections = sections,
+                            .aliases = aliases,
+                            .min_args = 2,
+                            .max_args = 3,
+                            .ranks = true,
+                            .run = run};

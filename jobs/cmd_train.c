@@ -1,0 +1,391 @@
+/* sagax train CACHE RUN: train a conditional diffusion network on degraded slices of a cache.
+ *
+ * The run folder gets ckpt/, metrics.jsonl, preview/, config.json and, at the end, weights.h5 (the
+ * averaged weights). Called again with the same folder a training goes on where its newest
+ * checkpoint stands, on any number of ranks. All ranks walk through the same calls in the same
+ * order; what a rank meets alone is agreed on before anyone leaves. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/sx_file.h"
+#include "base/sx_hash.h"
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "jobs/job_json.h"
+#include "jobs/job_weights.h"
+#include "jobs/train_report.h"
+#include "jobs/train_val.h"
+#include "jobs/verbs.h"
+#include "mpi/mp_stop.h"
+
+/* All that lives as long as the verb. */
+typedef struct training {
+    const job *j;
+    train_config c;
+    io_cache *cache;
+    train_slices train, val;
+    double quantile; /* of the cache's intensity mapping */
+    net *n;
+    train_state state;
+    train_stepper *stepper;
+    train_val *validation;
+    train_feed *feed;
+    train_report *report;
+    char *identity;
+    double start_s;
+} training;
+
+/* ---- data ---- */
+
+/* Hash of what the cache holds, from its index: equal caches give equal trainings. */
+static void hash_cache(const io_cache *k, char hex[SX_HASH_HEX]) {
+    sx_hasher *h = sx_hasher_new();
+    const char *config = io_cache_config_hash(k);
+    sx_hasher_add(h, config, strlen(config) + 1);
+    for (int64_t i = 0; i < io_cache_n_volumes(k); i++) {
+        const io_cache_volume *e = io_cache_entry(k, i);
+        int64_t shape[5] = {e->n, e->h, e->w, e->split, e->ok};
+        sx_hasher_add(h, e->rel, strlen(e->rel) + 1);
+        sx_hasher_add(h, e->sha256, strlen(e->sha256) + 1);
+        sx_hasher_add(h, shape, sizeof shape);
+    }
+    sx_hasher_end(h, hex);
+}
+
+/* The pixel size and mapping of the cached grid; all volumes must share them. */
+static sx_err read_geometry(training *t) {
+    double first_mm = 0;
+    for (int64_t i = 0; i < io_cache_n_volumes(t->cache); i++) {
+        const io_cache_volume *e = io_cache_entry(t->cache, i);
+        if (!e->ok) continue;
+        double mm = sqrt(e->affine[0][0] * e->affine[0][0] + e->affine[1][0] * e->affine[1][0] +
+                         e->affine[2][0] * e->affine[2][0]);
+        if (first_mm == 0) {
+            first_mm = mm;
+            t->quantile = e->mapping.quantile;
+        }
+        if (fabs(mm - first_mm) > 1e-3)
+            return sx_fail(SX_E_DATA, "%s: %s has pixels of %g mm, others of %g mm",
+                           t->c.cache_path, e->rel, mm, first_mm);
+    }
+    /* Affines carry rounding of the order of 1e-9 mm; degradation and checkpoints should not. */
+    t->c.degrade.hr_mm = rint(first_mm * 1e6) / 1e6;
+    return SX_OK;
+}
+
+static sx_err open_data(training *t) {
+    train_config *c = &t->c;
+    sx_err rc = io_cache_open(&t->cache, c->cache_path);
+    if (rc == SX_OK) rc = read_geometry(t);
+    SX_TRY(rc, mp_agree(c->comm, rc));
+    SX_TRY(rc, train_slices_list(&t->train, c->comm, t->cache, IO_TRAIN, c->min_content));
+    SX_TRY(rc, train_slices_list(&t->val, c->comm, t->cache, IO_VAL, c->min_content));
+    if (t->train.n == 0)
+        rc = sx_fail(SX_E_DATA,
+                     "%s: no slice of the training split is usable (%lld too small, %lld empty)",
+                     c->cache_path, (long long)t->train.n_small, (long long)t->train.n_empty);
+out:
+    return rc;
+}
+
+/* ---- preparation ---- */
+
+static void describe(const training *t) {
+    const train_config *c = &t->c;
+    const nn_plan *p = net_plan(t->n);
+    sx_info("data: %lld slices for training, %lld for validation (left out: %lld too small, %lld "
+            "empty), %g mm",
+            (long long)t->train.n, (long long)t->val.n,
+            (long long)(t->train.n_small + t->val.n_small),
+            (long long)(t->train.n_empty + t->val.n_empty), c->degrade.hr_mm);
+    sx_info("network: %s, %lld parameters, %.2f GMAC an image of %d x %d, %.0f MiB activations, "
+            "kernels %s (%s)",
+            c->net.arch, (long long)net_params(t->n)->count, (double)p->macs * 1e-9, c->crop,
+            c->crop, (double)(p->activation_bytes + p->scratch_bytes) / 0x1p20, c->kernels->name,
+            c->kernels->isa);
+    sx_info("training: %lld steps of %d images in %d shards on %d ranks", (long long)c->steps,
+            c->batch, c->shards, mp_size(c->comm));
+    if (t->val.n == 0) sx_warn("the validation split is empty: no validation, no previews");
+}
+
+static sx_err prepare(training *t) {
+    train_config *c = &t->c;
+    char hash[SX_HASH_HEX];
+    sx_err rc = train_config_read(c, t->j);
+    SX_TRY(rc, mp_agree(c->comm, rc));
+    SX_TRY(rc, open_data(t));
+    hash_cache(t->cache, hash);
+    t->identity = train_identity(t->j, hash);
+    rc = net_new(&t->n, &c->net, c->crop, c->crop, c->kernels, true, false);
+    if (rc == SX_OK) rc = train_state_init(&t->state, net_params(t->n));
+    SX_TRY(rc, mp_agree(c->comm, rc));
+    SX_TRY(rc, train_state_open(&t->state, c, t->identity));
+    describe(t);
+    SX_TRY(rc, train_stepper_new(&t->stepper, c, t->n));
+    SX_TRY(rc, train_val_new(&t->validation, c, t->cache, &t->val, t->n));
+out:
+    return rc;
+}
+
+/* What a dry run does not do: files and threads. */
+static sx_err begin(training *t) {
+    train_config *c = &t->c;
+    int first, last;
+    sx_err rc = SX_OK;
+    if (mp_rank(c->comm) == 0) {
+        char *path = sx_path_join(c->run_path, "config.json"), *json = job_config_json(t->j);
+        rc = sx_mkdirs(c->run_path);
+        if (rc == SX_OK) rc = sx_file_write(path, json, strlen(json));
+        sx_free(path);
+        sx_free(json);
+    }
+    SX_TRY(rc, mp_agree(c->comm, rc));
+    SX_TRY(rc, train_report_open(&t->report, c, &t->state));
+    train_stepper_shards(t->stepper, &first, &last);
+    rc = train_feed_new(&t->feed, c, t->cache, &t->train, first, last, t->state.step);
+    rc = mp_agree(c->comm, rc);
+out:
+    return rc;
+}
+
+static void training_clear(training *t) {
+    train_feed_free(t->feed); /* first: its thread uses the cache */
+    train_report_close(t->report);
+    train_val_free(t->validation);
+    train_stepper_free(t->stepper);
+    train_state_clear(&t->state);
+    net_free(t->n);
+    train_slices_clear(&t->train);
+    train_slices_clear(&t->val);
+    io_cache_close(t->cache);
+    sx_free(t->identity);
+}
+
+/* ---- pace: when to end, and the learning rate ---- */
+
+typedef struct pace {
+    bool stop;      /* somebody wants to stop */
+    double clock_s; /* rank 0's time in this training, over all runs */
+} pace;
+
+static pace agree_on_pace(const training *t) {
+    double elapsed_s = t->state.trained_s + sx_now_s() - t->start_s;
+    double say[2] = {mp_stop_wanted(), mp_rank(t->c.comm) == 0 ? elapsed_s : 0};
+    mp_max_f64(t->c.comm, say, 2);
+    return (pace){say[0] > 0, say[1]};
+}
+
+/* By step; with a wall-time limit the cosine follows the share of time or steps used, the greater.
+ */
+static double learning_rate(const training *t, double clock_s) {
+    const train_config *c = &t->c;
+    if (c->minutes <= 0 || c->lr.kind == NN_LR_CONSTANT) return nn_lr_at(&c->lr, t->state.step);
+    enum { FINE = 1 << 20 };
+    nn_lr by_clock = c->lr;
+    by_clock.warmup = 0;
+    by_clock.total = FINE;
+    double share = fmax(clock_s / (60 * c->minutes), (double)t->state.step / (double)c->steps);
+    double lr = nn_lr_at(&by_clock, (int64_t)(fmin(share, 1) * FINE));
+    double warm = (double)(t->state.step + 1) / (double)(c->lr.warmup + 1);
+    return lr * fmin(warm, 1);
+}
+
+static bool due(int64_t step, int64_t every) {
+    return every > 0 && step % every == 0;
+}
+
+/* ---- after a step ---- */
+
+/* The averaged weights on the validation set, and their mean PSNR where images were sampled. */
+static void measure_loss(training *t) {
+    double loss = train_val_loss(t->validation, t->state.ema);
+    train_report_val(t->report, loss);
+    sx_info("step %lld: validation loss %.5f", (long long)t->state.step, loss);
+}
+
+static sx_err draw_preview(training *t, const char *name) {
+    double sr_db, lr_db;
+    char *path = sx_strf("%s/preview/%s.png", t->c.run_path, name);
+    sx_err rc = train_val_preview(t->validation, t->state.ema, path, &sr_db, &lr_db);
+    if (rc == SX_OK) {
+        train_report_preview(t->report, sr_db, lr_db);
+        sx_info("step %lld: preview PSNR %.2f dB (LR %.2f dB), %s", (long long)t->state.step, sr_db,
+                lr_db, path);
+    }
+    sx_free(path);
+    return rc;
+}
+
+static sx_err validate(training *t) {
+    const train_config *c = &t->c;
+    if (train_val_count(t->validation) == 0) return SX_OK;
+    if (due(t->state.step, c->val_every)) measure_loss(t);
+    if (!due(t->state.step, c->preview_every)) return SX_OK;
+    char name[32];
+    snprintf(name, sizeof name, "step-%08lld", (long long)t->state.step);
+    return draw_preview(t, name);
+}
+
+/* After the last step, which need not be one at which a validation or a preview was due. */
+static sx_err validate_result(training *t) {
+    const train_config *c = &t->c;
+    if (train_val_count(t->validation) == 0) return SX_OK;
+    if (c->val_every > 0) measure_loss(t);
+    return c->preview_every > 0 ? draw_preview(t, "final") : SX_OK;
+}
+
+static sx_err save(training *t) {
+    double began_s = t->state.trained_s;
+    t->state.trained_s = began_s + sx_now_s() - t->start_s;
+    sx_err rc = train_state_save(&t->state, &t->c, t->identity);
+    t->state.trained_s = began_s;
+    return rc;
+}
+
+static sx_err after_step(training *t, const train_step_info *info, double lr, bool *saved) {
+    const train_config *c = &t->c;
+    int64_t step = t->state.step;
+    sx_err rc;
+    train_report_step(t->report, info);
+    SX_TRY(rc, validate(t));
+    if (due(step, c->log_every)) SX_TRY(rc, train_report_line(t->report, &t->state, lr));
+    *saved = due(step, c->checkpoint_every);
+    if (*saved) SX_TRY(rc, save(t));
+out:
+    return rc;
+}
+
+static sx_err stopped(training *t, bool saved) {
+    sx_err rc = saved ? SX_OK : save(t);
+    if (rc != SX_OK) return rc;
+    return sx_fail(SX_E_AGAIN, "asked to stop: checkpoint of step %lld written, run me again",
+                   (long long)t->state.step);
+}
+
+/* Progress counts steps, or seconds where the clock decides. */
+static void show_progress(const training *t, sx_progress *p, double clock_s, double loss) {
+    char note[80];
+    if (t->c.minutes > 0) {
+        snprintf(note, sizeof note, "step %lld, loss %.4f", (long long)t->state.step, loss);
+        sx_progress_step(p, (int64_t)clock_s, note);
+    } else {
+        snprintf(note, sizeof note, "loss %.4f", loss);
+        sx_progress_step(p, t->state.step, note);
+    }
+}
+
+static void begin_progress(const training *t, sx_progress *p) {
+    if (t->c.minutes > 0)
+        sx_progress_begin(p, "train", "s", (int64_t)t->state.trained_s,
+                          (int64_t)(60 * t->c.minutes));
+    else
+        sx_progress_begin(p, "train", "step", t->state.step, t->c.steps);
+}
+
+/* Steps until the end, the wall-time limit, a stop request or a failure. */
+static sx_err loop(training *t) {
+    const train_config *c = &t->c;
+    sx_progress progress;
+    int64_t n_steps = 0;
+    double busy_s = 0;
+    bool saved = false;
+    sx_err rc = SX_OK;
+    begin_progress(t, &progress);
+    while (t->state.step < c->steps) {
+        pace p = agree_on_pace(t);
+        if (c->minutes > 0 && p.clock_s >= 60 * c->minutes) break;
+        if (p.stop) {
+            rc = stopped(t, saved);
+            goto out;
+        }
+        double lr = learning_rate(t, p.clock_s);
+        train_step_info info;
+        SX_TRY(rc, train_step(t->stepper, t->feed, &t->state, lr, &info));
+        n_steps++;
+        busy_s += info.step_s;
+        show_progress(t, &progress, p.clock_s, info.loss);
+        SX_TRY(rc, after_step(t, &info, lr, &saved));
+    }
+    if (!saved) rc = save(t);
+out:
+    sx_progress_end(&progress);
+    if (n_steps > 0)
+        sx_info("%lld steps, %.3f s a step, %.2f images/s, peak memory %.0f MiB a rank",
+                (long long)n_steps, busy_s / (double)n_steps, (double)(n_steps * c->batch) / busy_s,
+                (double)sx_peak_rss_bytes() / 0x1p20);
+    return rc;
+}
+
+/* ---- the result ---- */
+
+/* Values of one section of the resolved configuration without their origins. */
+static json_t *section_values(json_t *config, const char *name) {
+    json_t *values = json_object(), *entry;
+    const char *key;
+    json_object_foreach(json_object_get(config, name), key, entry)
+        json_object_set(values, key, json_object_get(entry, "value"));
+    json_object_del(values, "kernels"); /* how, not what */
+    return values;
+}
+
+/* {"format", "step", "model": {…}, "diffusion": {…}, "degrade": {…}, "data": {"hr_mm", "quantile"}}
+ */
+static char *weights_json(const training *t) {
+    char *text = job_config_json(t->j);
+    json_t *config = json_loads(text, 0, NULL);
+    json_t *o =
+        json_pack("{s:s, s:I, s:o, s:o, s:o, s:{s:f, s:f}}", "format", "sagax weights", "step",
+                  (json_int_t)t->state.step, "model", section_values(config, "model"), "diffusion",
+                  section_values(config, "diffusion"), "degrade", section_values(config, "degrade"),
+                  "data", "hr_mm", t->c.degrade.hr_mm, "quantile", t->quantile);
+    SX_ASSERT(o);
+    sx_free(text);
+    json_decref(config);
+    return job_json_text(o, JSON_INDENT(1));
+}
+
+static sx_err write_weights(const training *t) {
+    sx_err rc = SX_OK;
+    if (mp_rank(t->c.comm) == 0) {
+        char *path = sx_path_join(t->c.run_path, "weights.h5"), *json = weights_json(t);
+        rc = job_weights_write(path, json, t->state.params, t->state.ema);
+        if (rc == SX_OK) sx_info("weights of step %lld: %s", (long long)t->state.step, path);
+        sx_free(path);
+        sx_free(json);
+    }
+    return mp_agree(t->c.comm, rc);
+}
+
+static sx_err run(job *j) {
+    training t = {.j = j, .start_s = sx_now_s()};
+    sx_err rc;
+    SX_TRY(rc, prepare(&t));
+    if (job_dry_run(j)) goto out;
+    SX_TRY(rc, begin(&t));
+    SX_TRY(rc, loop(&t));
+    SX_TRY(rc, write_weights(&t));
+    SX_TRY(rc, validate_result(&t));
+out:
+    training_clear(&t);
+    return rc;
+}
+
+static const job_option *const sections[] = {options_train, options_model, options_diffusion,
+                                             options_degrade, NULL};
+
+static const job_alias aliases[] = {
+    {"--steps", "train.steps"},     {"--minutes", "train.minutes"}, {"--batch", "train.batch"},
+    {"--lr", "train.lr"},           {"--seed", "train.seed"},       {"--init", "train.init"},
+    {"--kernels", "model.kernels"}, {"--level", "degrade.level"},   JOB_ALIASES_END};
+
+const job_verb cmd_train = {
+    .name = "train",
+    .arguments = "CACHE RUN",
+    .summary = "train a network on degraded slices of a cache; goes on where RUN stands",
+    .sections = sections,
+    .aliases = aliases,
+    .min_args = 2,
+    .max_args = 2,
+    .ranks = true,
+    .run = run,
+};

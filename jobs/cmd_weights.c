@@ -1,0 +1,270 @@
+/* sagax weights import|export|verify: between weights.h5 and safetensors.
+ *
+ * Names and shapes are those of the published PyTorch state dicts in both containers; names in
+ * safetensors may carry the prefix "param/" (then what has none is no weight). Which network this
+ * is stands in the JSON text of weights.h5; export puts that text into the metadata ("sagax"),
+ * import takes it from there. Files from elsewhere have their sizes in plain metadata or in the
+ * configuration. The table of parameters is the network's own: missing, surplus and mis-shaped
+ * tensors are refused. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sx_file.h"
+#include "base/sx_mem.h"
+#include "io/io_ckpt.h"
+#include "io/io_tensors.h"
+#include "jobs/job_json.h"
+#include "jobs/job_model.h"
+#include "jobs/job_weights.h"
+#include "jobs/verbs.h"
+
+static const job_option *const sections[] = {options_model, options_diffusion, options_data, NULL};
+
+/* ---- which network ---- */
+
+/* {"arch", "base_channels", "mult", "res_blocks", "dropout"} of a JSON text. */
+static sx_err config_of_json(const char *path, const char *text, net_config *c) {
+    const char *arch, *mult;
+    sx_err rc = SX_OK;
+    *c = net_config_default();
+    json_t *o = json_loads(text, 0, NULL);
+    if (json_unpack(o, "{s:{s:s, s:i, s:s, s:i}}", "model", "arch", &arch, "base_channels",
+                    &c->base_channels, "mult", &mult, "res_blocks", &c->res_blocks) != 0 ||
+        strlen(arch) >= sizeof c->arch) {
+        rc = sx_fail(SX_E_DATA, "%s: does not say which network it is for", path);
+    } else {
+        snprintf(c->arch, sizeof c->arch, "%s", arch);
+        rc = job_mult_parse(mult, c);
+    }
+    json_decref(o);
+    return rc;
+}
+
+static void take_int(const job *j, const char *key, const io_tensors *t, const char *name, int *x) {
+    const char *text = io_tensors_meta(t, name);
+    if (text && !job_given(j, key)) *x = atoi(text);
+}
+
+/* Sizes from the configuration; what was left at its default yields to plain metadata. */
+static sx_err config_of_job(const job *j, const io_tensors *t, net_config *c) {
+    const char *mult = io_tensors_meta(t, "mult");
+    sx_err rc = job_net_config(j, c);
+    take_int(j, "model.base_channels", t, "base_channels", &c->base_channels);
+    take_int(j, "model.res_blocks", t, "res_blocks", &c->res_blocks);
+    if (rc == SX_OK && mult && !job_given(j, "model.mult")) rc = job_mult_parse(mult, c);
+    return rc;
+}
+
+static char *mult_text(const net_config *c) {
+    char text[64] = "";
+    for (int i = 0, used = 0; i < c->levels; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%d", i ? "," : "", c->mult[i]);
+    return sx_strdup(text);
+}
+
+/* The text that a training writes, for weights that come from elsewhere; new. */
+static char *json_of_job(const job *j, const net_config *c) {
+    char *mult = mult_text(c);
+    json_t *o = json_pack(
+        "{s:s, s:i, s:{s:s, s:i, s:s, s:i, s:f}, s:{s:s, s:s}, s:{s:f, s:f}}", "format",
+        "sagax weights", "step", 0, "model", "arch", c->arch, "base_channels", c->base_channels,
+        "mult", mult, "res_blocks", c->res_blocks, "dropout", c->dropout, "diffusion", "target",
+        job_text(j, "diffusion.target"), "schedule", job_text(j, "diffusion.schedule"), "data",
+        "hr_mm", job_real(j, "data.hr_mm"), "quantile", job_real(j, "data.quantile"));
+    sx_free(mult);
+    return job_json_text(o, JSON_INDENT(1));
+}
+
+/* A network of this configuration, only for its table of parameters. */
+static sx_err table_of(const net_config *c, net **n) {
+    const nn_kernels *kernels;
+    sx_err rc = nn_kernels_get("auto", &kernels);
+    const int side = 4 * net_granularity(c);
+    return rc == SX_OK ? net_new(n, c, side, side, kernels, false, false) : rc;
+}
+
+/* ---- checks ---- */
+
+static sx_err check_finite(const char *path, const char *name, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return sx_fail(SX_E_DATA, "%s: parameter %s holds %g at %" PRId64, path, name,
+                           (double)x[i], i);
+    return SX_OK;
+}
+
+static sx_err check_block(const char *path, const nn_params *p, const float *block) {
+    sx_err rc = SX_OK;
+    for (int i = 0; i < p->n && rc == SX_OK; i++)
+        rc = check_finite(path, p->item[i].name, block + p->item[i].offset, p->item[i].count);
+    return rc;
+}
+
+static bool has_prefix(const io_tensor *t) {
+    return strncmp(t->name, JOB_WEIGHTS_PREFIX, strlen(JOB_WEIGHTS_PREFIX)) == 0;
+}
+
+/* Every weight in the file is a parameter. Where some names have the prefix, those without are
+ * other things (inputs, gradients). */
+static sx_err check_names(const char *path, const nn_params *p, const io_tensors *t) {
+    bool prefixed = false;
+    for (int i = 0; i < t->n; i++) prefixed = prefixed || has_prefix(&t->item[i]);
+    for (int i = 0; i < t->n; i++) {
+        const io_tensor *x = &t->item[i];
+        if (prefixed && !has_prefix(x)) continue;
+        const char *name = prefixed ? x->name + strlen(JOB_WEIGHTS_PREFIX) : x->name;
+        if (nn_params_find(p, name) < 0)
+            return sx_fail(SX_E_DATA, "%s: the network has no parameter %s", path, name);
+        if (!x->f32) return sx_fail(SX_E_DATA, "%s: parameter %s is no float array", path, name);
+    }
+    return SX_OK;
+}
+
+/* ---- the three actions ---- */
+
+static void say(const job *j, const char *path, const char *verdict, const net_config *c,
+                int64_t count, const char *digest) {
+    if (!job_json(j)) {
+        printf("%s: %s, %s of width %d, %" PRId64 " parameters%s%.12s\n", path, verdict, c->arch,
+               c->base_channels, count, digest[0] ? ", digest " : "", digest);
+        return;
+    }
+    json_t *o = json_pack("{s:o, s:s, s:s, s:i, s:I, s:s}", "file", job_json_string(path),
+                          "verdict", verdict, "arch", c->arch, "base_channels", c->base_channels,
+                          "parameters", (json_int_t)count, "digest", digest);
+    job_json_print(o, JSON_COMPACT);
+}
+
+static sx_err import(const job *j) {
+    const char *from = job_arg(j, 1), *run_folder = job_arg(j, 2);
+    sx_err rc;
+    io_tensors t = {0};
+    net *n = NULL;
+    net_config c;
+    float *block = NULL;
+    char *text = NULL, *to = sx_path_join(run_folder, "weights.h5");
+    SX_TRY(rc, io_tensors_read(from, &t));
+    const char *ours = io_tensors_meta(&t, "sagax");
+    SX_TRY(rc, ours ? config_of_json(from, ours, &c) : config_of_job(j, &t, &c));
+    SX_TRY(rc, table_of(&c, &n));
+    SX_TRY(rc, check_names(from, net_params(n), &t));
+    block = nn_params_block(net_params(n));
+    SX_TRY(rc, job_weights_take(from, &t, net_params(n), block));
+    SX_TRY(rc, check_block(from, net_params(n), block));
+    text = ours ? sx_strdup(ours) : json_of_job(j, &c);
+    if (!job_dry_run(j)) {
+        SX_TRY(rc, sx_mkdirs(run_folder));
+        SX_TRY(rc, job_weights_write(to, text, net_params(n), block));
+    }
+    say(j, to, "imported", &c, net_params(n)->count, "");
+out:
+    io_tensors_clear(&t);
+    net_free(n);
+    sx_free(block);
+    sx_free(text);
+    sx_free(to);
+    return rc;
+}
+
+/* Read weights.h5 and hold it against the network it names. */
+static sx_err read_checked(const char *path, io_ckpt *k, net_config *c) {
+    sx_err rc;
+    net *n = NULL;
+    float *block = NULL;
+    SX_TRY(rc, io_ckpt_read(path, k));
+    SX_TRY(rc, config_of_json(path, k->json, c));
+    SX_TRY(rc, table_of(c, &n));
+    block = nn_params_block(net_params(n));
+    SX_TRY(rc, job_weights_read(path, net_params(n), block));
+    rc = check_block(path, net_params(n), block);
+out:
+    net_free(n);
+    sx_free(block);
+    return rc;
+}
+
+static int64_t count_of(const io_ckpt *k) {
+    int64_t total = 0;
+    for (int i = 0; i < k->n; i++) {
+        int64_t n = 1;
+        for (int d = 0; d < k->block[i].rank; d++) n *= k->block[i].shape[d];
+        total += n;
+    }
+    return total;
+}
+
+static void add_meta(io_tensors *t, const io_ckpt *k, const net_config *c) {
+    char *base = sx_strf("%d", c->base_channels), *blocks = sx_strf("%d", c->res_blocks);
+    char *mult = mult_text(c);
+    io_tensors_add_meta(t, "net", c->arch);
+    io_tensors_add_meta(t, "base_channels", base);
+    io_tensors_add_meta(t, "mult", mult);
+    io_tensors_add_meta(t, "res_blocks", blocks);
+    io_tensors_add_meta(t, "sagax", k->json);
+    sx_free(base);
+    sx_free(mult);
+    sx_free(blocks);
+}
+
+static sx_err export(const job *j) {
+    const char *to = job_arg(j, 2);
+    char *from = job_weights_path(job_arg(j, 1));
+    io_ckpt k = {0};
+    io_tensors t = {0};
+    net_config c;
+    sx_err rc;
+    SX_TRY(rc, read_checked(from, &k, &c));
+    for (int i = 0; i < k.n; i++)
+        io_tensors_add_f32(&t, k.block[i].name, k.block[i].rank, k.block[i].shape, k.block[i].data);
+    add_meta(&t, &k, &c);
+    if (!job_dry_run(j)) SX_TRY(rc, io_tensors_write(to, &t));
+    say(j, to, "exported", &c, count_of(&k), k.digest);
+out:
+    io_ckpt_clear(&k);
+    io_tensors_clear(&t);
+    sx_free(from);
+    return rc;
+}
+
+static sx_err verify(const job *j) {
+    char *path = job_weights_path(job_arg(j, 1));
+    io_ckpt k = {0};
+    net_config c;
+    sx_err rc = read_checked(path, &k, &c);
+    if (rc == SX_OK) say(j, path, "ok", &c, count_of(&k), k.digest);
+    io_ckpt_clear(&k);
+    sx_free(path);
+    return rc;
+}
+
+static const struct {
+    const char *name;
+    int n_args;
+    sx_err (*run)(const job *j);
+} actions[] = {{"import", 3, import}, {"export", 3, export}, {"verify", 2, verify}};
+
+static sx_err run(job *j) {
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        if (strcmp(job_arg(j, 0), actions[i].name) != 0) continue;
+        if (job_n_args(j) != actions[i].n_args)
+            return sx_fail(SX_E_USAGE, "weights %s needs %d arguments, got %d", actions[i].name,
+                           actions[i].n_args - 1, job_n_args(j) - 1);
+        return actions[i].run(j);
+    }
+    return sx_fail(SX_E_USAGE, "weights %s: unknown, expected import, export or verify",
+                   job_arg(j, 0));
+}
+
+const job_verb cmd_weights = {
+    .name = "weights",
+    .arguments = "import FILE.safetensors RUN | export RUN FILE.safetensors | verify RUN",
+    .summary = "weights to and from PyTorch's names",
+    .sections = sections,
+    .aliases = NULL,
+    .min_args = 2,
+    .max_args = 3,
+    .ranks = false,
+    .run = run};

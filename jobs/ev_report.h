@@ -1,0 +1,35 @@
+/* Rows of scores, and the two files made of them: a table of all rows, and a page of means with
+ * bootstrap intervals over subjects. Not collective. */
+#ifndef EV_REPORT_H
+#define EV_REPORT_H
+
+#include "io/io_bids.h"
+#include "jobs/ev_image.h"
+
+/* One method on one item. Plain data without pointers: ranks exchange it as bytes. */
+typedef struct ev_row {
+    int64_t item;    /* index into the low-resolution items */
+    int64_t place;   /* order of the rows of one item */
+    char method[16]; /* "cubic", "sr", "sr-mean" */
+    int64_t failed;  /* 1: scores are NaN */
+    ev_scores scores;
+} ev_row;
+
+/* Sort by item, then place: the order of the files, whoever computed what. */
+void ev_rows_sort(ev_row *row, int64_t n);
+
+/* subject session item method psnr nrmse ssim gms hf psnr_fit nrmse_fit ssim_fit n_voxels, one line
+ * a row. Errors: SX_E_CREATE, SX_E_IO. */
+sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row, int64_t n);
+
+/* Markdown: methods x metrics, mean over subjects [95 % bootstrap interval], and paired differences
+ * to cubic. A subject counts with the mean of its items, an item with the mean of its samples.
+ * Errors: SX_E_CREATE, SX_E_IO. */
+sx_err ev_report_markdown(const char *path, const io_items *items, const ev_row *row, int64_t n);
+
+/* Mean of the finite x [n] and its 95 % percentile interval over 2000 resamples (Efron 1979);
+ * stream (seed 0, SX_RNG_BOOTSTRAP, 0, metric). All NAN if none is finite. */
+void ev_bootstrap(const double *x, int64_t n, uint64_t metric, double *mean, double *low,
+                  double *high);
+
+#endif

@@ -1,0 +1,40 @@
+/* JSON out (job_json.h). jansson allocates with malloc; what leaves here is freed with sx_free like
+ * every other text of the program. */
+#include "jobs/job_json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/sx_mem.h"
+
+char *job_json_text(json_t *o, size_t flags) {
+    char *dumped = o ? json_dumps(o, flags) : NULL, *text = sx_strdup(dumped);
+    free(dumped);
+    json_decref(o);
+    return text;
+}
+
+void job_json_print(json_t *o, size_t flags) {
+    json_dumpf(o, stdout, flags);
+    putchar('\n');
+    json_decref(o);
+}
+
+void job_json_clean(char *text) {
+    json_t *good = json_string(text);
+    for (char *c = text; !good && *c; c++)
+        if ((unsigned char)*c >= 0x80) *c = '?';
+    json_decref(good);
+}
+
+json_t *job_json_string(const char *text) {
+    char *clean = sx_strdup(text);
+    job_json_clean(clean);
+    json_t *string = json_string(clean);
+    sx_free(clean);
+    return string;
+}
+
+json_t *job_json_number(double x) {
+    return isfinite(x) ? json_real(x) : json_null();
+}

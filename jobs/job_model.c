@@ -1,0 +1,96 @@
+/* From configuration to net_config, nn_kernels, df_schedule and dg_config. */
+#include "jobs/job_model.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/sx_mem.h"
+
+#define MAX_LEVELS ((int)(sizeof((net_config){0}).mult / sizeof(int)))
+
+sx_err job_mult_parse(const char *text, net_config *c) {
+    const char *p = text;
+    for (c->levels = 0; c->levels < MAX_LEVELS; p++) {
+        char *end;
+        long m = strtol(p, &end, 10);
+        if (end == p || m < 1 || m > 64 || (*end != ',' && *end != '\0')) break;
+        c->mult[c->levels++] = (int)m;
+        if (*end == '\0') return SX_OK;
+        p = end;
+    }
+    return sx_fail(SX_E_CONFIG,
+                   "model.mult = \"%s\": should be 1 to %d integers from 1 to 64 with commas", text,
+                   MAX_LEVELS);
+}
+
+sx_err job_net_config(const job *j, net_config *c) {
+    *c = net_config_default();
+    snprintf(c->arch, sizeof c->arch, "%s", job_text(j, "model.arch"));
+    c->base_channels = (int)job_int(j, "model.base_channels");
+    c->res_blocks = (int)job_int(j, "model.res_blocks");
+    c->dropout = job_real(j, "model.dropout");
+    return job_mult_parse(job_text(j, "model.mult"), c);
+}
+
+sx_err job_kernels(const job *j, const nn_kernels **k) {
+    return nn_kernels_get(job_text(j, "model.kernels"), k);
+}
+
+sx_err job_schedule(const job *j, df_schedule *s) {
+    df_target target;
+    df_schedule_kind kind;
+    sx_err rc;
+    SX_TRY(rc, df_target_parse(job_text(j, "diffusion.target"), &target));
+    SX_TRY(rc, df_schedule_parse(job_text(j, "diffusion.schedule"), &kind));
+    df_schedule_init(s, kind, target);
+out:
+    return rc;
+}
+
+static bool step_by_name(const char *name, dg_step *step) {
+    for (int s = 0; s < DG_N_STEPS; s++) {
+        if (strcmp(name, dg_step_name((dg_step)s)) != 0) continue;
+        *step = (dg_step)s;
+        return true;
+    }
+    return false;
+}
+
+/* "psf,down_up,jitter" into a set of bits. */
+static sx_err parse_steps(const char *text, uint32_t *steps) {
+    char *copy = sx_strdup(text), *rest = NULL;
+    sx_err rc = SX_OK;
+    *steps = 0;
+    for (char *name = strtok_r(copy, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest)) {
+        dg_step s;
+        if (!step_by_name(name, &s)) {
+            rc = sx_fail(SX_E_CONFIG, "degrade.steps: there is no step \"%s\"", name);
+            break;
+        }
+        *steps |= 1u << s;
+    }
+    sx_free(copy);
+    return rc;
+}
+
+static void override_mm(const job *j, const char *key, double *value_mm) {
+    double mm = job_real(j, key);
+    if (mm > 0) *value_mm = mm;
+}
+
+sx_err job_degrade_config(const job *j, dg_config *c) {
+    sx_err rc;
+    SX_TRY(rc, dg_config_level(c, (int)job_int(j, "degrade.level")));
+    if (job_has(j, "data.hr_mm")) c->hr_mm = job_real(j, "data.hr_mm");
+    override_mm(j, "degrade.lr_min_mm", &c->lr_min_mm);
+    override_mm(j, "degrade.lr_max_mm", &c->lr_max_mm);
+    override_mm(j, "degrade.lr_step_mm", &c->lr_step_mm);
+    c->probability = job_real(j, "degrade.probability");
+    c->interlace_probability = job_real(j, "degrade.interlace_probability");
+    if (*job_text(j, "degrade.steps"))
+        SX_TRY(rc, parse_steps(job_text(j, "degrade.steps"), &c->steps));
+    if (c->lr_min_mm > c->lr_max_mm)
+        rc = sx_fail(SX_E_CONFIG, "degrade.lr_min_mm = %g is above degrade.lr_max_mm = %g",
+                     c->lr_min_mm, c->lr_max_mm);
+out:
+    return rc;
+}

@@ -1,0 +1,24 @@
+/* From configuration to the plain structures that model/ and degrade/ work with. Each function
+ * reads one section, which the verb must list among its sections (verbs.h). Not collective. */
+#ifndef JOB_MODEL_H
+#define JOB_MODEL_H
+
+#include "degrade/dg_degrade.h"
+#include "jobs/job.h"
+#include "model/df_diffusion.h"
+#include "model/net.h"
+#include "model/nn_kernels.h"
+
+/* Section model (options_model). *c is filled. Errors: SX_E_CONFIG (model.mult unreadable). */
+sx_err job_net_config(const job *j, net_config *c);
+/* "1,1,2,2" into c->mult and c->levels. Errors: SX_E_CONFIG. Needs no job. */
+sx_err job_mult_parse(const char *text, net_config *c);
+/* model.kernels. *k is borrowed, valid for ever. Errors: SX_E_CONFIG (not on this machine). */
+sx_err job_kernels(const job *j, const nn_kernels **k);
+/* Section diffusion (options_diffusion). *s is filled. Errors: SX_E_CONFIG. */
+sx_err job_schedule(const job *j, df_schedule *s);
+/* Section degrade (options_degrade), pixels of `hr_mm` from data.hr_mm when the verb reads section
+ * data, else 0.8571. *c is filled. Errors: SX_E_CONFIG (unknown step, thinnest above thickest). */
+sx_err job_degrade_config(const job *j, dg_config *c);
+
+#endif

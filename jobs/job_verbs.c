@@ -1,0 +1,7 @@
+/* The table of verbs, by name. A new verb is a file cmd_NAME.c, a line in verbs.h, a name here. */
+#include "jobs/verbs.h"
+
+const job_verb *const job_verbs[] = {
+    &cmd_cache, &cmd_degrade, &cmd_doctor,   &cmd_eval,    &cmd_net, &cmd_phantom,
+    &cmd_sr,    &cmd_train,   &cmd_validate, &cmd_weights, NULL,
+};

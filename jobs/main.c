@@ -1,0 +1,123 @@
+/* The program: find the verb, build the job, run it, say how it ended.
+ *
+ * The verbs are rows of job_verbs (jobs/job_verbs.c). The last line on stderr and the exit code
+ * come from the same sx_err. Help, version and --print-config never start MPI: they work on login
+ * nodes. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "jobs/job_internal.h"
+#include "jobs/verbs.h"
+
+static const job_verb *find_verb(const char *name) {
+    for (int i = 0; job_verbs[i]; i++)
+        if (strcmp(job_verbs[i]->name, name) == 0) return job_verbs[i];
+    return NULL;
+}
+
+static int unknown_verb(const char *name) {
+    const char *near = NULL;
+    int least = 3;
+    for (int i = 0; job_verbs[i]; i++) {
+        int d = job__distance(name, job_verbs[i]->name);
+        if (d >= least) continue;
+        least = d;
+        near = job_verbs[i]->name;
+    }
+    fprintf(stderr, "sagax: unknown verb %s%s%s%s (sagax --help lists all)\n", name,
+            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return sx_err_exit(SX_E_USAGE);
+}
+
+/* Is one of these flags among the options, before "--"? */
+static bool has_flag(int argc, char **argv, const char *const *flags) {
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        for (int k = 0; flags[k]; k++)
+            if (strcmp(argv[i], flags[k]) == 0) return true;
+    return false;
+}
+
+static const char *const help_flags[] = {"--help", "-h", NULL};
+static const char *const version_flags[] = {"--version", NULL};
+static const char *const config_flags[] = {"--print-config", NULL};
+
+static sx_err start_log(const job *j) {
+    int level = (int)SX_LOG_INFO - j->verbosity;
+    if (level < (int)SX_LOG_DEBUG) level = SX_LOG_DEBUG;
+    if (level > (int)SX_LOG_ERROR) level = SX_LOG_ERROR;
+    sx_log_set_level((sx_log_level)level);
+    sx_log_set_rank(mp_rank(j->comm));
+    /* One writer a file: ranks would interleave their lines. */
+    return j->log_path && mp_rank(j->comm) == 0 ? sx_log_open_json(j->log_path) : SX_OK;
+}
+
+static void print_config(const job *j) {
+    char *text = job_config_json(j);
+    printf("%s\n", text);
+    sx_free(text);
+}
+
+/* Build the job on every rank, agree, run. */
+static sx_err run_job(const job_verb *v, mp_comm *c, int argc, char **argv) {
+    job *j = NULL;
+    sx_err rc = job_new(&j, v, c, argc, argv);
+    if (rc == SX_OK) rc = start_log(j);
+    rc = mp_agree(c, rc);
+    if (rc == SX_OK && j->print_config)
+        print_config(j);
+    else if (rc == SX_OK)
+        rc = v->run(j);
+    job_free(j);
+    return rc;
+}
+
+/* One closing line; the same error gives the exit code. Output that did not reach its file is an
+ * error. */
+static int finish(const job_verb *v, sx_err rc, bool quiet) {
+    if (fflush(stdout) != 0 && rc == SX_OK)
+        rc = sx_fail(SX_E_IO, "standard output: %s", strerror(errno));
+    sx_log_level level = rc == SX_OK ? SX_LOG_INFO : rc == SX_E_AGAIN ? SX_LOG_WARN : SX_LOG_ERROR;
+    const char *text = rc == SX_OK ? "ok" : *sx_err_text() ? sx_err_text() : sx_err_name(rc);
+    if (!quiet) sx_log(level, "sagax %s: %s", v->name, text);
+    sx_log_open_json(NULL);
+    return sx_err_exit(rc);
+}
+
+/* A verb with ranks: MPI around the job; the verbs agree on errors, so rank 0 speaks for all. */
+static int run_with_ranks(const job_verb *v, int argc, char **argv) {
+    mp_comm *world = NULL;
+    int n = argc;
+    char **rest = argv;
+    sx_err rc = mp_start(&n, &rest, &world);
+    if (rc != SX_OK) return finish(v, rc, false);
+    rc = run_job(v, world, n - 2, rest + 2);
+    int code = finish(v, rc, mp_rank(world) != 0);
+    mp_finish(world);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        fprintf(stderr, "usage: sagax VERB [arguments] [options] (sagax --help lists the verbs)\n");
+        return sx_err_exit(SX_E_USAGE);
+    }
+    if (strcmp(argv[1], "--version") == 0 || has_flag(argc - 2, argv + 2, version_flags)) {
+        job_print_version();
+        return 0;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        job__print_verbs(job_verbs);
+        return 0;
+    }
+    const job_verb *v = find_verb(argv[1]);
+    if (!v) return unknown_verb(argv[1]);
+    if (has_flag(argc - 2, argv + 2, help_flags)) {
+        job__print_usage(v);
+        return 0;
+    }
+    bool only_config = has_flag(argc - 2, argv + 2, config_flags);
+    if (v->ranks && !only_config) return run_with_ranks(v, argc, argv);
+    return finish(v, run_job(v, mp_self(), argc - 2, argv + 2), false);
+}

@@ -1,0 +1,147 @@
+/* sr.*: options, weights, and the values that decide about an output (sr.h). */
+#include <string.h>
+#include "base/sx_hash.h"
+#include "base/sx_mem.h"
+#include "jobs/job_json.h"
+#include "jobs/job_model.h"
+#include "jobs/job_weights.h"
+#include "jobs/sr.h"
+
+const job_option options_sr[] = {
+    {"sr.weights", JOB_TEXT, "", NULL, 0, 0, "run folder, weights.h5 or safetensors file"},
+    {"sr.seed", JOB_INT, "0", NULL, 0, 9e15, "seed of the sampler's noise"},
+    {"sr.samples", JOB_INT, "1", NULL, 1, 99,
+     "samples of each scan; with more than one also their mean and standard deviation"},
+    {"sr.consistency", JOB_CHOICE, "none", "none|project", 0, 0,
+     "project: the result must give back the measured slices"},
+    {"sr.thickness_mm", JOB_REAL, "0", NULL, 0, 50,
+     "slice thickness, mm; 0: SliceThickness of the sidecar, else the spacing"},
+    {"sr.dtype", JOB_CHOICE, "float32", "float32|int16", 0, 0,
+     "type of the voxels; int16 rounds to whole intensities"},
+    {"sr.noise", JOB_CHOICE, "subject", "subject|item", 0, 0,
+     "who shares one noise image: all scans of a subject, or the slices of one scan only"},
+    {"sr.skip_empty", JOB_BOOL, "true", NULL, 0, 0,
+     "take sagittal slices without signal from the cubic interpolation"},
+    {"sr.force", JOB_BOOL, "false", NULL, 0, 0, "make every output again"},
+    JOB_OPTIONS_END,
+};
+
+/* What a weights file says about itself, and the key it is the default of. */
+static const char *const inherited[] = {
+    "model.arch",       "model.base_channels", "model.mult", "model.res_blocks",
+    "diffusion.target", "diffusion.schedule",  "data.hr_mm", "data.quantile",
+};
+
+/* Value of "section.name" in {"section": {"name": value}} as text; new, NULL if absent. */
+static char *value_text(const json_t *root, const char *key) {
+    const char *dot = strchr(key, '.');
+    char *section = sx_strf("%.*s", (int)(dot - key), key);
+    const json_t *v = json_object_get(json_object_get(root, section), dot + 1);
+    sx_free(section);
+    if (json_is_string(v)) return sx_strdup(json_string_value(v));
+    if (json_is_integer(v)) return sx_strf("%lld", (long long)json_integer_value(v));
+    return json_is_real(v) ? sx_strf("%.9g", json_real_value(v)) : NULL;
+}
+
+static sx_err inherit(job *j, const char *weights) {
+    char *text = NULL;
+    json_t *root = NULL;
+    sx_err rc;
+    SX_TRY(rc, job_weights_json(weights, &text));
+    root = text ? json_loads(text, 0, NULL) : NULL;
+    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++) {
+        char *value = value_text(root, inherited[i]);
+        if (value) rc = job_preset(j, inherited[i], value);
+        sx_free(value);
+        if (rc != SX_OK) {
+            sx_fail_context(rc, "%s", weights);
+            break;
+        }
+    }
+out:
+    json_decref(root);
+    sx_free(text);
+    return rc;
+}
+
+/* Parameters of any size of this network: the table of names does not depend on it. */
+static sx_err read_weights(sr_config *c, const char *path) {
+    int side = 2 * net_granularity(&c->net);
+    char *file = job_weights_path(path);
+    net *n = NULL;
+    sx_err rc;
+    SX_TRY(rc, net_new(&n, &c->net, side, side, c->kernels, false, false));
+    c->params = nn_params_block(net_params(n));
+    SX_TRY(rc, job_weights_read(path, net_params(n), c->params));
+    SX_TRY(rc, sx_hash_file(file, c->weights_sha256));
+out:
+    net_free(n);
+    sx_free(file);
+    return rc;
+}
+
+static void add_network(json_t *o, const sr_config *c) {
+    json_t *mult = json_array();
+    for (int i = 0; i < c->net.levels; i++)
+        json_array_append_new(mult, json_integer(c->net.mult[i]));
+    json_object_set_new(o, "network",
+                        json_pack("{s:s, s:i, s:o, s:i}", "arch", c->net.arch, "base_channels",
+                                  c->net.base_channels, "mult", mult, "res_blocks",
+                                  c->net.res_blocks));
+}
+
+/* All that decides about the bytes of an output beside its input and the weights. */
+static void record_values(sr_config *c, const job *j) {
+    json_t *o = json_object();
+    add_network(o, c);
+    json_object_set_new(o, "kernels", json_string(c->kernels->name));
+    json_object_set_new(o, "target", json_string(job_text(j, "diffusion.target")));
+    json_object_set_new(o, "schedule", json_string(job_text(j, "diffusion.schedule")));
+    json_object_set_new(o, "steps", json_integer(c->steps));
+    json_object_set_new(o, "seed", json_integer((json_int_t)c->seed));
+    json_object_set_new(o, "samples", json_integer(c->samples));
+    json_object_set_new(o, "consistency", json_string(job_text(j, "sr.consistency")));
+    json_object_set_new(o, "dtype", json_string(job_text(j, "sr.dtype")));
+    json_object_set_new(o, "noise", json_string(job_text(j, "sr.noise")));
+    json_object_set_new(o, "skip_empty", json_boolean(c->skip_empty));
+    json_object_set_new(o, "thickness_mm", json_real(c->thickness_mm));
+    json_object_set_new(o, "hr_mm", json_real(c->hr_mm));
+    json_object_set_new(o, "quantile", json_real(c->quantile));
+    json_object_set_new(o, "xform", json_string(job_text(j, "data.xform")));
+    c->values = job_json_text(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
+    sx_hash_bytes(c->values, strlen(c->values), c->hash);
+}
+
+sx_err sr_config_read(sr_config *c, job *j) {
+    const char *weights = job_text(j, "sr.weights");
+    sx_err rc;
+    if (!*weights) return sx_fail(SX_E_USAGE, "sr: --weights RUN|FILE is needed");
+    SX_TRY(rc, inherit(j, weights));
+    SX_TRY(rc, job_net_config(j, &c->net));
+    SX_TRY(rc, job_kernels(j, &c->kernels));
+    SX_TRY(rc, job_schedule(j, &c->schedule));
+    c->comm = job_comm(j);
+    c->input = job_arg(j, 0);
+    c->out = job_arg(j, 1);
+    c->xform = io_xform_parse(job_text(j, "data.xform"));
+    c->dtype = strcmp(job_text(j, "sr.dtype"), "int16") == 0 ? IO_INT16 : IO_FLOAT32;
+    c->hr_mm = job_real(j, "data.hr_mm");
+    c->quantile = job_real(j, "data.quantile");
+    c->thickness_mm = job_real(j, "sr.thickness_mm");
+    c->steps = (int)job_int(j, "diffusion.steps");
+    c->samples = (int)job_int(j, "sr.samples");
+    c->seed = (uint64_t)job_int(j, "sr.seed");
+    c->project = strcmp(job_text(j, "sr.consistency"), "project") == 0;
+    c->skip_empty = job_bool(j, "sr.skip_empty");
+    c->noise_by_item = strcmp(job_text(j, "sr.noise"), "item") == 0;
+    c->force = job_bool(j, "sr.force");
+    SX_TRY(rc, read_weights(c, weights));
+    record_values(c, j);
+out:
+    return rc;
+}
+
+void sr_config_clear(sr_config *c) {
+    sx_free(c->params);
+    sx_free(c->values);
+}

@@ -1,0 +1,56 @@
+/* What a training is: its configuration, resolved from the job, in plain structures.
+ *
+ * Parts of the verb `train`, one file each: train_data (which slice when, pairs made ahead),
+ * train_step (one data-parallel step), train_state (checkpoint, resume, weights), train_val
+ * (validation and previews), train_report (metrics). Everything random is keyed by (seed, purpose,
+ * 0, item), item = step * batch + image, so ranks, threads and restarts do not change a bit. */
+#ifndef TRAIN_H
+#define TRAIN_H
+
+#include "degrade/dg_degrade.h"
+#include "jobs/job.h"
+#include "model/df_diffusion.h"
+#include "model/net.h"
+#include "model/nn_optim.h"
+
+/* `epoch` word of random streams: 0 names training items, this one the fixed validation set. */
+#define TRAIN_KEY_VALIDATION ((uint64_t)1 << 32)
+
+typedef struct train_config {
+    mp_comm *comm;
+    const char *cache_path, *run_path; /* borrowed from the job */
+    const char *init_path;             /* weights to start from; "" none */
+    uint64_t seed;
+    int batch;  /* images a step, over all ranks */
+    int shards; /* leaves of the gradient tree, <= batch */
+    int crop;   /* side of the training images, pixels */
+    double min_content;
+    int64_t steps;
+    double minutes; /* <= 0: no limit */
+    nn_lr lr;
+    nn_adam adam;
+    double clip; /* largest gradient norm; <= 0: no limit */
+    double ema;
+    bool ema_warmup;
+    int64_t ema_every, max_bad;
+    int64_t log_every, val_every, preview_every, checkpoint_every; /* steps; 0: never */
+    int val_images, preview_images, keep;
+    net_config net;
+    df_schedule schedule;
+    dg_config degrade;
+    const nn_kernels *kernels;
+    int sampler_steps;
+} train_config;
+
+extern const job_option options_train[];
+
+/* Errors: SX_E_CONFIG. Not collective. */
+sx_err train_config_read(train_config *c, const job *j);
+
+/* Everything that shapes the weights, as flat JSON {"model.base_channels": 64, …, "cache": hash}:
+ * what a checkpoint must agree with. New (sx_free). */
+char *train_identity(const job *j, const char *cache_hash);
+/* Errors: SX_E_CONFIG, naming the first key that differs. `where` names the checkpoint. */
+sx_err train_identity_check(const char *ours, const char *theirs, const char *where);
+
+#endif

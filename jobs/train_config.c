@@ -1,0 +1,166 @@
+/* train.*: the options table, what they mean together, and the identity of a training. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/sx_mem.h"
+#include "jobs/job_json.h"
+#include "jobs/job_model.h"
+#include "jobs/train.h"
+
+const job_option options_train[] = {
+    {"train.steps", JOB_INT, "100000", NULL, 1, 1e12, "optimizer steps in all"},
+    {"train.minutes", JOB_REAL, "0", NULL, 0, 1e7,
+     "end after this wall time in all, minutes; the cosine then follows the clock and weights "
+     "are no longer reproducible bit by bit; 0: no limit"},
+    {"train.batch", JOB_INT, "32", NULL, 1, 65536, "images a step, over all ranks"},
+    {"train.shards", JOB_INT, "0", NULL, 0, 65536,
+     "parts of a batch whose gradients are added in a fixed order; 0: 8 or the batch"},
+    {"train.crop", JOB_INT, "160", NULL, 8, 4096, "side of the training images, pixels"},
+    {"train.seed", JOB_INT, "0", NULL, 0, 9e15,
+     "seed of order, degradation, noise, initial weights"},
+    {"train.min_content", JOB_REAL, "0.02", NULL, 0, 1,
+     "slices with a smaller share of pixels above 0.1 are left out"},
+    {"train.init", JOB_TEXT, "", NULL, 0, 0,
+     "weights to start from (weights.h5, run folder, safetensors); empty: random"},
+    {"train.lr", JOB_REAL, "1e-4", NULL, 0, 1, "learning rate"},
+    {"train.lr_schedule", JOB_CHOICE, "constant", "constant|cosine", 0, 0,
+     "course of the learning rate after the warm-up"},
+    {"train.lr_floor", JOB_REAL, "0", NULL, 0, 1, "learning rate at the end of the cosine"},
+    {"train.warmup", JOB_INT, "0", NULL, 0, 1e9, "steps of linear warm-up"},
+    {"train.beta1", JOB_REAL, "0.9", NULL, 0, 0.99999, "Adam: decay of the first moment"},
+    {"train.beta2", JOB_REAL, "0.999", NULL, 0, 0.9999999, "Adam: decay of the second moment"},
+    {"train.weight_decay", JOB_REAL, "0", NULL, 0, 1, "decoupled weight decay (AdamW)"},
+    {"train.clip", JOB_REAL, "1", NULL, 0, 1e9, "largest global gradient norm; 0: no limit"},
+    {"train.ema", JOB_REAL, "0.999", NULL, 0, 0.9999999, "decay of the averaged weights"},
+    {"train.ema_warmup", JOB_BOOL, "true", NULL, 0, 0,
+     "decay at most (1 + n) / (10 + n) at update n"},
+    {"train.ema_every", JOB_INT, "1", NULL, 1, 1000, "optimizer steps between averages"},
+    {"train.max_bad", JOB_INT, "20", NULL, 1, 1e9,
+     "give up after so many steps in a row without a finite loss and gradient"},
+    {"train.log_every", JOB_INT, "10", NULL, 1, 1e9, "steps between lines of metrics.jsonl"},
+    {"train.val_every", JOB_INT, "500", NULL, 0, 1e9, "steps between validations; 0: never"},
+    {"train.val_images", JOB_INT, "32", NULL, 1, 4096, "validation images at most"},
+    {"train.preview_every", JOB_INT, "1000", NULL, 0, 1e9, "steps between previews; 0: never"},
+    {"train.preview_images", JOB_INT, "4", NULL, 1, 64, "images of a preview at most"},
+    {"train.checkpoint_every", JOB_INT, "500", NULL, 1, 1e9, "steps between checkpoints"},
+    {"train.keep", JOB_INT, "3", NULL, 2, 1e6, "newest checkpoints kept"},
+    JOB_OPTIONS_END,
+};
+
+/* What may differ when a training is resumed: it changes how long, where and what is reported, not
+ * what a step does. */
+static const char *const free_keys[] = {
+    "train.steps",          "train.minutes",          "train.init",
+    "train.max_bad",        "train.log_every",        "train.val_every",
+    "train.val_images",     "train.preview_every",    "train.keep",
+    "train.preview_images", "train.checkpoint_every", "model.kernels",
+    "diffusion.steps",
+};
+static const char *const shaping_sections[] = {"model", "diffusion", "degrade", "train"};
+
+sx_err train_config_read(train_config *c, const job *j) {
+    sx_err rc = SX_OK;
+    c->comm = job_comm(j);
+    c->cache_path = job_arg(j, 0);
+    c->run_path = job_arg(j, 1);
+    c->init_path = job_text(j, "train.init");
+    c->seed = (uint64_t)job_int(j, "train.seed");
+    c->batch = (int)job_int(j, "train.batch");
+    c->shards = (int)job_int(j, "train.shards");
+    if (c->shards == 0) c->shards = c->batch < 8 ? c->batch : 8;
+    c->crop = (int)job_int(j, "train.crop");
+    c->min_content = job_real(j, "train.min_content");
+    c->steps = job_int(j, "train.steps");
+    c->minutes = job_real(j, "train.minutes");
+    c->clip = job_real(j, "train.clip");
+    c->ema = job_real(j, "train.ema");
+    c->ema_warmup = job_bool(j, "train.ema_warmup");
+    c->ema_every = job_int(j, "train.ema_every");
+    c->max_bad = job_int(j, "train.max_bad");
+    c->log_every = job_int(j, "train.log_every");
+    c->val_every = job_int(j, "train.val_every");
+    c->preview_every = job_int(j, "train.preview_every");
+    c->checkpoint_every = job_int(j, "train.checkpoint_every");
+    c->val_images = (int)job_int(j, "train.val_images");
+    c->preview_images = (int)job_int(j, "train.preview_images");
+    c->keep = (int)job_int(j, "train.keep");
+    c->sampler_steps = (int)job_int(j, "diffusion.steps");
+    c->adam = (nn_adam){.beta1 = job_real(j, "train.beta1"),
+                        .beta2 = job_real(j, "train.beta2"),
+                        .eps = 1e-8,
+                        .weight_decay = job_real(j, "train.weight_decay"),
+                        .decoupled = true};
+    c->lr = (nn_lr){.base = job_real(j, "train.lr"),
+                    .floor = job_real(j, "train.lr_floor"),
+                    .warmup = job_int(j, "train.warmup"),
+                    .total = c->steps};
+    if (c->shards > c->batch)
+        return sx_fail(SX_E_CONFIG, "train.shards = %d is more than train.batch = %d", c->shards,
+                       c->batch);
+    SX_TRY(rc, nn_lr_parse(job_text(j, "train.lr_schedule"), &c->lr.kind));
+    SX_TRY(rc, job_net_config(j, &c->net));
+    SX_TRY(rc, job_kernels(j, &c->kernels));
+    SX_TRY(rc, job_schedule(j, &c->schedule));
+    SX_TRY(rc, job_degrade_config(j, &c->degrade));
+out:
+    return rc;
+}
+
+/* ---- identity ---- */
+
+static bool is_free(const char *key) {
+    for (size_t i = 0; i < sizeof free_keys / sizeof free_keys[0]; i++)
+        if (strcmp(key, free_keys[i]) == 0) return true;
+    return false;
+}
+
+/* The values of one section of the resolved configuration, origins dropped. */
+static void add_section(json_t *to, const char *name, json_t *section) {
+    const char *key;
+    json_t *entry;
+    json_object_foreach(section, key, entry) {
+        char *full = sx_strf("%s.%s", name, key);
+        if (!is_free(full)) json_object_set(to, full, json_object_get(entry, "value"));
+        sx_free(full);
+    }
+}
+
+char *train_identity(const job *j, const char *cache_hash) {
+    char *text = job_config_json(j);
+    json_t *all = json_loads(text, 0, NULL), *flat = json_object();
+    SX_ASSERT(all);
+    sx_free(text);
+    for (size_t i = 0; i < sizeof shaping_sections / sizeof shaping_sections[0]; i++)
+        add_section(flat, shaping_sections[i], json_object_get(all, shaping_sections[i]));
+    json_object_set_new(flat, "cache", json_string(cache_hash));
+    json_decref(all);
+    return job_json_text(flat, JSON_SORT_KEYS | JSON_COMPACT);
+}
+
+static void print_value(const json_t *v, char text[80]) {
+    char *dumped = v ? json_dumps(v, JSON_ENCODE_ANY) : NULL;
+    snprintf(text, 80, "%s", dumped ? dumped : "nothing");
+    free(dumped);
+}
+
+sx_err train_identity_check(const char *ours, const char *theirs, const char *where) {
+    json_t *a = json_loads(ours, 0, NULL), *b = json_loads(theirs, 0, NULL);
+    sx_err rc = SX_OK;
+    const char *key;
+    json_t *value;
+    if (!json_is_object(b)) rc = sx_fail(SX_E_DATA, "%s: no configuration inside", where);
+    json_object_foreach(a, key, value) {
+        json_t *other = json_object_get(b, key);
+        if (rc != SX_OK || (other && json_equal(value, other))) continue;
+        char now[80], then[80];
+        print_value(value, now);
+        print_value(other, then);
+        rc = sx_fail(SX_E_CONFIG,
+                     "%s: %s was %s and is now %s; a training is resumed with the configuration it "
+                     "began with, another one needs another folder",
+                     where, key, then, now);
+    }
+    json_decref(a);
+    json_decref(b);
+    return rc;
+}

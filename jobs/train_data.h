@@ -1,0 +1,61 @@
+/* Training data: which slice is image i of step s, and its pair, made ahead of time.
+ *
+ * The slices of a split are listed once (same list on all ranks). Item g = s * batch + i belongs to
+ * epoch g / n, whose permutation says which slice it is; batches run across epoch borders. A feed
+ * is one thread a rank that makes the items of this rank's shards, in the order in which the step
+ * takes them, a few images ahead. */
+#ifndef TRAIN_DATA_H
+#define TRAIN_DATA_H
+
+#include "io/io_cache.h"
+#include "jobs/train.h"
+
+typedef struct train_slice {
+    int32_t volume, slice;
+} train_slice;
+
+typedef struct train_slices {
+    train_slice *item; /* [n] by volume, then slice; owned */
+    int64_t n;
+    int64_t n_small, n_empty; /* left out: too small to be degraded, too little content */
+} train_slices;
+
+/* List a split. Each rank looks at its share of the volumes. Collective over c.
+ * Errors: SX_E_DATA (a damaged slice), SX_E_IO, SX_E_NOMEM. */
+sx_err train_slices_list(train_slices *s, mp_comm *c, io_cache *k, io_split split,
+                         double min_content);
+void train_slices_clear(train_slices *s);
+
+/* What the step needs of one image; planes [crop][crop], images in -1..1. */
+typedef struct train_pair {
+    int64_t item;
+    int t;
+    float *x0, *lr, *x_t, *target; /* clean, condition, noised, what the network should answer */
+} train_pair;
+void train_pair_init(train_pair *p, int crop);
+void train_pair_clear(train_pair *p);
+
+/* Makes pairs; one a thread. */
+typedef struct train_maker train_maker;
+/* Everything borrowed. */
+train_maker *train_maker_new(const train_config *c, io_cache *k);
+void train_maker_free(train_maker *m); /* takes NULL */
+/* The pair of a slice under the key (seed, epoch word, item); t < 0: drawn. p->item is `item`.
+ * Errors: SX_E_DATA, SX_E_IO, SX_E_NOMEM; the message names the volume's file and the slice. */
+sx_err train_maker_pair(train_maker *m, const dg_config *degrade, train_slice s, uint64_t epoch,
+                        int64_t item, int t, train_pair *p);
+
+typedef struct train_feed train_feed;
+/* Start making the items of shards first_shard..last_shard-1 from `first_step` on; all borrowed. */
+sx_err train_feed_new(train_feed **f, const train_config *c, io_cache *k, const train_slices *s,
+                      int first_shard, int last_shard, int64_t first_step);
+/* Stops the thread; takes NULL. */
+void train_feed_free(train_feed *f);
+/* Next pair, borrowed until the next call; *waited_s grows by the time spent waiting for it.
+ * Errors: what the maker met; the feed then gives nothing more. */
+sx_err train_feed_next(train_feed *f, const train_pair **p, double *waited_s);
+
+/* Images of shard v: train_shard_first(c, v) .. train_shard_first(c, v + 1) - 1. */
+int train_shard_first(const train_config *c, int shard);
+
+#endif

@@ -1,0 +1,37 @@
+/* State of a training between two steps: parameters, moments, average, counters; checkpoints.
+ *
+ * RUN/ckpt/step-NNNNNNNN.h5 holds the blocks param, adam_m, adam_v, ema and JSON with the counters
+ * and the identity of the training (train.h). Nothing in it depends on ranks or clocks (unless
+ * train.minutes sets the pace), so equal trainings leave equal files. */
+#ifndef TRAIN_STATE_H
+#define TRAIN_STATE_H
+
+#include "jobs/train.h"
+#include "model/nn_params.h"
+
+typedef struct train_state {
+    const nn_params *params;    /* borrowed */
+    float *param, *m, *v, *ema; /* [params->block] each, owned */
+    int64_t step;               /* steps done = number of the next one */
+    int64_t updates;            /* steps that changed the weights */
+    int64_t bad_in_row;         /* skipped steps since the last update */
+    double loss_sum, norm_sum;  /* since the last line of metrics */
+    int64_t n_sum;              /* steps in them */
+    double trained_s;           /* wall time of earlier runs; kept with train.minutes only */
+    bool resumed;
+} train_state;
+
+/* Errors: SX_E_NOMEM. Not collective. */
+sx_err train_state_init(train_state *s, const nn_params *p);
+void train_state_clear(train_state *s);
+
+/* Load the newest checkpoint that verifies, or start fresh: from train.init, else random. Says
+ * which in one log line. Collective. Errors: SX_E_CONFIG (the checkpoint's identity differs), those
+ * of job_weights_read. */
+sx_err train_state_open(train_state *s, const train_config *c, const char *identity);
+
+/* Write RUN/ckpt/step-NNNNNNNN.h5 and remove all but the newest train.keep. Collective.
+ * Errors: SX_E_CREATE, SX_E_IO. */
+sx_err train_state_save(const train_state *s, const train_config *c, const char *identity);
+
+#endif

@@ -1,0 +1,145 @@
+/* The gradient vector carries a tail: the shard's loss and its count of failures ride along in the
+ * same tree, so that the loss, too, has the same bits on any number of ranks and no further
+ * collective is needed to agree that all went well. */
+#include "jobs/train_step.h"
+
+#include <math.h>
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+
+enum {
+    TAIL_LOSS,
+    TAIL_FAILURES,
+    TAIL = 16 /* floats; keeps the vector's length a multiple of 16 */
+};
+
+struct train_stepper {
+    const train_config *c;
+    net *n;
+    mp_tree *tree;
+    int64_t block;   /* floats of a gradient, without tail */
+    float *sum;      /* [block + TAIL] */
+    float *d_answer; /* [crop][crop] */
+};
+
+sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n) {
+    train_stepper *t = SX_NEW(train_stepper);
+    t->c = c;
+    t->n = n;
+    t->block = net_params(n)->block;
+    t->sum = SX_NEW_ARRAY(float, t->block + TAIL);
+    t->d_answer = SX_NEW_ARRAY(float, (int64_t)c->crop * c->crop);
+    sx_err rc = mp_tree_new(&t->tree, c->comm, c->shards, t->block + TAIL);
+    if (rc != SX_OK) {
+        train_stepper_free(t);
+        return rc;
+    }
+    *out = t;
+    return SX_OK;
+}
+
+void train_stepper_free(train_stepper *t) {
+    if (!t) return;
+    mp_tree_free(t->tree);
+    sx_free(t->sum);
+    sx_free(t->d_answer);
+    sx_free(t);
+}
+
+void train_stepper_shards(const train_stepper *t, int *first, int *last) {
+    *first = mp_tree_first(t->tree, mp_rank(t->c->comm));
+    *last = mp_tree_first(t->tree, mp_rank(t->c->comm) + 1);
+}
+
+/* Mean squared error of one image as its share of the batch's loss; d_answer is its gradient. */
+static double squared_error(const float *answer, const float *target, float *d_answer, int64_t n,
+                            int batch) {
+    double scale = 1.0 / ((double)n * batch), sum = 0;
+    float slope = (float)(2.0 * scale);
+    for (int64_t i = 0; i < n; i++) {
+        float d = answer[i] - target[i];
+        sum += (double)d * (double)d;
+        d_answer[i] = slope * d;
+    }
+    return sum * scale;
+}
+
+/* Forward and backward of one image; its gradient is added to `grads`. Returns its share of the
+ * loss. */
+static double one_image(train_stepper *t, const train_state *s, const train_pair *p, float *grads) {
+    const train_config *c = t->c;
+    int64_t n = (int64_t)c->crop * c->crop;
+    uint64_t image = (uint64_t)(p->item - s->step * c->batch);
+    nn_graph_dropout(net_graph(t->n), c->net.dropout > 0, c->seed, (uint64_t)s->step, image);
+    const float *answer = net_forward(t->n, s->param, p->x_t, p->lr, p->t);
+    double loss = squared_error(answer, p->target, t->d_answer, n, c->batch);
+    net_backward(t->n, s->param, t->d_answer, grads);
+    return loss;
+}
+
+/* Gradients of this rank's shards into the tree. After a failure the remaining leaves stay zero and
+ * count it: this rank must still take its part in the sum. */
+static sx_err push_shards(train_stepper *t, train_feed *f, const train_state *s, double *wait_s) {
+    sx_err rc = SX_OK;
+    int first, last;
+    train_stepper_shards(t, &first, &last);
+    for (int v = first; v < last; v++) {
+        float *leaf = mp_tree_leaf(t->tree);
+        double loss = 0;
+        for (int i = train_shard_first(t->c, v); i < train_shard_first(t->c, v + 1); i++) {
+            const train_pair *p;
+            if (rc == SX_OK) rc = train_feed_next(f, &p, wait_s);
+            if (rc == SX_OK) loss += one_image(t, s, p, leaf);
+        }
+        leaf[t->block + TAIL_LOSS] = (float)loss;
+        leaf[t->block + TAIL_FAILURES] = rc != SX_OK;
+        mp_tree_push(t->tree);
+    }
+    return rc;
+}
+
+/* Same on all ranks: it depends on the sum alone. */
+static void update(train_stepper *t, train_state *s, double lr, double norm) {
+    const train_config *c = t->c;
+    double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1.0;
+    s->updates++;
+    nn_adam_step(&c->adam, lr, s->updates, s->param, t->sum, scale, s->m, s->v, t->block);
+    if (s->updates % c->ema_every != 0) return;
+    double n = (double)(s->updates / c->ema_every), decay = c->ema;
+    if (c->ema_warmup && (1 + n) / (10 + n) < decay) decay = (1 + n) / (10 + n);
+    nn_ema_step(s->ema, s->param, decay, t->block);
+}
+
+sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
+                  train_step_info *info) {
+    *info = (train_step_info){0};
+    double start_s = sx_now_s();
+    sx_err rc = push_shards(t, f, s, &info->wait_s);
+    double pushed_s = sx_now_s();
+    mp_tree_sum(t->tree, t->sum);
+    info->exchange_s = sx_now_s() - pushed_s;
+    const float *tail = t->sum + t->block;
+
+    if (tail[TAIL_FAILURES] != 0) return mp_agree(t->c->comm, rc);
+
+    info->loss = (double)tail[TAIL_LOSS];
+    info->grad_norm = nn_norm2(t->sum, t->block);
+    info->skipped = !isfinite(info->loss) || !isfinite(info->grad_norm);
+    s->bad_in_row = info->skipped ? s->bad_in_row + 1 : 0;
+    if (info->skipped) {
+        sx_info("step %lld skipped: loss %g, gradient norm %g", (long long)s->step, info->loss,
+                info->grad_norm);
+    } else {
+        update(t, s, lr, info->grad_norm);
+        s->loss_sum += info->loss;
+        s->norm_sum += info->grad_norm;
+        s->n_sum++;
+    }
+    s->step++;
+    info->step_s = sx_now_s() - start_s;
+    if (s->bad_in_row < t->c->max_bad) return SX_OK;
+    return sx_fail(
+        SX_E_DATA,
+        "diverged: %lld steps in a row without a finite loss and gradient, up to step %lld",
+        (long long)s->bad_in_row, (long long)s->step);
+}

@@ -1,0 +1,31 @@
+/* One data-parallel step: gradients of the shards, summed in a fixed tree, clip, Adam, EMA.
+ *
+ * All buffers are made beforehand: a step allocates nothing. Every rank ends a step with the same
+ * weights, because each applies the same sum. */
+#ifndef TRAIN_STEP_H
+#define TRAIN_STEP_H
+
+#include "jobs/train_data.h"
+#include "jobs/train_state.h"
+#include "mpi/mp_tree.h"
+
+typedef struct train_stepper train_stepper;
+/* `n` borrowed: built for training at the crop size. Collective. Errors: SX_E_NOMEM. */
+sx_err train_stepper_new(train_stepper **t, const train_config *c, net *n);
+void train_stepper_free(train_stepper *t); /* takes NULL */
+/* Shards of this rank, for the feed. */
+void train_stepper_shards(const train_stepper *t, int *first, int *last);
+
+typedef struct train_step_info {
+    double loss, grad_norm; /* of the whole batch; not finite when the step was skipped */
+    bool skipped;
+    double step_s, wait_s, exchange_s; /* of this rank */
+} train_step_info;
+
+/* Do step s->step and advance it. A loss or gradient that is not finite skips the update on all
+ * ranks. Collective. Errors: those of the feed; SX_E_DATA after train.max_bad skipped steps in a
+ * row. */
+sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
+                  train_step_info *info);
+
+#endif

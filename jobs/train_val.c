@@ -1,0 +1,142 @@
+/* Validation and previews. Image i belongs to rank i modulo ranks; each image's result is one
+ * number from one rank, and numbers are added in the order of the images. */
+#include "jobs/train_val.h"
+
+#include <math.h>
+#include <string.h>
+#include "base/sx_file.h"
+#include "base/sx_mem.h"
+#include "base/sx_rng.h"
+#include "io/io_png.h"
+
+struct train_val {
+    const train_config *c;
+    net *n;
+    int n_images, n_preview;
+    train_pair *pair; /* [n_images]; filled where this rank owns the image, or previews it */
+    double *loss;     /* [n_images] */
+    float *sampled;   /* [n_preview][crop][crop] */
+};
+
+static bool mine(const train_val *v, int i) {
+    return i % mp_size(v->c->comm) == mp_rank(v->c->comm);
+}
+
+static int64_t pixels(const train_val *v) {
+    return (int64_t)v->c->crop * v->c->crop;
+}
+
+static sx_err make_pairs(train_val *v, io_cache *k, const train_slices *s) {
+    train_maker *m = train_maker_new(v->c, k);
+    dg_config degrade = dg_config_validation(&v->c->degrade);
+    sx_err rc = SX_OK;
+    for (int i = 0; i < v->n_images && rc == SX_OK; i++) {
+        if (!mine(v, i) && (mp_rank(v->c->comm) != 0 || i >= v->n_preview)) continue;
+        int64_t which = (2 * (int64_t)i + 1) * s->n / (2 * (int64_t)v->n_images);
+        int t = (2 * i + 1) * DF_STEPS / (2 * v->n_images);
+        train_pair_init(&v->pair[i], v->c->crop);
+        rc = train_maker_pair(m, &degrade, s->item[which], TRAIN_KEY_VALIDATION, i, t, &v->pair[i]);
+    }
+    train_maker_free(m);
+    return mp_agree(v->c->comm, rc);
+}
+
+sx_err train_val_new(train_val **out, const train_config *c, io_cache *k, const train_slices *s,
+                     net *n) {
+    train_val *v = SX_NEW(train_val);
+    v->c = c;
+    v->n = n;
+    v->n_images = (int)(s->n < c->val_images ? s->n : c->val_images);
+    v->n_preview = v->n_images < c->preview_images ? v->n_images : c->preview_images;
+    v->pair = SX_NEW_ARRAY(train_pair, v->n_images + 1);
+    v->loss = SX_NEW_ARRAY(double, v->n_images + 1);
+    v->sampled = SX_NEW_ARRAY(float, v->n_preview *pixels(v) + 1);
+    sx_err rc = make_pairs(v, k, s);
+    if (rc != SX_OK) {
+        train_val_free(v);
+        return rc;
+    }
+    *out = v;
+    return SX_OK;
+}
+
+void train_val_free(train_val *v) {
+    if (!v) return;
+    for (int i = 0; i < v->n_images; i++) train_pair_clear(&v->pair[i]);
+    sx_free(v->pair);
+    sx_free(v->loss);
+    sx_free(v->sampled);
+    sx_free(v);
+}
+
+int train_val_count(const train_val *v) {
+    return v->n_images;
+}
+
+static double mean_square(const float *a, const float *b, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+    return sum / (double)n;
+}
+
+double train_val_loss(train_val *v, const float *ema) {
+    nn_graph_dropout(net_graph(v->n), false, 0, 0, 0);
+    for (int i = 0; i < v->n_images; i++) {
+        v->loss[i] = 0;
+        if (!mine(v, i)) continue;
+        const train_pair *p = &v->pair[i];
+        const float *answer = net_forward(v->n, ema, p->x_t, p->lr, p->t);
+        v->loss[i] = mean_square(answer, p->target, pixels(v));
+    }
+    mp_sum_f64(v->c->comm, v->loss, v->n_images); /* one term is not zero: exact */
+    double sum = 0;
+    for (int i = 0; i < v->n_images; i++) sum += v->loss[i];
+    return sum / v->n_images;
+}
+
+/* Peak 2: images in -1..1. */
+static double psnr_db(const float *a, const float *b, int64_t n) {
+    return 10 * log10(4.0 / fmax(mean_square(a, b, n), 1e-12));
+}
+
+static sx_err write_montage(const train_val *v, const char *path) {
+    static const char *const caption[3] = {"LR", "SR", "HR"};
+    io_panel *panel = SX_NEW_ARRAY(io_panel, 3 * (int64_t)v->n_preview);
+    for (int i = 0; i < v->n_preview; i++) {
+        const float *image[3] = {v->pair[i].lr, v->sampled + i * pixels(v), v->pair[i].x0};
+        for (int k = 0; k < 3; k++)
+            panel[3 * i + k] = (io_panel){.image = image[k],
+                                          .h = v->c->crop,
+                                          .w = v->c->crop,
+                                          .lo = -1,
+                                          .hi = 1,
+                                          .caption = caption[k]};
+    }
+    sx_err rc = sx_mkdirs_for(path);
+    if (rc == SX_OK) rc = io_png_montage(path, panel, 3 * v->n_preview, 3, 1);
+    sx_free(panel);
+    return rc;
+}
+
+sx_err train_val_preview(train_val *v, const float *ema, const char *path, double *psnr_sr,
+                         double *psnr_lr) {
+    const train_config *c = v->c;
+    int64_t n = pixels(v);
+    double db[2] = {0, 0};
+    nn_graph_dropout(net_graph(v->n), false, 0, 0, 0);
+    for (int i = 0; i < v->n_preview; i++) {
+        if (!mine(v, i)) continue;
+        float *x = v->sampled + i * n;
+        sx_rng r = sx_rng_make(c->seed, SX_RNG_SAMPLE, TRAIN_KEY_VALIDATION, (uint64_t)i);
+        sx_rng_normals(&r, x, n);
+        df_sample(&c->schedule, v->n, ema, v->pair[i].lr, c->sampler_steps, x, NULL, NULL, NULL);
+        db[0] += psnr_db(x, v->pair[i].x0, n) / v->n_preview;
+        db[1] += psnr_db(v->pair[i].lr, v->pair[i].x0, n) / v->n_preview;
+    }
+    for (int i = 0; i < v->n_preview; i++)
+        mp_bcast(c->comm, v->sampled + i * n, (size_t)n * sizeof(float), i % mp_size(c->comm));
+    mp_sum_f64(c->comm, db, 2);
+    *psnr_sr = db[0];
+    *psnr_lr = db[1];
+    return mp_agree(c->comm, mp_rank(c->comm) == 0 ? write_montage(v, path) : SX_OK);
+}

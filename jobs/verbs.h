@@ -1,0 +1,26 @@
+/* The verbs, one file each (cmd_NAME.c), and the option tables that several share. */
+#ifndef VERBS_H
+#define VERBS_H
+
+#include "jobs/job.h"
+
+extern const job_verb cmd_cache;    /* cache build BIDS CACHE | cache verify CACHE       */
+extern const job_verb cmd_degrade;  /* pairs and montages of the acquisition model       */
+extern const job_verb cmd_doctor;   /* what this machine offers to a run                */
+extern const job_verb cmd_eval;     /* eval images                                       */
+extern const job_verb cmd_net;      /* net info|run|sample|fit                           */
+extern const job_verb cmd_phantom;  /* synthetic cohort as a BIDS tree                   */
+extern const job_verb cmd_sr;       /* super-resolution of a cohort                      */
+extern const job_verb cmd_train;    /* training                                          */
+extern const job_verb cmd_validate; /* what the NIfTI reader makes of files              */
+extern const job_verb cmd_weights;  /* weights import|export|verify                      */
+
+/* All of them, NULL-terminated (job_verbs.c). */
+extern const job_verb *const job_verbs[];
+
+extern const job_option options_data[];      /* data.*      which images, splits          */
+extern const job_option options_degrade[];   /* degrade.*   level, steps, resolutions     */
+extern const job_option options_model[];     /* model.*     architecture, kernels         */
+extern const job_option options_diffusion[]; /* diffusion.* target, schedule, steps       */
+
+#endif

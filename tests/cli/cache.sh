@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# The verb cache: equal bytes on 1, 2, 3 ranks, incremental builds, bad files, damage, splits.
+#   cache.sh TINY_COHORT
+set -u
+. "$(dirname "$0")/lib.sh"
+tiny_cohort=$1
+rm -rf ./*
+ranks() { "$MPIEXEC" -n "$1" "$SAGAX" "${@:2}" >out 2>err; }
+
+# ---- the same bytes on any number of ranks ----
+check "cohort" "$tiny_cohort" bids
+expect 0 cache build bids serial.h5 --json
+json .ok 10
+json .failed 0
+json .reused 0
+json '.slices.train + .slices.val + .slices.test' 50
+json '.slices.val > 0 and .slices.test > 0' true
+for n in 1 2 3; do
+    check "build on $n ranks" ranks $n cache build bids np$n.h5
+    check "$n ranks write what one process writes" cmp serial.h5 np$n.h5
+done
+expect 0 cache verify serial.h5 --json
+json .verdict ok
+json .volumes 10
+expect 0 cache info serial.h5 --json
+json '.volumes | length' 10
+json '[.volumes[] | select(.shape[0] == 5)] | length' 10
+expect 0 cache info serial.h5
+says out "sub-00/anat/sub-00_acq-sag_T2w.nii.gz"
+
+# ---- nothing to do: the file is left alone ----
+cp -p serial.h5 cache.h5
+before=$(stat -c '%i %Y' cache.h5)
+expect 0 cache build bids cache.h5 --json
+json .written false
+json .reused 10
+check "the file is untouched" [ "$before" = "$(stat -c '%i %Y' cache.h5)" ]
+
+# ---- one file changed, one new, one gone ----
+cp bids/sub-05/anat/sub-05_acq-sag_T2w.nii.gz bids/sub-04/anat/sub-04_acq-sag_T2w.nii.gz
+mkdir -p bids/sub-77/anat
+cp bids/sub-06/anat/sub-06_acq-sag_T2w.nii.gz bids/sub-77/anat/sub-77_acq-sag_T2w.nii.gz
+rm -r bids/sub-09
+expect 0 cache build bids cache.h5 --dry-run
+says out "the file has changed"
+says out "not in the cache"
+check "eight are kept" [ "$(grep -c '^keep' out)" -eq 8 ]
+check "a dry run writes nothing" cmp cache.h5 serial.h5
+check "rebuild on 2 ranks" ranks 2 cache build bids cache.h5 --json
+json .reused 8
+json .ok 10
+expect 0 cache build bids fresh.h5
+check "a rebuilt cache is the one made from nothing" cmp cache.h5 fresh.h5
+
+# ---- other splits: no volume is made again; every subject of a list is where the list has it ----
+cp cache.h5 split.h5
+expect 0 cache build bids split.h5 --json --set data.split_seed=5
+json .reused 10
+printf 'subject\tsplit\n' >split.tsv
+for s in 00 01 02 03 04 05 06 07 08 77; do printf 'sub-%s\t%s\n' $s val; done >>split.tsv
+expect 0 cache build bids split.h5 --json --split-list split.tsv
+json .reused 10
+json .slices.val 50
+json .slices.train 0
+sed -i '$d' split.tsv
+expect 65 cache build bids split.h5 --split-list split.tsv
+says err "subject 77 is not listed"
+
+# ---- other pixels: all are made again ----
+expect 0 cache build bids split.h5 --dry-run --set data.hr_mm=1.0
+says out "another configuration"
+check "all are made" [ "$(grep -c '^make' out)" -eq 10 ]
+
+# ---- a flipped bit: verify names the volume, build makes it again ----
+cp cache.h5 bad.h5
+size=$(stat -c %s bad.h5)
+at=$((size / 3)) # among the pixels of one volume
+byte=$(od -An -tu1 -j $at -N 1 bad.h5)
+printf "\\x$(printf %02x $((byte ^ 16)))" | dd of=bad.h5 bs=1 seek=$at conv=notrunc 2>/dev/null
+expect 65 cache verify bad.h5 --json
+json .verdict damaged
+json '.damaged | length' 1
+file=$(jq -r '.damaged[0].file' out)
+says err "1 of 10 volumes damaged"
+expect 0 cache build bids bad.h5 --explain
+says out "$file	the cached copy is damaged"
+check "nine are kept" [ "$(grep -c '^keep' out)" -eq 9 ]
+check "the repaired cache is whole" cmp cache.h5 bad.h5
+head -c $((size / 2)) cache.h5 >cut.h5
+expect 65 cache verify cut.h5
+says out damaged
+expect 0 cache build bids cut.h5
+says err "older cache cannot be used"
+check "a truncated cache is replaced" cmp cache.h5 cut.h5
+
+# ---- five bad files among ten ----
+check "bad cohort" "$tiny_cohort" bids2 bad
+expect 1 cache build bids2 five.h5 --json
+json .ok 5
+json .failed 5
+says err "5 of 10 volumes failed"
+expect 0 cache info five.h5 --json
+json '[.volumes[] | select(.state == "failed") | .subject] | join(" ")' "01 03 05 07 09"
+json '[.volumes[] | select(.state == "failed" and .reason != "")] | length' 5
+cp -p five.h5 again.h5
+expect 1 cache build bids2 again.h5 --json
+json .written false
+check "rebuild of a bad cohort on 3 ranks" test "$(ranks 3 cache build bids2 three.h5; echo $?)" = 1
+check "bad cohorts give equal bytes too" cmp five.h5 three.h5
+
+# ---- a name that is not UTF-8 stops nothing ----
+odd=$(printf 'bids3/sub-1/anat/sub-1_acq-sag_rec-\xff_T2w.nii.gz')
+mkdir -p bids3/sub-1/anat bids3/sub-2/anat
+cp bids/sub-05/anat/sub-05_acq-sag_T2w.nii.gz "$odd"
+printf 'no image' >"${odd/sub-1_/sub-1_ses-2_}"
+expect 1 cache build bids3 odd.h5 --json
+json .ok 1
+expect 0 cache info odd.h5 --json
+json '[.volumes[].file] | sort | last' 'sub-1/anat/sub-1_ses-2_acq-sag_rec-?_T2w.nii.gz'
+
+# ---- refusals ----
+expect 66 cache build absent x.h5
+expect 66 cache build bids x.h5 --acq ax
+says err "no image of acquisition ax"
+echo text >text.h5
+expect 73 cache build bids text.h5
+says err "is no cache"
+expect 65 cache verify text.h5
+expect 66 cache info absent.h5
+expect 64 cache make bids x.h5
+expect 64 cache verify
+expect 73 cache build bids /proc/no/x.h5
+check "no temporary is left" [ -z "$(ls | grep '\.tmp\.')" ]
+finish

@@ -1,0 +1,61 @@
+# For shell tests of the program: source it. $SAGAX is the program, the working folder is empty and
+# ours. Each check that fails says what was run, what was wanted and what came; the test goes on and
+# `finish` ends it with 1.
+n_failed=0
+n_checks=0
+if [ -e CMakeLists.txt ] || [ -e .git ]; then # tests empty the working folder
+    echo "run this in a folder of its own, not in $PWD"
+    exit 64
+fi
+
+_fail() {
+    n_failed=$((n_failed + 1))
+    printf 'FAILED: %s\n' "$1"
+    sed 's/^/    stdout: /' out 2>/dev/null | head -n 20
+    sed 's/^/    stderr: /' err 2>/dev/null | head -n 20
+}
+
+# expect CODE arguments...: `sagax arguments` exits with CODE; output is left in files out and err.
+expect() {
+    local want=$1 got=0
+    shift
+    n_checks=$((n_checks + 1))
+    last="sagax $*"
+    "$SAGAX" "$@" >out 2>err || got=$?
+    [ "$got" -eq "$want" ] || _fail "$last: exit code: got $got, want $want"
+}
+
+# says out|err TEXT: the last command's output holds this text.
+says() {
+    n_checks=$((n_checks + 1))
+    grep -qF -e "$2" "$1" || _fail "$last: want \"$2\" in std$1"
+}
+
+# silent out|err: the last command printed nothing there.
+silent() {
+    n_checks=$((n_checks + 1))
+    [ ! -s "$1" ] || _fail "$last: std$1 should be empty"
+}
+
+# json FILTER WANT: jq FILTER of the last command's stdout gives WANT.
+json() {
+    local got
+    n_checks=$((n_checks + 1))
+    got=$(jq -r "$1" out 2>&1) || true
+    [ "$got" = "$2" ] || _fail "$last: $1: got \"$got\", want \"$2\""
+}
+
+# check TITLE command...: any command that must succeed.
+check() {
+    local title=$1
+    shift
+    n_checks=$((n_checks + 1))
+    "$@" || _fail "$title: $*"
+}
+
+finish() {
+    [ "$n_checks" -gt 0 ] || n_failed=1
+    echo "$n_checks checks, $n_failed failed"
+    [ "$n_failed" -eq 0 ] || exit 1
+    exit 0
+}

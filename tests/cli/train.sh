@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Training as a user sees it: the same weights on any number of ranks, across stops, crashes and
+# damaged checkpoints, and clear refusals.
+#   train.sh SOURCE_DIR TINY_CACHE POISON_WEIGHTS [KILLS]
+set -u
+. "$1/tests/cli/lib.sh"
+tiny_cache=$2
+poison_weights=$3
+kills=${4:-3}
+
+rm -rf ./*
+"$tiny_cache" cache.h5 || exit 1
+
+small=(--set model.base_channels=8 --set model.mult=1,2 --set model.res_blocks=1
+    --set train.crop=32 --batch 8 --set train.checkpoint_every=10
+    --set train.val_every=10 --set train.val_images=5 --set train.preview_every=0)
+
+# start NP RUN options...: the command line of a training on NP ranks, in the array `line`.
+start() {
+    line=("$MPIEXEC" -n "$1" "$SAGAX" train cache.h5 "$2" "${small[@]}" "${@:3}")
+}
+
+# train CODE NP RUN options...: run it and hold its exit code against CODE.
+train() {
+    local want=$1 got=0
+    start "${@:2}"
+    n_checks=$((n_checks + 1))
+    last="train on $2 ranks into $3 ${*:4}"
+    "${line[@]}" >out 2>err || got=$?
+    [ "$got" -eq "$want" ] || _fail "$last: exit code: got $got, want $want"
+}
+
+# same A B [STEPS]: last checkpoint and weights of two runs have equal bytes.
+same() {
+    local name=step-000000${3:-20}.h5
+    check "$last" cmp "$1/ckpt/$name" "$2/ckpt/$name"
+    check "$last" cmp "$1/weights.h5" "$2/weights.h5"
+}
+
+steps_in_metrics() { jq -s -c 'map(.step)' "$1/metrics.jsonl"; }
+deterministic_metrics() { jq -c '[.step, .loss, .grad_norm, .lr, .val_loss]' "$1/metrics.jsonl"; }
+
+# ---- any number of ranks, more than shards too ----
+train 0 1 np1 --steps 20
+says err "fresh start because there is no checkpoint"
+check "the fresh start is told first" test "$(head -n 1 err | cut -c1-11)" = "fresh start"
+for np in 2 3 4 9; do
+    train 0 $np np$np --steps 20
+    same np1 np$np
+done
+check "metrics do not depend on ranks" \
+    test "$(deterministic_metrics np1)" = "$(deterministic_metrics np3)"
+train 0 2 seed --steps 20 --seed 1
+n_checks=$((n_checks + 1))
+cmp -s np1/weights.h5 seed/weights.h5 && _fail "$last: another seed gave the same weights"
+
+# ---- stopped after 10 steps, continued on other ranks ----
+train 0 2 parts --steps 10
+train 0 3 parts --steps 20
+check "the resumed step is told first" test "$(head -n 1 err | cut -c1-15)" = "resumed step 10"
+same np1 parts
+check "metrics have each step once" test "$(steps_in_metrics parts)" = "[10,20]"
+check "metrics are those of one go" \
+    test "$(deterministic_metrics np1)" = "$(deterministic_metrics parts)"
+
+# ---- a finished training called again changes nothing ----
+cp parts/weights.h5 before.h5
+train 0 2 parts --steps 20
+check "$last" cmp before.h5 parts/weights.h5
+
+# ---- what a checkpoint must agree with ----
+train 78 1 np1 --steps 20 --set train.crop=40
+says err "train.crop was 32 and is now 40"
+train 78 2 np1 --steps 20 --set model.dropout=0.2
+says err "model.dropout"
+train 0 2 np1 --steps 20 --set train.log_every=5 --set train.keep=4
+
+# ---- a damaged checkpoint falls back to the one before ----
+newest=np2/ckpt/step-00000020.h5
+size=$(stat -c %s "$newest")
+printf '\x55\xaa\x55\xaa' | dd of="$newest" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+n_checks=$((n_checks + 1))
+cmp -s "$newest" np1/ckpt/step-00000020.h5 && _fail "the damage changed nothing"
+train 0 2 np2 --steps 20
+says err "resumed step 10"
+says err "checkpoint not used"
+same np1 np2
+check "metrics have each step once" test "$(steps_in_metrics np2)" = "[10,20]"
+
+# ---- weights to start from; weights that are no numbers ----
+train 0 2 from --steps 10 --init np1
+says err "weights from np1"
+check "$last" "$poison_weights" np1/weights.h5 nan.h5
+train 65 2 nan --steps 20 --init nan.h5 --set train.max_bad=4
+says err "diverged: 4 steps in a row"
+
+# ---- inputs that are not there, options that make no sense, a dry run ----
+train 65 2 short --steps 20 --set train.min_content=1
+says err "no slice of the training split is usable"
+train 78 2 short --steps 20 --set train.shards=9
+says err "train.shards = 9 is more than train.batch = 8"
+"$MPIEXEC" -n 2 "$SAGAX" train missing.h5 short "${small[@]}" >out 2>err
+check "a missing cache is exit 66" test $? -eq 66
+train 0 2 dry --steps 20 --dry-run
+says err "parameters"
+check "a dry run leaves no files" test ! -e dry
+
+# ---- a damaged slice that only one rank meets ends all ranks ----
+cp cache.h5 whole.h5
+printf '\x55\xaa\x55\xaa' | dd of=cache.h5 bs=1 seek=40000 conv=notrunc 2>/dev/null
+train 65 2 damaged --steps 20 --set train.min_content=0
+says err "sub-0"
+train 65 3 damaged --steps 20
+says err "sub-0"
+mv whole.h5 cache.h5
+
+# ---- stop requests and crashes in the middle ----
+# Enough steps that a signal arrives before the end on a fast machine, too. Interval sums of metrics
+# are part of a checkpoint, so all of these runs log at the same steps.
+long=(--steps 60 --set train.log_every=1 --set train.checkpoint_every=4)
+train 0 2 reference "${long[@]}"
+
+# launch RUN: 3 ranks in the background until a metrics line is there; ranks' pids in `ranks`.
+launch() {
+    start 3 "$1" "${long[@]}"
+    rm -rf "$1"
+    "${line[@]}" >out 2>err &
+    launcher=$!
+    for _ in $(seq 600); do
+        [ -s "$1/metrics.jsonl" ] && break
+        sleep 0.05
+    done
+    mapfile -t ranks < <(pgrep -P $launcher -f "train cache.h5 $1 ")
+    check "three ranks run" test ${#ranks[@]} -eq 3
+}
+
+launch stopped
+kill -USR1 "${ranks[2]}" 2>/dev/null
+wait $launcher
+code=$?
+last="USR1 to one rank"
+check "a stop request is exit 75 (got $code)" test $code -eq 75
+says err "asked to stop: checkpoint of step"
+train 0 2 stopped "${long[@]}"
+same reference stopped 60
+check "metrics have each step once" \
+    test "$(steps_in_metrics stopped)" = "$(steps_in_metrics reference)"
+
+for i in $(seq "$kills"); do
+    launch killed
+    sleep 0.$((RANDOM % 10))
+    kill -9 "${ranks[$((RANDOM % 3))]}" 2>/dev/null
+    wait $launcher
+    train 0 $((1 + i % 3)) killed "${long[@]}"
+    same reference killed 60
+    check "metrics have each step once" \
+        test "$(steps_in_metrics killed)" = "$(steps_in_metrics reference)"
+done
+finish

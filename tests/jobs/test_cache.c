@@ -1,0 +1,225 @@
+/* What the verb cache does with one volume and with a cohort's subjects. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sx_mem.h"
+#include "jobs/cache.h"
+#include "jobs/verbs.h"
+#include "tests/check_run.h"
+
+/* ---- one volume ---- */
+
+static const cache_recipe recipe = {.xform = IO_XFORM_AUTO, .hr_mm = 0.5, .quantile = 1};
+
+/* A scan stored as R, A, S with one bright voxel in a block of grey; its place in millimetres is
+ * the test. Freed with io_cache_volume_clear. */
+static io_cache_volume cached(const int64_t bright[3], double place_mm[3]) {
+    const int64_t dim[3] = {6, 30, 24};
+    im_volume v = {0};
+    char path[64];
+    snprintf(path, sizeof path, "cache-%d.nii", (int)getpid());
+    ck_assert_int_eq(im_volume_init(&v, dim), SX_OK);
+    v.affine[0][0] = 3.3, v.affine[1][1] = 1, v.affine[2][2] = 0.5;
+    v.affine[0][3] = -7, v.affine[1][3] = 11, v.affine[2][3] = -40;
+    for (int64_t k = 0; k < dim[2]; k++)
+        for (int64_t j = 0; j < dim[1]; j++)
+            for (int64_t i = 0; i < dim[0]; i++) {
+                bool body = i >= 1 && i < 5 && j >= 4 && j < 26 && k >= 3 && k < 20;
+                v.voxel[(k * dim[1] + j) * dim[0] + i] = body ? 400 : 0;
+            }
+    v.voxel[(bright[2] * dim[1] + bright[1]) * dim[0] + bright[0]] = 1000;
+    const double index[3] = {(double)bright[0], (double)bright[1], (double)bright[2]};
+    im_affine_apply(v.affine, index, place_mm);
+    ck_assert_int_eq(io_nifti_write(path, &v, IO_FLOAT32, ""), SX_OK);
+    im_volume_clear(&v);
+
+    io_cache_volume c;
+    const io_item item = {.path = path, .rel = path, .subject = "1"};
+    cache_volume_name(&c, &item, IO_TRAIN);
+    cache_volume_make(&c, &recipe);
+    unlink(path);
+    return c;
+}
+
+START_TEST(the_brightest_pixel_is_where_the_affine_says) {
+    double place_mm[3], got_mm[3];
+    io_cache_volume c = cached((const int64_t[]){2, 10, 12}, place_mm);
+    ck_assert_msg(c.ok, "%s", c.message);
+    int64_t best = 0;
+    for (int64_t i = 0; i < c.n * c.h * c.w; i++)
+        if (c.pixels[i] > c.pixels[best]) best = i;
+    ck_assert_int_eq(c.pixels[best], 65535);
+    const double at[3] = {(double)(best % c.w), (double)(best / c.w % c.h),
+                          (double)(best / c.w / c.h)};
+    im_affine_apply(c.affine, at, got_mm);
+    for (int d = 0; d < 3; d++)
+        ck_assert_msg(fabs(got_mm[d] - place_mm[d]) < 0.01, "axis %d: got %g mm, want %g", d,
+                      got_mm[d], place_mm[d]);
+    io_cache_volume_clear(&c);
+}
+END_TEST
+
+START_TEST(columns_go_posterior_rows_inferior_slices_right) {
+    double place_mm[3];
+    io_cache_volume c = cached((const int64_t[]){2, 10, 12}, place_mm);
+    char codes[4];
+    im_axcodes(c.affine, codes);
+    ck_assert_str_eq(codes, "PIR");
+    ck_assert_str_eq(c.axcodes, "RAS");
+    const double spacing_mm[3] = {0.5, 0.5, 3.3};
+    for (int a = 0; a < 3; a++)
+        ck_assert_double_eq_tol(
+            sqrt(pow(c.affine[0][a], 2) + pow(c.affine[1][a], 2) + pow(c.affine[2][a], 2)),
+            spacing_mm[a], 1e-5);
+    io_cache_volume_clear(&c);
+}
+END_TEST
+
+START_TEST(air_around_the_body_is_cut_off) {
+    double place_mm[3];
+    io_cache_volume c = cached((const int64_t[]){2, 10, 12}, place_mm);
+    ck_assert_int_eq(c.n, 4); // slices 1 to 4
+    ck_assert_int_eq(c.h, 17);
+    ck_assert_int_ge(c.w, 43); // 22 mm of body in 0.5 mm, and spline tails
+    ck_assert_int_le(c.w, 46);
+    ck_assert_int_eq(c.crop[2], 1);
+    io_cache_volume_clear(&c);
+}
+END_TEST
+
+START_TEST(a_constant_image_is_left_out_with_a_reason) {
+    char path[64];
+    const int64_t dim[3] = {4, 5, 6};
+    im_volume v = {0};
+    snprintf(path, sizeof path, "zero-%d.nii", (int)getpid());
+    ck_assert_int_eq(im_volume_init(&v, dim), SX_OK);
+    ck_assert_int_eq(io_nifti_write(path, &v, IO_FLOAT32, ""), SX_OK);
+    im_volume_clear(&v);
+    io_cache_volume c;
+    const io_item item = {.path = path, .rel = path, .subject = "1"};
+    cache_volume_name(&c, &item, IO_TRAIN);
+    cache_volume_make(&c, &recipe);
+    unlink(path);
+    ck_assert(!c.ok);
+    ck_assert_str_eq(c.reason, "intensity");
+    ck_assert_ptr_null(c.pixels);
+    io_cache_volume_clear(&c);
+}
+END_TEST
+
+/* ---- subjects ---- */
+
+static const job_option *const sections[] = {options_data, NULL};
+static const job_verb verb = {"test", "", "for tests", sections, NULL, 0, 0, false, NULL};
+
+static job *configured(const char *setting) {
+    job *j;
+    char *argv[] = {"--set", (char *)setting};
+    ck_assert_int_eq(job_new(&j, &verb, mp_self(), 2, argv), SX_OK);
+    return j;
+}
+
+/* n subjects s0, s1, … with two images each. */
+static io_items cohort(int64_t n) {
+    io_items x = {SX_NEW_ARRAY(io_item, 2 * n), 2 * n};
+    for (int64_t i = 0; i < x.n; i++) {
+        x.item[i].rel = sx_strf("sub-s%d/%d.nii", (int)(i / 2), (int)(i % 2));
+        x.item[i].path = sx_strdup(x.item[i].rel);
+        snprintf(x.item[i].subject, sizeof x.item[i].subject, "s%d", (int)(i / 2));
+    }
+    return x;
+}
+
+static void count(const io_split *split, int64_t n, int64_t c[IO_N_SPLITS]) {
+    memset(c, 0, IO_N_SPLITS * sizeof *c);
+    for (int64_t i = 0; i < n; i++) c[split[i]]++;
+}
+
+START_TEST(images_of_a_subject_stay_together) {
+    job *j = configured("data.split_seed=1");
+    io_items x = cohort(40);
+    io_split *split;
+    ck_assert_int_eq(cache_split(j, &x, &split), SX_OK);
+    for (int64_t i = 0; i < x.n; i += 2) ck_assert_int_eq(split[i], split[i + 1]);
+    sx_free(split);
+    io_items_clear(&x);
+    job_free(j);
+}
+END_TEST
+
+START_TEST(fractions_are_met_by_a_large_cohort) {
+    job *j = configured("data.split_seed=1");
+    io_items x = cohort(2000);
+    io_split *split;
+    int64_t c[IO_N_SPLITS];
+    ck_assert_int_eq(cache_split(j, &x, &split), SX_OK);
+    count(split, x.n, c);
+    // 4 standard deviations of a binomial of 2000
+    ck_assert_msg(fabs((double)c[IO_TRAIN] / (double)x.n - 0.8) < 0.036, "train %d of 4000",
+                  (int)c[IO_TRAIN]);
+    ck_assert_msg(fabs((double)c[IO_TEST] / (double)x.n - 0.1) < 0.027, "test %d of 4000",
+                  (int)c[IO_TEST]);
+    sx_free(split);
+    io_items_clear(&x);
+    job_free(j);
+}
+END_TEST
+
+START_TEST(a_subject_stays_where_it_is_when_the_cohort_grows) {
+    job *j = configured("data.split_seed=4");
+    io_items small = cohort(60), large = cohort(90);
+    io_split *a, *b;
+    ck_assert_int_eq(cache_split(j, &small, &a), SX_OK);
+    ck_assert_int_eq(cache_split(j, &large, &b), SX_OK);
+    for (int64_t i = 0; i < small.n; i++) ck_assert_int_eq(a[i], b[i]);
+    sx_free(a);
+    sx_free(b);
+    io_items_clear(&small);
+    io_items_clear(&large);
+    job_free(j);
+}
+END_TEST
+
+START_TEST(three_subjects_give_three_splits_for_every_seed) {
+    io_items x = cohort(3);
+    for (int seed = 0; seed < 50; seed++) {
+        char setting[32];
+        io_split *split;
+        int64_t c[IO_N_SPLITS];
+        snprintf(setting, sizeof setting, "data.split_seed=%d", seed);
+        job *j = configured(setting);
+        ck_assert_int_eq(cache_split(j, &x, &split), SX_OK);
+        count(split, x.n, c);
+        for (int s = 0; s < IO_N_SPLITS; s++)
+            ck_assert_msg(c[s] == 2, "seed %d: %d images in split %d, want 2", seed, (int)c[s], s);
+        sx_free(split);
+        job_free(j);
+    }
+    io_items_clear(&x);
+}
+END_TEST
+
+START_TEST(a_fraction_of_zero_stays_empty) {
+    job *j = configured("data.split_test=0");
+    io_items x = cohort(30);
+    io_split *split;
+    int64_t c[IO_N_SPLITS];
+    ck_assert_int_eq(cache_split(j, &x, &split), SX_OK);
+    count(split, x.n, c);
+    ck_assert_int_eq(c[IO_TEST], 0);
+    sx_free(split);
+    io_items_clear(&x);
+    job_free(j);
+}
+END_TEST
+
+int main(void) {
+    return CHECK_RUN(
+        "cache", the_brightest_pixel_is_where_the_affine_says,
+        columns_go_posterior_rows_inferior_slices_right, air_around_the_body_is_cut_off,
+        a_constant_image_is_left_out_with_a_reason, images_of_a_subject_stay_together,
+        fractions_are_met_by_a_large_cohort, a_subject_stays_where_it_is_when_the_cohort_grows,
+        three_subjects_give_three_splits_for_every_seed, a_fraction_of_zero_stays_empty);
+}
