@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Hold the include graph of a tree against the layer table of CONTRIBUTING.md: layers.sh ROOT
+# Prints one line a violation; exit 1 if there are any.
+set -eu
+cd "${1:?usage: layers.sh ROOT}"
+
+files=$(mktemp)
+trap 'rm -f "$files"' EXIT
+find base image mpi degrade phantom io model jobs -name '*.[ch]' 2>/dev/null | sort >"$files"
+[ -s "$files" ] || {
+    echo "no C files under $PWD"
+    exit 1
+}
+
+xargs awk '
+BEGIN {
+    # folder: folders it may include beside itself
+    allow("base", "")
+    allow("image", "base")
+    allow("mpi", "base")
+    allow("degrade", "base image")
+    allow("phantom", "base image degrade")
+    allow("io", "base image mpi")
+    allow("model", "base mpi")
+    allow("jobs", "base image mpi degrade phantom io model")
+    # foreign header: folders that own it
+    own("mpi.h", "mpi"); own("hdf5.h", "io"); own("hdf5_hl.h", "io")
+    own("nifti1.h", "io"); own("nifti1_io.h", "io"); own("znzlib.h", "io")
+    own("zlib.h", "io"); own("png.h", "io")
+    own("cblas.h", "model"); own("openblas_config.h", "model"); own("dnnl.h", "model")
+    own("immintrin.h", "model"); own("cpuid.h", "model")
+    own("jansson.h", "io jobs"); own("ini.h", "jobs")
+    # prefix of names shared inside a folder only: its folder
+    split("sx=base im=image mp=mpi dg=degrade ph=phantom io=io nn=model net=model df=model " \
+          "job=jobs cmd=jobs ev=jobs", pairs, " ")
+    for (i in pairs) { split(pairs[i], p, "="); home[p[1]] = p[2] }
+}
+function allow(folder, list,   parts, i, n) {
+    edge[folder, folder] = 1
+    n = split(list, parts, " ")
+    for (i = 1; i <= n; i++) edge[folder, parts[i]] = 1
+}
+function own(header, list) { owner[header] = " " list " " }
+function bad(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; n_bad++ }
+FNR == 1 { folder = FILENAME; sub(/\/.*/, "", folder) }
+/^[ \t]*#[ \t]*include[ \t]*"/ {
+    header = $0; sub(/^[^"]*"/, "", header); sub(/".*/, "", header)
+    target = header; sub(/\/.*/, "", target)
+    if (target == header) {
+        if (header != "sagax_version.h") bad("include \"" header "\" does not name its folder")
+    } else if (!((folder, target) in edge)) bad(folder "/ may not include " header)
+    next
+}
+/^[ \t]*#[ \t]*include[ \t]*</ {
+    header = $0; sub(/^[^<]*</, "", header); sub(/>.*/, "", header)
+    if (header ~ /^openssl\// && folder != "base") bad("<" header "> belongs to base/")
+    if (header in owner && index(owner[header], " " folder " ") == 0)
+        bad("<" header "> belongs to" owner[header])
+    next
+}
+{
+    line = $0
+    while (match(line, /(^|[^A-Za-z0-9_])[a-z]+__[a-z]/)) {
+        word = substr(line, RSTART, RLENGTH); line = substr(line, RSTART + RLENGTH)
+        gsub(/[^a-z_]/, "", word); prefix = word; sub(/__.*/, "", prefix)
+        if (prefix in home && home[prefix] != folder)
+            bad("names with " prefix "__ are shared inside " home[prefix] "/ only")
+    }
+}
+END { exit n_bad > 0 }
+' <"$files"
