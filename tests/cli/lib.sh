@@ -53,6 +53,33 @@ check() {
     "$@" || _fail "$title: $*"
 }
 
+# living_ranks LAUNCHER: its children that still run (not Z), one pid a line.
+living_ranks() { ps -o pid=,stat= --ppid "$1" | awk '$2 !~ /^Z/ {print $1}'; }
+
+# reap LAUNCHER: wait for a background mpiexec of which a rank was killed; its exit code. The ranks must end
+# within a minute. mpiexec itself need not: when a rank dies inside MPI_Init, Open MPI 4.1 can deadlock in
+# PMIx_server_finalize (about 1 in 150 such kills); with no rank left it is killed here and counted.
+n_launchers_hung=0
+reap() {
+    local quiet=0
+    for _ in $(seq 600); do
+        kill -0 "$1" 2>/dev/null || break
+        if [ -n "$(living_ranks "$1")" ]; then quiet=0; else quiet=$((quiet + 1)); fi
+        [ "$quiet" -lt 100 ] || break
+        sleep 0.1
+    done
+    n_checks=$((n_checks + 1))
+    if [ -n "$(living_ranks "$1")" ]; then
+        _fail "a minute after the kill these ranks of $1 still run: $(living_ranks "$1" | tr '\n' ' ')"
+        living_ranks "$1" | xargs -r kill -9
+    fi
+    if kill -0 "$1" 2>/dev/null; then
+        n_launchers_hung=$((n_launchers_hung + 1))
+        kill -9 "$1"
+    fi
+    wait "$1" 2>/dev/null
+}
+
 finish() {
     [ "$n_checks" -gt 0 ] || n_failed=1
     echo "$n_checks checks, $n_failed failed"

@@ -26,14 +26,14 @@ for round in $(seq $((5 * kills))); do # some rounds find every rank gone alread
     "$MPIEXEC" -n 2 "$SAGAX" sr bids killed "${use[@]}" >out 2>err &
     launcher=$!
     sleep "$(printf '%d.%03d' 0 $((RANDOM % (took_ms < 999 ? took_ms : 999))))"
-    victims=($(pgrep -P $launcher))
+    victims=($(living_ranks $launcher))
     if [ ${#victims[@]} -gt 0 ]; then
         kill -9 "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null && n_killed=$((n_killed + 1))
     fi
-    wait $launcher 2>/dev/null
+    reap $launcher
     [ -d killed ] && check "kill $round: every finished file is whole" whole_files killed
 done
-echo "$n_killed kills in $((round - 1)) runs"
+echo "$n_killed kills in $((round - 1)) runs; mpiexec hung without ranks $n_launchers_hung times"
 check "all $kills kills met a running rank" [ "$n_killed" = "$kills" ]
 check "the last run after the kills" ranks 2 bids killed "${use[@]}"
 check "ends with the bytes of an undisturbed run" same whole killed

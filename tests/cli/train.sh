@@ -136,7 +136,7 @@ launch() {
 
 launch stopped
 kill -USR1 "${ranks[2]}" 2>/dev/null
-wait $launcher
+reap $launcher
 code=$?
 last="USR1 to one rank"
 check "a stop request is exit 75 (got $code)" test $code -eq 75
@@ -150,7 +150,7 @@ for i in $(seq "$kills"); do
     launch killed
     sleep 0.$((RANDOM % 10))
     kill -9 "${ranks[$((RANDOM % 3))]}" 2>/dev/null
-    wait $launcher
+    reap $launcher
     train 0 $((1 + i % 3)) killed "${long[@]}"
     same reference killed 60
     check "metrics have each step once" \
