@@ -2,10 +2,9 @@
  * elsewhere and to see what a network costs.
  *
  * Files are safetensors in the layout of the parity fixtures: weights as param/NAME (or NAME),
- * inputs as input/NAME (or NAME), images [batch][1][h][w]; one file may hold both. Sizes of the
- * network come from the weights' metadata (base_channels, mult, res_blocks), else from the shapes
- * of the weights; the configuration decides for `info`, which reads no file. A batch is a loop over
- * images. */
+ * inputs as input/NAME (or NAME), images [batch][1][h][w]; one file may hold both. Network and
+ * diffusion are what the weights say of themselves (job_weights.h) where the user says nothing;
+ * `info` reads no file. A batch is a loop over images. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,44 +70,6 @@ static sx_err need_option(const job *j, const char *key) {
     return sx_fail(SX_E_USAGE, "net %s needs --%s FILE", job_arg(j, 0), key + strlen("net."));
 }
 
-/* ---- sizes of the network ---- */
-
-/* Output channels of the first 3x3 convolution of a block; 0 if there is no such block. */
-static int block_channels(const io_tensors *w, const char *side, int index, int part) {
-    char name[96];
-    snprintf(name, sizeof name, "%s_blocks.%d.%d.in_layers.2.weight", side, index, part);
-    const io_tensor *it = find(w, "param", name);
-    return it != NULL && it->rank == 4 ? (int)it->shape[0] : 0;
-}
-
-/* A level of the decoder has res_blocks + 1 blocks, the last of them with an upsampling part 1; a
- * level of the encoder begins at input block 1 + level * (res_blocks + 1). */
-static void sizes_from_shapes(const io_tensors *w, net_config *c) {
-    const io_tensor *stem = find(w, "param", "input_blocks.0.0.weight");
-    if (stem == NULL || stem->rank != 4) return;
-    int n_blocks = 0, first_up = -1;
-    for (; block_channels(w, "output", n_blocks, 0) > 0; n_blocks++)
-        if (first_up < 0 && block_channels(w, "output", n_blocks, 1) > 0) first_up = n_blocks;
-    if (n_blocks == 0) return;
-    int a_level = first_up < 0 ? n_blocks : first_up + 1;
-    c->base_channels = (int)stem->shape[0];
-    c->res_blocks = a_level - 1;
-    c->levels = n_blocks / a_level < 8 ? n_blocks / a_level : 8;
-    for (int i = 0; i < c->levels; i++)
-        c->mult[i] = block_channels(w, "input", 1 + i * a_level, 0) / c->base_channels;
-}
-
-static sx_err network_sizes(const job *j, const io_tensors *w, net_config *c) {
-    sx_err rc = job_net_config(j, c);
-    if (rc != SX_OK) return rc;
-    sizes_from_shapes(w, c);
-    const char *base = io_tensors_meta(w, "base_channels"), *mult = io_tensors_meta(w, "mult");
-    const char *blocks = io_tensors_meta(w, "res_blocks");
-    if (base != NULL) c->base_channels = atoi(base);
-    if (blocks != NULL) c->res_blocks = atoi(blocks);
-    return mult != NULL ? job_mult_parse(mult, c) : SX_OK;
-}
-
 /* ---- loading ---- */
 
 /* Images [batch][1][h][w]; the first that is asked for sets the size of all. */
@@ -145,14 +106,15 @@ static sx_err find_times(const job *j, const session *s, const int64_t **times) 
     return SX_OK;
 }
 
-static sx_err read_files(const job *j, session *s) {
+static sx_err read_files(job *j, session *s) {
     sx_err rc;
     SX_TRY(rc, need_option(j, "net.weights"));
     SX_TRY(rc, need_option(j, "net.input"));
     SX_TRY(rc, need_option(j, "net.output"));
     SX_TRY(rc, io_tensors_read(job_text(j, "net.weights"), &s->weights));
     SX_TRY(rc, io_tensors_read(job_text(j, "net.input"), &s->input));
-    SX_TRY(rc, network_sizes(j, &s->weights, &s->config));
+    SX_TRY(rc, job_weights_inherit_tensors(j, job_text(j, "net.weights"), &s->weights));
+    SX_TRY(rc, job_net_config(j, &s->config));
     SX_TRY(rc, job_kernels(j, &s->kernels));
 out:
     return rc;
@@ -277,14 +239,6 @@ out:
 
 /* ---- net sample ---- */
 
-/* Published weights predict the noise; diffusion.target counts if it was set. */
-static sx_err sampler_schedule(const job *j, const session *s, df_schedule *schedule) {
-    sx_err rc = job_schedule(j, schedule);
-    if (rc != SX_OK || job_given(j, "diffusion.target")) return rc;
-    const char *named = io_tensors_meta(&s->weights, "target");
-    return df_target_parse(named != NULL ? named : "eps", &schedule->target);
-}
-
 typedef struct state_sink {
     float *states; /* [steps][batch][h][w] */
     int image, n_images;
@@ -307,7 +261,7 @@ static sx_err net_sample(const job *j, session *s) {
     int n_steps = df_timesteps(asked < DF_STEPS ? (int)asked : DF_STEPS, t);
     SX_TRY(rc, find_images(j, s, "lr", &lr));
     SX_TRY(rc, find_images(j, s, "x_T", &noise));
-    SX_TRY(rc, sampler_schedule(j, s, &schedule));
+    SX_TRY(rc, job_schedule(j, &schedule));
     SX_TRY(rc, make_net(j, s, false, false));
     int64_t n_all = s->n_images * s->pixels;
     x = SX_NEW_ARRAY(float, n_all);
@@ -549,7 +503,7 @@ static const struct {
     sx_err (*run)(const job *j, session *s);
 } tasks[] = {{"run", net_run}, {"sample", net_sample}, {"fit", net_fit}};
 
-static sx_err run_task(const job *j, sx_err (*task)(const job *j, session *s)) {
+static sx_err run_task(job *j, sx_err (*task)(const job *j, session *s)) {
     sx_err rc;
     session s = {0};
     SX_TRY(rc, read_files(j, &s));

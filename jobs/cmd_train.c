@@ -105,7 +105,11 @@ static void describe(const training *t) {
             c->kernels->isa);
     sx_info("training: %lld steps of %d images in %d shards on %d ranks", (long long)c->steps,
             c->batch, c->shards, mp_size(c->comm));
+    if (mp_rank(c->comm) != 0) return;
     if (t->val.n == 0) sx_warn("the validation split is empty: no validation, no previews");
+    if (mp_size(c->comm) > c->shards)
+        sx_warn("%d of %d ranks have nothing to do: train.shards = %d (at most train.batch = %d)",
+                mp_size(c->comm) - c->shards, mp_size(c->comm), c->shards, c->batch);
 }
 
 static sx_err prepare(training *t) {
@@ -175,19 +179,17 @@ static pace agree_on_pace(const training *t) {
     return (pace){say[0] > 0, say[1]};
 }
 
+static bool at_end(const training *t, const pace *p) {
+    return t->state.step >= t->c.steps || (t->c.minutes > 0 && p->clock_s >= 60 * t->c.minutes);
+}
+
 /* By step; with a wall-time limit the cosine follows the share of time or steps used, the greater.
  */
 static double learning_rate(const training *t, double clock_s) {
     const train_config *c = &t->c;
-    if (c->minutes <= 0 || c->lr.kind == NN_LR_CONSTANT) return nn_lr_at(&c->lr, t->state.step);
-    enum { FINE = 1 << 20 };
-    nn_lr by_clock = c->lr;
-    by_clock.warmup = 0;
-    by_clock.total = FINE;
-    double share = fmax(clock_s / (60 * c->minutes), (double)t->state.step / (double)c->steps);
-    double lr = nn_lr_at(&by_clock, (int64_t)(fmin(share, 1) * FINE));
-    double warm = (double)(t->state.step + 1) / (double)(c->lr.warmup + 1);
-    return lr * fmin(warm, 1);
+    if (c->minutes <= 0) return nn_lr_at(&c->lr, t->state.step);
+    double by_step = (double)t->state.step / (double)c->steps;
+    return nn_lr_at_share(&c->lr, t->state.step, fmax(clock_s / (60 * c->minutes), by_step));
 }
 
 static bool due(int64_t step, int64_t every) {
@@ -199,39 +201,21 @@ static bool due(int64_t step, int64_t every) {
 /* The averaged weights on the validation set, and their mean PSNR where images were sampled. */
 static void measure_loss(training *t) {
     double loss = train_val_loss(t->validation, t->state.ema);
-    train_report_val(t->report, loss);
+    t->state.interval.val_loss = loss;
     sx_info("step %lld: validation loss %.5f", (long long)t->state.step, loss);
 }
 
-static sx_err draw_preview(training *t, const char *name) {
-    double sr_db, lr_db;
-    char *path = sx_strf("%s/preview/%s.png", t->c.run_path, name);
-    sx_err rc = train_val_preview(t->validation, t->state.ema, path, &sr_db, &lr_db);
-    if (rc == SX_OK) {
-        train_report_preview(t->report, sr_db, lr_db);
-        sx_info("step %lld: preview PSNR %.2f dB (LR %.2f dB), %s", (long long)t->state.step, sr_db,
-                lr_db, path);
-    }
+static sx_err draw_preview(training *t, bool last) {
+    train_interval *i = &t->state.interval;
+    char *path =
+        last ? sx_strf("%s/preview/final.png", t->c.run_path)
+             : sx_strf("%s/preview/step-%08lld.png", t->c.run_path, (long long)t->state.step);
+    sx_err rc = train_val_preview(t->validation, t->state.ema, path, &i->psnr_sr, &i->psnr_lr);
+    if (rc == SX_OK)
+        sx_info("step %lld: preview PSNR %.2f dB (LR %.2f dB), %s", (long long)t->state.step,
+                i->psnr_sr, i->psnr_lr, path);
     sx_free(path);
     return rc;
-}
-
-static sx_err validate(training *t) {
-    const train_config *c = &t->c;
-    if (train_val_count(t->validation) == 0) return SX_OK;
-    if (due(t->state.step, c->val_every)) measure_loss(t);
-    if (!due(t->state.step, c->preview_every)) return SX_OK;
-    char name[32];
-    snprintf(name, sizeof name, "step-%08lld", (long long)t->state.step);
-    return draw_preview(t, name);
-}
-
-/* After the last step, which need not be one at which a validation or a preview was due. */
-static sx_err validate_result(training *t) {
-    const train_config *c = &t->c;
-    if (train_val_count(t->validation) == 0) return SX_OK;
-    if (c->val_every > 0) measure_loss(t);
-    return c->preview_every > 0 ? draw_preview(t, "final") : SX_OK;
 }
 
 static sx_err save(training *t) {
@@ -242,25 +226,47 @@ static sx_err save(training *t) {
     return rc;
 }
 
-static sx_err after_step(training *t, const train_step_info *info, double lr, bool *saved) {
+/* What is due after this step; after the last one, everything that is on. */
+static sx_err after_step(training *t, double lr, bool last, bool *saved) {
     const train_config *c = &t->c;
-    int64_t step = t->state.step;
-    sx_err rc;
-    train_report_step(t->report, info);
-    SX_TRY(rc, validate(t));
-    if (due(step, c->log_every)) SX_TRY(rc, train_report_line(t->report, &t->state, lr));
-    *saved = due(step, c->checkpoint_every);
+    const int64_t step = t->state.step;
+    const bool measured = train_val_count(t->validation) > 0;
+    sx_err rc = SX_OK;
+    if (measured && (due(step, c->val_every) || (last && c->val_every > 0))) measure_loss(t);
+    if (measured && (due(step, c->preview_every) || (last && c->preview_every > 0)))
+        SX_TRY(rc, draw_preview(t, last));
+    if (last || due(step, c->log_every)) SX_TRY(rc, train_report_line(t->report, &t->state, lr));
+    *saved = last || due(step, c->checkpoint_every);
     if (*saved) SX_TRY(rc, save(t));
 out:
     return rc;
 }
 
+/* ---- the result ---- */
+
+/* RUN/weights.h5: the averaged weights of this step. */
+static sx_err write_weights(const training *t) {
+    sx_err rc = SX_OK;
+    if (mp_rank(t->c.comm) == 0) {
+        char *path = sx_path_join(t->c.run_path, "weights.h5");
+        char *json = job_weights_describe(t->j, t->state.step, t->c.degrade.hr_mm, t->quantile);
+        rc = job_weights_write(path, json, t->state.params, t->state.ema);
+        if (rc == SX_OK) sx_info("weights of step %lld: %s", (long long)t->state.step, path);
+        sx_free(path);
+        sx_free(json);
+    }
+    return mp_agree(t->c.comm, rc);
+}
+
 static sx_err stopped(training *t, bool saved) {
     sx_err rc = saved ? SX_OK : save(t);
+    if (rc == SX_OK) rc = write_weights(t);
     if (rc != SX_OK) return rc;
     return sx_fail(SX_E_AGAIN, "asked to stop: checkpoint of step %lld written, run me again",
                    (long long)t->state.step);
 }
+
+/* ---- the loop ---- */
 
 /* Progress counts steps, or seconds where the clock decides. */
 static void show_progress(const training *t, sx_progress *p, double clock_s, double loss) {
@@ -282,18 +288,22 @@ static void begin_progress(const training *t, sx_progress *p) {
         sx_progress_begin(p, "train", "step", t->state.step, t->c.steps);
 }
 
+static void tell_speed(const training *t, int64_t n_steps, double busy_s) {
+    if (n_steps == 0) return;
+    sx_info("%lld steps, %.3f s a step, %.2f images/s, peak memory %.0f MiB a rank",
+            (long long)n_steps, busy_s / (double)n_steps, (double)(n_steps * t->c.batch) / busy_s,
+            (double)sx_peak_rss_bytes() / 0x1p20);
+}
+
 /* Steps until the end, the wall-time limit, a stop request or a failure. */
 static sx_err loop(training *t) {
-    const train_config *c = &t->c;
     sx_progress progress;
     int64_t n_steps = 0;
     double busy_s = 0;
     bool saved = false;
     sx_err rc = SX_OK;
     begin_progress(t, &progress);
-    while (t->state.step < c->steps) {
-        pace p = agree_on_pace(t);
-        if (c->minutes > 0 && p.clock_s >= 60 * c->minutes) break;
+    for (pace p = agree_on_pace(t); !at_end(t, &p);) {
         if (p.stop) {
             rc = stopped(t, saved);
             goto out;
@@ -304,56 +314,15 @@ static sx_err loop(training *t) {
         n_steps++;
         busy_s += info.step_s;
         show_progress(t, &progress, p.clock_s, info.loss);
-        SX_TRY(rc, after_step(t, &info, lr, &saved));
+        train_report_step(t->report, &info);
+        p = agree_on_pace(t);
+        SX_TRY(rc, after_step(t, lr, at_end(t, &p), &saved));
     }
-    if (!saved) rc = save(t);
+    rc = write_weights(t);
 out:
     sx_progress_end(&progress);
-    if (n_steps > 0)
-        sx_info("%lld steps, %.3f s a step, %.2f images/s, peak memory %.0f MiB a rank",
-                (long long)n_steps, busy_s / (double)n_steps, (double)(n_steps * c->batch) / busy_s,
-                (double)sx_peak_rss_bytes() / 0x1p20);
+    tell_speed(t, n_steps, busy_s);
     return rc;
-}
-
-/* ---- the result ---- */
-
-/* Values of one section of the resolved configuration without their origins. */
-static json_t *section_values(json_t *config, const char *name) {
-    json_t *values = json_object(), *entry;
-    const char *key;
-    json_object_foreach(json_object_get(config, name), key, entry)
-        json_object_set(values, key, json_object_get(entry, "value"));
-    json_object_del(values, "kernels"); /* how, not what */
-    return values;
-}
-
-/* {"format", "step", "model": {…}, "diffusion": {…}, "degrade": {…}, "data": {"hr_mm", "quantile"}}
- */
-static char *weights_json(const training *t) {
-    char *text = job_config_json(t->j);
-    json_t *config = json_loads(text, 0, NULL);
-    json_t *o =
-        json_pack("{s:s, s:I, s:o, s:o, s:o, s:{s:f, s:f}}", "format", "sagax weights", "step",
-                  (json_int_t)t->state.step, "model", section_values(config, "model"), "diffusion",
-                  section_values(config, "diffusion"), "degrade", section_values(config, "degrade"),
-                  "data", "hr_mm", t->c.degrade.hr_mm, "quantile", t->quantile);
-    SX_ASSERT(o);
-    sx_free(text);
-    json_decref(config);
-    return job_json_text(o, JSON_INDENT(1));
-}
-
-static sx_err write_weights(const training *t) {
-    sx_err rc = SX_OK;
-    if (mp_rank(t->c.comm) == 0) {
-        char *path = sx_path_join(t->c.run_path, "weights.h5"), *json = weights_json(t);
-        rc = job_weights_write(path, json, t->state.params, t->state.ema);
-        if (rc == SX_OK) sx_info("weights of step %lld: %s", (long long)t->state.step, path);
-        sx_free(path);
-        sx_free(json);
-    }
-    return mp_agree(t->c.comm, rc);
 }
 
 static sx_err run(job *j) {
@@ -362,9 +331,7 @@ static sx_err run(job *j) {
     SX_TRY(rc, prepare(&t));
     if (job_dry_run(j)) goto out;
     SX_TRY(rc, begin(&t));
-    SX_TRY(rc, loop(&t));
-    SX_TRY(rc, write_weights(&t));
-    SX_TRY(rc, validate_result(&t));
+    rc = loop(&t);
 out:
     training_clear(&t);
     return rc;

@@ -25,59 +25,6 @@ static const job_option *const sections[] = {options_model, options_diffusion, o
 
 /* ---- which network ---- */
 
-/* {"arch", "base_channels", "mult", "res_blocks", "dropout"} of a JSON text. */
-static sx_err config_of_json(const char *path, const char *text, net_config *c) {
-    const char *arch, *mult;
-    sx_err rc = SX_OK;
-    *c = net_config_default();
-    json_t *o = json_loads(text, 0, NULL);
-    if (json_unpack(o, "{s:{s:s, s:i, s:s, s:i}}", "model", "arch", &arch, "base_channels",
-                    &c->base_channels, "mult", &mult, "res_blocks", &c->res_blocks) != 0 ||
-        strlen(arch) >= sizeof c->arch) {
-        rc = sx_fail(SX_E_DATA, "%s: does not say which network it is for", path);
-    } else {
-        snprintf(c->arch, sizeof c->arch, "%s", arch);
-        rc = job_mult_parse(mult, c);
-    }
-    json_decref(o);
-    return rc;
-}
-
-static void take_int(const job *j, const char *key, const io_tensors *t, const char *name, int *x) {
-    const char *text = io_tensors_meta(t, name);
-    if (text && !job_given(j, key)) *x = atoi(text);
-}
-
-/* Sizes from the configuration; what was left at its default yields to plain metadata. */
-static sx_err config_of_job(const job *j, const io_tensors *t, net_config *c) {
-    const char *mult = io_tensors_meta(t, "mult");
-    sx_err rc = job_net_config(j, c);
-    take_int(j, "model.base_channels", t, "base_channels", &c->base_channels);
-    take_int(j, "model.res_blocks", t, "res_blocks", &c->res_blocks);
-    if (rc == SX_OK && mult && !job_given(j, "model.mult")) rc = job_mult_parse(mult, c);
-    return rc;
-}
-
-static char *mult_text(const net_config *c) {
-    char text[64] = "";
-    for (int i = 0, used = 0; i < c->levels; i++)
-        used += snprintf(text + used, sizeof text - (size_t)used, "%s%d", i ? "," : "", c->mult[i]);
-    return sx_strdup(text);
-}
-
-/* The text that a training writes, for weights that come from elsewhere; new. */
-static char *json_of_job(const job *j, const net_config *c) {
-    char *mult = mult_text(c);
-    json_t *o = json_pack(
-        "{s:s, s:i, s:{s:s, s:i, s:s, s:i, s:f}, s:{s:s, s:s}, s:{s:f, s:f}}", "format",
-        "sagax weights", "step", 0, "model", "arch", c->arch, "base_channels", c->base_channels,
-        "mult", mult, "res_blocks", c->res_blocks, "dropout", c->dropout, "diffusion", "target",
-        job_text(j, "diffusion.target"), "schedule", job_text(j, "diffusion.schedule"), "data",
-        "hr_mm", job_real(j, "data.hr_mm"), "quantile", job_real(j, "data.quantile"));
-    sx_free(mult);
-    return job_json_text(o, JSON_INDENT(1));
-}
-
 /* A network of this configuration, only for its table of parameters. */
 static sx_err table_of(const net_config *c, net **n) {
     const nn_kernels *kernels;
@@ -138,7 +85,7 @@ static void say(const job *j, const char *path, const char *verdict, const net_c
     job_json_print(o, JSON_COMPACT);
 }
 
-static sx_err import(const job *j) {
+static sx_err import(job *j) {
     const char *from = job_arg(j, 1), *run_folder = job_arg(j, 2);
     sx_err rc;
     io_tensors t = {0};
@@ -148,13 +95,16 @@ static sx_err import(const job *j) {
     char *text = NULL, *to = sx_path_join(run_folder, "weights.h5");
     SX_TRY(rc, io_tensors_read(from, &t));
     const char *ours = io_tensors_meta(&t, "sagax");
-    SX_TRY(rc, ours ? config_of_json(from, ours, &c) : config_of_job(j, &t, &c));
+    SX_TRY(rc, job_weights_inherit_tensors(j, from, &t));
+    SX_TRY(rc, job_net_config(j, &c));
     SX_TRY(rc, table_of(&c, &n));
     SX_TRY(rc, check_names(from, net_params(n), &t));
     block = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_take(from, &t, net_params(n), block));
     SX_TRY(rc, check_block(from, net_params(n), block));
-    text = ours ? sx_strdup(ours) : json_of_job(j, &c);
+    text =
+        ours ? sx_strdup(ours)
+             : job_weights_describe(j, 0, job_real(j, "data.hr_mm"), job_real(j, "data.quantile"));
     if (!job_dry_run(j)) {
         SX_TRY(rc, sx_mkdirs(run_folder));
         SX_TRY(rc, job_weights_write(to, text, net_params(n), block));
@@ -170,12 +120,13 @@ out:
 }
 
 /* Read weights.h5 and hold it against the network it names. */
-static sx_err read_checked(const char *path, io_ckpt *k, net_config *c) {
+static sx_err read_checked(job *j, const char *path, io_ckpt *k, net_config *c) {
     sx_err rc;
     net *n = NULL;
     float *block = NULL;
     SX_TRY(rc, io_ckpt_read(path, k));
-    SX_TRY(rc, config_of_json(path, k->json, c));
+    SX_TRY(rc, job_weights_inherit(j, path));
+    SX_TRY(rc, job_net_config(j, c));
     SX_TRY(rc, table_of(c, &n));
     block = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_read(path, net_params(n), block));
@@ -196,30 +147,31 @@ static int64_t count_of(const io_ckpt *k) {
     return total;
 }
 
-static void add_meta(io_tensors *t, const io_ckpt *k, const net_config *c) {
+/* The whole text for ourselves, and for others the sizes and what the network predicts. */
+static void add_meta(io_tensors *t, const io_ckpt *k, const job *j, const net_config *c) {
     char *base = sx_strf("%d", c->base_channels), *blocks = sx_strf("%d", c->res_blocks);
-    char *mult = mult_text(c);
     io_tensors_add_meta(t, "net", c->arch);
     io_tensors_add_meta(t, "base_channels", base);
-    io_tensors_add_meta(t, "mult", mult);
+    io_tensors_add_meta(t, "mult", job_text(j, "model.mult"));
     io_tensors_add_meta(t, "res_blocks", blocks);
+    io_tensors_add_meta(t, "target", job_text(j, "diffusion.target"));
+    io_tensors_add_meta(t, "schedule", job_text(j, "diffusion.schedule"));
     io_tensors_add_meta(t, "sagax", k->json);
     sx_free(base);
-    sx_free(mult);
     sx_free(blocks);
 }
 
-static sx_err export(const job *j) {
+static sx_err export(job *j) {
     const char *to = job_arg(j, 2);
     char *from = job_weights_path(job_arg(j, 1));
     io_ckpt k = {0};
     io_tensors t = {0};
     net_config c;
     sx_err rc;
-    SX_TRY(rc, read_checked(from, &k, &c));
+    SX_TRY(rc, read_checked(j, from, &k, &c));
     for (int i = 0; i < k.n; i++)
         io_tensors_add_f32(&t, k.block[i].name, k.block[i].rank, k.block[i].shape, k.block[i].data);
-    add_meta(&t, &k, &c);
+    add_meta(&t, &k, j, &c);
     if (!job_dry_run(j)) SX_TRY(rc, io_tensors_write(to, &t));
     say(j, to, "exported", &c, count_of(&k), k.digest);
 out:
@@ -229,11 +181,11 @@ out:
     return rc;
 }
 
-static sx_err verify(const job *j) {
+static sx_err verify(job *j) {
     char *path = job_weights_path(job_arg(j, 1));
     io_ckpt k = {0};
     net_config c;
-    sx_err rc = read_checked(path, &k, &c);
+    sx_err rc = read_checked(j, path, &k, &c);
     if (rc == SX_OK) say(j, path, "ok", &c, count_of(&k), k.digest);
     io_ckpt_clear(&k);
     sx_free(path);
@@ -243,7 +195,7 @@ static sx_err verify(const job *j) {
 static const struct {
     const char *name;
     int n_args;
-    sx_err (*run)(const job *j);
+    sx_err (*run)(job *j);
 } actions[] = {{"import", 3, import}, {"export", 3, export}, {"verify", 2, verify}};
 
 static sx_err run(job *j) {

@@ -25,16 +25,29 @@ static const char *const origin_name[] = {"default", "preset", "file", "command 
 static const struct {
     const char *preset, *key, *text;
 } preset_table[] = {
-    {"paper", "diffusion.target", "eps"},   {"paper", "diffusion.schedule", "linear"},
-    {"paper", "diffusion.steps", "20"},     {"paper", "model.arch", "palette"},
-    {"paper", "model.base_channels", "64"}, {"paper", "model.mult", "1,1,2,2"},
-    {"paper", "model.res_blocks", "2"},     {"paper", "model.dropout", "0.1"},
-    {"paper", "degrade.level", "7"},        {"paper", "train.crop", "160"},
-    {"paper", "train.batch", "32"},         {"paper", "train.steps", "195312"},
-    {"paper", "train.lr", "1e-4"},          {"paper", "train.lr_schedule", "constant"},
-    {"paper", "train.warmup", "0"},         {"paper", "train.weight_decay", "0"},
-    {"paper", "train.clip", "1"},           {"paper", "train.ema", "0.999"},
-    {"paper", "train.ema_every", "8"},      {"paper", "train.ema_warmup", "false"},
+    {"paper", "diffusion.target", "eps"},
+    {"paper", "diffusion.schedule", "linear"},
+    {"paper", "diffusion.steps", "20"},
+    {"paper", "model.arch", "palette"},
+    {"paper", "model.base_channels", "64"},
+    {"paper", "model.mult", "1,1,2,2"},
+    {"paper", "model.res_blocks", "2"},
+    {"paper", "model.dropout", "0.1"},
+    {"paper", "data.hr_mm", "0.8571"},
+    {"paper", "data.quantile", "1"},
+    {"paper", "train.min_content", "0"},
+    {"paper", "degrade.level", "7"},
+    {"paper", "train.crop", "160"},
+    {"paper", "train.batch", "32"},
+    {"paper", "train.steps", "195312"},
+    {"paper", "train.lr", "1e-4"},
+    {"paper", "train.lr_schedule", "constant"},
+    {"paper", "train.warmup", "0"},
+    {"paper", "train.weight_decay", "0"},
+    {"paper", "train.clip", "1"},
+    {"paper", "train.ema", "0.999"},
+    {"paper", "train.ema_every", "8"},
+    {"paper", "train.ema_warmup", "false"},
 };
 #define N_PRESETS ((int)(sizeof preset_table / sizeof *preset_table))
 
@@ -217,6 +230,17 @@ char *job_config_json(const job *j) {
                             entry);
     }
     return job_json_text(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+}
+
+json_t *job_section_json(const job *j, const char *section) {
+    const size_t n = strlen(section);
+    json_t *o = json_object();
+    for (int i = 0; i < j->n_values; i++) {
+        const char *key = j->value[i].option->key;
+        if (strncmp(key, section, n) == 0 && key[n] == '.')
+            json_object_set_new(o, key + n + 1, value_json(&j->value[i]));
+    }
+    return o;
 }
 
 /* Is the section of `key` in the list "degrade,model"? NULL lists all. */

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include "jobs/job.h"
 
 /* Text of `o` with jansson's flags, new (sx_free). `o` is taken; NULL for NULL. */
 char *job_json_text(json_t *o, size_t flags);
@@ -17,5 +18,9 @@ void job_json_clean(char *text);
 json_t *job_json_string(const char *text);
 /* Number, or null when it is not finite, new. */
 json_t *job_json_number(double x);
+
+/* The values of one section of the resolved configuration, {"steps": 20, …}, without their origins;
+ * new. Empty when the verb does not have the section. */
+json_t *job_section_json(const job *j, const char *section);
 
 #endif

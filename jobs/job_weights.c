@@ -3,7 +3,6 @@
 #include "jobs/job_weights.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/sx_file.h"
@@ -22,11 +21,15 @@ typedef struct found {
     const int64_t *shape;
 } found;
 
-static found find_in_tensors(const void *set, const char *name) {
+const io_tensor *job_weights_find(const io_tensors *t, const char *name) {
     char *full = sx_strf(JOB_WEIGHTS_PREFIX "%s", name);
-    const io_tensor *t = io_tensors_find(set, full);
+    const io_tensor *it = io_tensors_find(t, full);
     sx_free(full);
-    if (!t) t = io_tensors_find(set, name);
+    return it ? it : io_tensors_find(t, name);
+}
+
+static found find_in_tensors(const void *set, const char *name) {
+    const io_tensor *t = job_weights_find(set, name);
     return t ? (found){t->f32, t->rank, t->shape} : (found){0};
 }
 
@@ -71,7 +74,7 @@ sx_err job_weights_take(const char *path, const io_tensors *t, const nn_params *
     return take_all(path, t, find_in_tensors, p, block);
 }
 
-static bool is_tensors(const char *file) {
+bool job_weights_is_tensors(const char *file) {
     return sx_has_suffix(file, ".safetensors");
 }
 
@@ -80,7 +83,7 @@ sx_err job_weights_read(const char *path, const nn_params *p, float *block) {
     io_tensors t = {0};
     io_ckpt k = {0};
     sx_err rc;
-    if (is_tensors(file)) {
+    if (job_weights_is_tensors(file)) {
         SX_TRY(rc, io_tensors_read(file, &t));
         rc = job_weights_take(file, &t, p, block);
     } else {
@@ -88,18 +91,6 @@ sx_err job_weights_read(const char *path, const nn_params *p, float *block) {
         rc = take_all(file, &k, find_in_blocks, p, block);
     }
 out:
-    io_tensors_clear(&t);
-    io_ckpt_clear(&k);
-    sx_free(file);
-    return rc;
-}
-
-sx_err job_weights_json(const char *path, char **json) {
-    char *file = job_weights_path(path);
-    io_tensors t = {0};
-    io_ckpt k = {0};
-    sx_err rc = is_tensors(file) ? io_tensors_read(file, &t) : io_ckpt_read(file, &k);
-    *json = sx_strdup(k.json);
     io_tensors_clear(&t);
     io_ckpt_clear(&k);
     sx_free(file);

@@ -5,8 +5,10 @@
 #ifndef JOB_WEIGHTS_H
 #define JOB_WEIGHTS_H
 
+#include <stdbool.h>
 #include "base/sx_err.h"
 #include "io/io_tensors.h"
+#include "jobs/job.h"
 #include "model/nn_params.h"
 
 /* Names in safetensors may carry this prefix; then what has none is no weight. */
@@ -28,8 +30,21 @@ sx_err job_weights_take(const char *path, const io_tensors *t, const nn_params *
 sx_err job_weights_write(const char *path, const char *json, const nn_params *p,
                          const float *block);
 
-/* The JSON text of an HDF5 weights file or of weights.h5 in a run folder; new (sx_free); NULL text
- * for safetensors. Errors: SX_E_NOINPUT, SX_E_DATA. */
-sx_err job_weights_json(const char *path, char **json);
+/* Whether a file is read as safetensors, by its name. */
+bool job_weights_is_tensors(const char *file);
+/* Parameter `name` in a set, with or without the prefix; borrowed, NULL if there is none. */
+const io_tensor *job_weights_find(const io_tensors *t, const char *name);
+
+/* What a weights file says about itself (architecture, sizes, prediction target, noise schedule,
+ * pixel size, intensity mapping) becomes the default of those keys that the verb has: what the user
+ * sets wins. safetensors from elsewhere say it in plain metadata or by their shapes, and otherwise
+ * count as predicting the noise under the linear schedule, as published weights do.
+ * Errors: SX_E_NOINPUT, SX_E_DATA, SX_E_CONFIG (a value that the key does not take). */
+sx_err job_weights_inherit(job *j, const char *path);
+/* The same from a set that was read from `path`. */
+sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t);
+/* The JSON text of weights.h5 for the network of this configuration: {"format", "step", "model":
+ * {…}, "diffusion": {…}, "degrade": {…}, "data": {"hr_mm", "quantile"}}; new (sx_free). */
+char *job_weights_describe(const job *j, int64_t step, double hr_mm, double quantile);
 
 #endif

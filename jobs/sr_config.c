@@ -26,44 +26,6 @@ const job_option options_sr[] = {
     JOB_OPTIONS_END,
 };
 
-/* What a weights file says about itself, and the key it is the default of. */
-static const char *const inherited[] = {
-    "model.arch",       "model.base_channels", "model.mult", "model.res_blocks",
-    "diffusion.target", "diffusion.schedule",  "data.hr_mm", "data.quantile",
-};
-
-/* Value of "section.name" in {"section": {"name": value}} as text; new, NULL if absent. */
-static char *value_text(const json_t *root, const char *key) {
-    const char *dot = strchr(key, '.');
-    char *section = sx_strf("%.*s", (int)(dot - key), key);
-    const json_t *v = json_object_get(json_object_get(root, section), dot + 1);
-    sx_free(section);
-    if (json_is_string(v)) return sx_strdup(json_string_value(v));
-    if (json_is_integer(v)) return sx_strf("%lld", (long long)json_integer_value(v));
-    return json_is_real(v) ? sx_strf("%.9g", json_real_value(v)) : NULL;
-}
-
-static sx_err inherit(job *j, const char *weights) {
-    char *text = NULL;
-    json_t *root = NULL;
-    sx_err rc;
-    SX_TRY(rc, job_weights_json(weights, &text));
-    root = text ? json_loads(text, 0, NULL) : NULL;
-    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++) {
-        char *value = value_text(root, inherited[i]);
-        if (value) rc = job_preset(j, inherited[i], value);
-        sx_free(value);
-        if (rc != SX_OK) {
-            sx_fail_context(rc, "%s", weights);
-            break;
-        }
-    }
-out:
-    json_decref(root);
-    sx_free(text);
-    return rc;
-}
-
 /* Parameters of any size of this network: the table of names does not depend on it. */
 static sx_err read_weights(sr_config *c, const char *path) {
     int side = 2 * net_granularity(&c->net);
@@ -116,7 +78,7 @@ sx_err sr_config_read(sr_config *c, job *j) {
     const char *weights = job_text(j, "sr.weights");
     sx_err rc;
     if (!*weights) return sx_fail(SX_E_USAGE, "sr: --weights RUN|FILE is needed");
-    SX_TRY(rc, inherit(j, weights));
+    SX_TRY(rc, job_weights_inherit(j, weights));
     SX_TRY(rc, job_net_config(j, &c->net));
     SX_TRY(rc, job_kernels(j, &c->kernels));
     SX_TRY(rc, job_schedule(j, &c->schedule));

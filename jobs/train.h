@@ -2,8 +2,9 @@
  *
  * Parts of the verb `train`, one file each: train_data (which slice when, pairs made ahead),
  * train_step (one data-parallel step), train_state (checkpoint, resume, weights), train_val
- * (validation and previews), train_report (metrics). Everything random is keyed by (seed, purpose,
- * 0, item), item = step * batch + image, so ranks, threads and restarts do not change a bit. */
+ * (validation and previews), train_report (metrics). Everything random is keyed, never by rank,
+ * thread or clock: pairs by (seed, purpose, 0, item), item = step * batch + image; the order of the
+ * slices by (seed, epoch); dropout by (seed, step, image, op). */
 #ifndef TRAIN_H
 #define TRAIN_H
 
@@ -21,9 +22,10 @@ typedef struct train_config {
     const char *cache_path, *run_path; /* borrowed from the job */
     const char *init_path;             /* weights to start from; "" none */
     uint64_t seed;
-    int batch;  /* images a step, over all ranks */
-    int shards; /* leaves of the gradient tree, <= batch */
-    int crop;   /* side of the training images, pixels */
+    int batch;   /* images a step, over all ranks */
+    int shards;  /* leaves of the gradient tree, <= batch */
+    int workers; /* threads of this rank that make pairs */
+    int crop;    /* side of the training images, pixels */
     double min_content;
     int64_t steps;
     double minutes; /* <= 0: no limit */
@@ -40,6 +42,7 @@ typedef struct train_config {
     dg_config degrade;
     const nn_kernels *kernels;
     int sampler_steps;
+    bool dry_run;
 } train_config;
 
 extern const job_option options_train[];

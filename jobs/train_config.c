@@ -15,6 +15,8 @@ const job_option options_train[] = {
     {"train.batch", JOB_INT, "32", NULL, 1, 65536, "images a step, over all ranks"},
     {"train.shards", JOB_INT, "0", NULL, 0, 65536,
      "parts of a batch whose gradients are added in a fixed order; 0: 8 or the batch"},
+    {"train.workers", JOB_INT, "2", NULL, 1, 64,
+     "threads a rank that read and degrade slices ahead of the step"},
     {"train.crop", JOB_INT, "160", NULL, 8, 4096, "side of the training images, pixels"},
     {"train.seed", JOB_INT, "0", NULL, 0, 9e15,
      "seed of order, degradation, noise, initial weights"},
@@ -48,19 +50,19 @@ const job_option options_train[] = {
 };
 
 /* What may differ when a training is resumed: it changes how long, where and what is reported, not
- * what a step does. */
+ * what a step does. (train.steps shapes the cosine, see is_free.) */
 static const char *const free_keys[] = {
-    "train.steps",          "train.minutes",          "train.init",
-    "train.max_bad",        "train.log_every",        "train.val_every",
-    "train.val_images",     "train.preview_every",    "train.keep",
-    "train.preview_images", "train.checkpoint_every", "model.kernels",
-    "diffusion.steps",
+    "train.steps",          "train.minutes",   "train.init",       "train.max_bad",
+    "train.log_every",      "train.val_every", "train.val_images", "train.preview_every",
+    "train.preview_images", "train.keep",      "train.workers",    "train.checkpoint_every",
+    "model.kernels",        "diffusion.steps",
 };
 static const char *const shaping_sections[] = {"model", "diffusion", "degrade", "train"};
 
 sx_err train_config_read(train_config *c, const job *j) {
     sx_err rc = SX_OK;
     c->comm = job_comm(j);
+    c->dry_run = job_dry_run(j);
     c->cache_path = job_arg(j, 0);
     c->run_path = job_arg(j, 1);
     c->init_path = job_text(j, "train.init");
@@ -68,6 +70,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->batch = (int)job_int(j, "train.batch");
     c->shards = (int)job_int(j, "train.shards");
     if (c->shards == 0) c->shards = c->batch < 8 ? c->batch : 8;
+    c->workers = (int)job_int(j, "train.workers");
     c->crop = (int)job_int(j, "train.crop");
     c->min_content = job_real(j, "train.min_content");
     c->steps = job_int(j, "train.steps");
@@ -108,32 +111,30 @@ out:
 
 /* ---- identity ---- */
 
-static bool is_free(const char *key) {
+/* The cosine ends at train.steps; where the clock sets the pace (train.minutes) it ends with that.
+ */
+static bool is_free(const job *j, const char *key) {
+    if (strcmp(key, "train.steps") == 0 && job_real(j, "train.minutes") <= 0 &&
+        strcmp(job_text(j, "train.lr_schedule"), "cosine") == 0)
+        return false;
     for (size_t i = 0; i < sizeof free_keys / sizeof free_keys[0]; i++)
         if (strcmp(key, free_keys[i]) == 0) return true;
     return false;
 }
 
-/* The values of one section of the resolved configuration, origins dropped. */
-static void add_section(json_t *to, const char *name, json_t *section) {
-    const char *key;
-    json_t *entry;
-    json_object_foreach(section, key, entry) {
-        char *full = sx_strf("%s.%s", name, key);
-        if (!is_free(full)) json_object_set(to, full, json_object_get(entry, "value"));
-        sx_free(full);
-    }
-}
-
 char *train_identity(const job *j, const char *cache_hash) {
-    char *text = job_config_json(j);
-    json_t *all = json_loads(text, 0, NULL), *flat = json_object();
-    SX_ASSERT(all);
-    sx_free(text);
-    for (size_t i = 0; i < sizeof shaping_sections / sizeof shaping_sections[0]; i++)
-        add_section(flat, shaping_sections[i], json_object_get(all, shaping_sections[i]));
+    json_t *flat = json_object();
+    for (size_t i = 0; i < sizeof shaping_sections / sizeof shaping_sections[0]; i++) {
+        json_t *section = job_section_json(j, shaping_sections[i]), *value;
+        const char *key;
+        json_object_foreach(section, key, value) {
+            char *full = sx_strf("%s.%s", shaping_sections[i], key);
+            if (!is_free(j, full)) json_object_set(flat, full, value);
+            sx_free(full);
+        }
+        json_decref(section);
+    }
     json_object_set_new(flat, "cache", json_string(cache_hash));
-    json_decref(all);
     return job_json_text(flat, JSON_SORT_KEYS | JSON_COMPACT);
 }
 

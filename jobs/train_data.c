@@ -1,11 +1,13 @@
 /* Slices, pairs and the feed.
  *
- * The feed is a ring of pairs between one producer thread and the step. The producer reads,
- * degrades and noises; it calls neither MPI nor the network. A failure travels through the ring as
- * a code and a text, so that the step can agree on it with the other ranks. */
+ * The feed is a ring of pairs between its workers and the step. A worker takes the next place in
+ * the ring, then reads, degrades and noises; it calls neither MPI nor the network. Places are taken
+ * and given out in order, so the step does not notice who made what. A failure travels as the place
+ * it belongs to, a code and a text, so that the step can agree on it with the other ranks. */
 #include "jobs/train_data.h"
 
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,32 +176,53 @@ sx_err train_maker_pair(train_maker *m, const dg_config *degrade, train_slice s,
 
 /* ---- feed ---- */
 
-enum {
-    RING = 8 /* pairs; a network step takes far longer than a pair, so a few hide any hiccup */
-};
+/* Places of the ring: one in the step's hands, one in each worker's, and a few made ahead; a
+ * network step takes far longer than a pair, so a few hide any hiccup. */
+static int ring_size(const train_config *c) {
+    return 6 + 2 * c->workers;
+}
+
+typedef struct place {
+    train_pair pair;
+    bool ready;
+} place;
+
+typedef struct worker {
+    struct train_feed *feed;
+    train_maker *maker;
+    pthread_t thread;
+} worker;
 
 struct train_feed {
     const train_config *c;
     const train_slices *slices;
-    train_maker *maker;
     int first_image, last_image; /* of a batch: this rank's */
-    int64_t step;
-    int64_t *order; /* [slices->n] permutation of `epoch` */
-    int64_t epoch;
+    int64_t first_step;
+    worker *worker;
+    int n_running;
 
-    pthread_t thread;
-    bool running;
+    /* under the lock; pairs are counted from the first one of this feed */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    train_pair ring[RING];
-    int64_t made, taken; /* pairs; the one in use is taken - 1 */
+    place *ring;
+    int n_ring;
+    int64_t begun, taken; /* pairs; the one in use is taken - 1 */
     bool stop;
-    sx_err rc; /* why the producer ended */
+    int64_t *order; /* [slices->n] permutation of `epoch` */
+    int64_t epoch;
+    int64_t failed; /* the first pair that could not be made; INT64_MAX: none */
+    sx_err rc;      /* why */
     char text[1024];
 };
 
 int train_shard_first(const train_config *c, int shard) {
     return (int)((int64_t)c->batch * shard / c->shards);
+}
+
+/* Item of this feed's pair k. */
+static int64_t item_of(const train_feed *f, int64_t k) {
+    int64_t a_step = f->last_image - f->first_image;
+    return (f->first_step + k / a_step) * f->c->batch + f->first_image + k % a_step;
 }
 
 /* The slice of item g; keeps the permutation of g's epoch. */
@@ -213,20 +236,27 @@ static train_slice slice_of(train_feed *f, int64_t g) {
     return f->slices->item[f->order[g % n]];
 }
 
-/* Wait until a slot of the ring is neither full nor in the step's hands; false: stop. */
-static bool wait_for_slot(train_feed *f) {
+/* Take the next pair to be made once its place is free; false: there is no more to do. */
+static bool begin_pair(train_feed *f, int64_t *k, train_slice *s) {
     pthread_mutex_lock(&f->lock);
-    while (!f->stop && f->made >= f->taken + RING - 1) pthread_cond_wait(&f->changed, &f->lock);
-    bool go = !f->stop;
+    while (!f->stop && f->begun < f->failed && f->begun >= f->taken + f->n_ring - 1)
+        pthread_cond_wait(&f->changed, &f->lock);
+    bool go = !f->stop && f->begun < f->failed;
+    if (go) {
+        *k = f->begun++;
+        *s = slice_of(f, item_of(f, *k));
+        f->ring[*k % f->n_ring].ready = false;
+    }
     pthread_mutex_unlock(&f->lock);
     return go;
 }
 
-static void publish(train_feed *f, sx_err rc) {
+static void end_pair(train_feed *f, int64_t k, sx_err rc) {
     pthread_mutex_lock(&f->lock);
     if (rc == SX_OK) {
-        f->made++;
-    } else {
+        f->ring[k % f->n_ring].ready = true;
+    } else if (k < f->failed) {
+        f->failed = k;
         f->rc = rc;
         snprintf(f->text, sizeof f->text, "%s", sx_err_text());
     }
@@ -234,18 +264,29 @@ static void publish(train_feed *f, sx_err rc) {
     pthread_mutex_unlock(&f->lock);
 }
 
-static void *produce(void *user) {
-    train_feed *f = user;
-    for (sx_err rc = SX_OK; rc == SX_OK; f->step++) {
-        for (int i = f->first_image; i < f->last_image && rc == SX_OK; i++) {
-            if (!wait_for_slot(f)) return NULL;
-            int64_t g = f->step * f->c->batch + i;
-            rc = train_maker_pair(f->maker, &f->c->degrade, slice_of(f, g), 0, g, -1,
-                                  &f->ring[f->made % RING]);
-            publish(f, rc);
-        }
-    }
+static void *work(void *user) {
+    worker *w = user;
+    train_feed *f = w->feed;
+    train_slice s;
+    for (int64_t k; begin_pair(f, &k, &s);)
+        end_pair(f, k,
+                 train_maker_pair(w->maker, &f->c->degrade, s, 0, item_of(f, k), -1,
+                                  &f->ring[k % f->n_ring].pair));
     return NULL;
+}
+
+static sx_err start_workers(train_feed *f, io_cache *k) {
+    for (int i = 0; i < f->c->workers; i++) {
+        worker *w = &f->worker[i];
+        *w = (worker){.feed = f, .maker = train_maker_new(f->c, k)};
+        if (pthread_create(&w->thread, NULL, work, w) != 0) {
+            train_maker_free(w->maker);
+            return sx_fail(SX_E_NOMEM, "cannot start %d threads that make training pairs",
+                           f->c->workers);
+        }
+        f->n_running++;
+    }
+    return SX_OK;
 }
 
 sx_err train_feed_new(train_feed **out, const train_config *c, io_cache *k, const train_slices *s,
@@ -254,39 +295,43 @@ sx_err train_feed_new(train_feed **out, const train_config *c, io_cache *k, cons
     train_feed *f = SX_NEW(train_feed);
     f->c = c;
     f->slices = s;
-    f->maker = train_maker_new(c, k);
     f->first_image = train_shard_first(c, first_shard);
     f->last_image = train_shard_first(c, last_shard);
-    f->step = first_step;
+    f->first_step = first_step;
     f->order = SX_NEW_ARRAY(int64_t, s->n);
     f->epoch = -1;
-    for (int i = 0; i < RING; i++) train_pair_init(&f->ring[i], c->crop);
+    f->failed = INT64_MAX;
+    f->n_ring = ring_size(c);
+    f->ring = SX_NEW_ARRAY(place, f->n_ring);
+    for (int i = 0; i < f->n_ring; i++) train_pair_init(&f->ring[i].pair, c->crop);
+    f->worker = SX_NEW_ARRAY(worker, c->workers);
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->changed, NULL);
-    *out = f;
-    if (f->first_image == f->last_image) return SX_OK; /* more ranks than shards: nothing to make */
-    if (pthread_create(&f->thread, NULL, produce, f) != 0) {
+    /* more ranks than shards: nothing to make */
+    sx_err rc = f->first_image < f->last_image ? start_workers(f, k) : SX_OK;
+    if (rc != SX_OK) {
         train_feed_free(f);
-        *out = NULL;
-        return sx_fail(SX_E_NOMEM, "cannot start the thread that reads training data");
+        f = NULL;
     }
-    f->running = true;
-    return SX_OK;
+    *out = f;
+    return rc;
 }
 
 void train_feed_free(train_feed *f) {
     if (!f) return;
-    if (f->running) {
-        pthread_mutex_lock(&f->lock);
-        f->stop = true;
-        pthread_cond_broadcast(&f->changed);
-        pthread_mutex_unlock(&f->lock);
-        pthread_join(f->thread, NULL);
+    pthread_mutex_lock(&f->lock);
+    f->stop = true;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    for (int i = 0; i < f->n_running; i++) {
+        pthread_join(f->worker[i].thread, NULL);
+        train_maker_free(f->worker[i].maker);
     }
     pthread_cond_destroy(&f->changed);
     pthread_mutex_destroy(&f->lock);
-    for (int i = 0; i < RING; i++) train_pair_clear(&f->ring[i]);
-    train_maker_free(f->maker);
+    for (int i = 0; i < f->n_ring; i++) train_pair_clear(&f->ring[i].pair);
+    sx_free(f->ring);
+    sx_free(f->worker);
     sx_free(f->order);
     sx_free(f);
 }
@@ -294,10 +339,14 @@ void train_feed_free(train_feed *f) {
 sx_err train_feed_next(train_feed *f, const train_pair **p, double *waited_s) {
     double start_s = sx_now_s();
     pthread_mutex_lock(&f->lock);
-    while (f->made == f->taken && f->rc == SX_OK) pthread_cond_wait(&f->changed, &f->lock);
-    bool some = f->made > f->taken;
+    const int64_t k = f->taken;
+    place *next = &f->ring[k % f->n_ring];
+    while (k < f->failed && !(k < f->begun && next->ready))
+        pthread_cond_wait(&f->changed, &f->lock);
+    bool some = k < f->failed;
     if (some) {
-        *p = &f->ring[f->taken++ % RING];
+        *p = &next->pair;
+        f->taken++;
         pthread_cond_broadcast(&f->changed);
     }
     pthread_mutex_unlock(&f->lock);

@@ -2,8 +2,8 @@
  *
  * The slices of a split are listed once (same list on all ranks). Item g = s * batch + i belongs to
  * epoch g / n, whose permutation says which slice it is; batches run across epoch borders. A feed
- * is one thread a rank that makes the items of this rank's shards, in the order in which the step
- * takes them, a few images ahead. */
+ * has train.workers threads that make the items of this rank's shards a few images ahead, and gives
+ * them out in the order in which the step takes them. */
 #ifndef TRAIN_DATA_H
 #define TRAIN_DATA_H
 
@@ -49,7 +49,7 @@ typedef struct train_feed train_feed;
 /* Start making the items of shards first_shard..last_shard-1 from `first_step` on; all borrowed. */
 sx_err train_feed_new(train_feed **f, const train_config *c, io_cache *k, const train_slices *s,
                       int first_shard, int last_shard, int64_t first_step);
-/* Stops the thread; takes NULL. */
+/* Stops the threads; takes NULL. */
 void train_feed_free(train_feed *f);
 /* Next pair, borrowed until the next call; *waited_s grows by the time spent waiting for it.
  * Errors: what the maker met; the feed then gives nothing more. */

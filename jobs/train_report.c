@@ -2,7 +2,6 @@
 #include "jobs/train_report.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +13,10 @@
 struct train_report {
     const train_config *c;
     char *path;
-    FILE *file; /* rank 0 */
-    int64_t n, skipped;
-    double step_s, wait_s, exchange_s; /* sums over the interval, of this rank */
-    double val_loss, psnr_sr, psnr_lr; /* NAN: not measured in the interval */
+    FILE *file;                        /* rank 0 */
+    int64_t n_steps;                   /* timed since the last line, in this run */
+    double step_s, wait_s, exchange_s; /* sums over them, of this rank */
 };
-
-static void begin_interval(train_report *r) {
-    r->n = r->skipped = 0;
-    r->step_s = r->wait_s = r->exchange_s = 0;
-    r->val_loss = r->psnr_sr = r->psnr_lr = NAN;
-}
 
 /* Keep the lines up to and with `step`; a last line without its end was cut by a crash. */
 static sx_err drop_lines_after(const char *path, int64_t step) {
@@ -61,7 +53,6 @@ sx_err train_report_open(train_report **out, const train_config *c, const train_
     train_report *r = SX_NEW(train_report);
     r->c = c;
     r->path = sx_path_join(c->run_path, "metrics.jsonl");
-    begin_interval(r);
     sx_err rc = mp_agree(c->comm, mp_rank(c->comm) == 0 ? open_file(r, s) : SX_OK);
     if (rc != SX_OK) {
         train_report_close(r);
@@ -79,45 +70,36 @@ void train_report_close(train_report *r) {
 }
 
 void train_report_step(train_report *r, const train_step_info *info) {
-    r->n++;
-    r->skipped += info->skipped;
+    r->n_steps++;
     r->step_s += info->step_s;
     r->wait_s += info->wait_s;
     r->exchange_s += info->exchange_s;
 }
 
-void train_report_val(train_report *r, double loss) {
-    r->val_loss = loss;
-}
-
-void train_report_preview(train_report *r, double psnr_sr, double psnr_lr) {
-    r->psnr_sr = psnr_sr;
-    r->psnr_lr = psnr_lr;
-}
-
 static sx_err write_line(train_report *r, const train_state *s, double lr, int64_t peak_bytes) {
-    double n_sum = (double)s->n_sum, n = (double)r->n;
+    const train_interval *i = &s->interval;
+    double n = (double)i->n, n_steps = (double)r->n_steps;
     json_t *o = json_object();
     const struct {
         const char *key;
         json_t *value;
     } field[] = {
         {"step", json_integer(s->step)},
-        {"loss", job_json_number(s->loss_sum / n_sum)},
-        {"grad_norm", job_json_number(s->norm_sum / n_sum)},
+        {"loss", job_json_number(i->loss_sum / n)},
+        {"grad_norm", job_json_number(i->norm_sum / n)},
         {"lr", job_json_number(lr)},
-        {"skipped", json_integer(r->skipped)},
-        {"images_per_s", job_json_number(n * r->c->batch / r->step_s)},
-        {"step_s", job_json_number(r->step_s / n)},
+        {"skipped", json_integer(i->skipped)},
+        {"images_per_s", job_json_number(n_steps * r->c->batch / r->step_s)},
+        {"step_s", job_json_number(r->step_s / n_steps)},
         {"data_wait_share", job_json_number(r->wait_s / r->step_s)},
         {"exchange_share", job_json_number(r->exchange_s / r->step_s)},
-        {"val_loss", job_json_number(r->val_loss)},
-        {"psnr_sr_db", job_json_number(r->psnr_sr)},
-        {"psnr_lr_db", job_json_number(r->psnr_lr)},
+        {"val_loss", job_json_number(i->val_loss)},
+        {"psnr_sr_db", job_json_number(i->psnr_sr)},
+        {"psnr_lr_db", job_json_number(i->psnr_lr)},
         {"peak_rss_bytes", json_integer(peak_bytes)},
     };
-    for (size_t i = 0; i < sizeof field / sizeof field[0]; i++)
-        json_object_set_new(o, field[i].key, field[i].value);
+    for (size_t f = 0; f < sizeof field / sizeof field[0]; f++)
+        json_object_set_new(o, field[f].key, field[f].value);
     char *text = json_dumps(o, JSON_COMPACT);
     bool ok = fprintf(r->file, "%s\n", text) > 0 && fflush(r->file) == 0;
     free(text);
@@ -129,8 +111,8 @@ sx_err train_report_line(train_report *r, train_state *s, double lr) {
     int64_t peak_bytes = sx_peak_rss_bytes();
     mp_max_i64(r->c->comm, &peak_bytes, 1);
     sx_err rc = r->file ? write_line(r, s, lr, peak_bytes) : SX_OK;
-    s->loss_sum = s->norm_sum = 0;
-    s->n_sum = 0;
-    begin_interval(r);
+    s->interval = train_interval_new();
+    r->n_steps = 0;
+    r->step_s = r->wait_s = r->exchange_s = 0;
     return mp_agree(r->c->comm, rc);
 }

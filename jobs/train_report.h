@@ -16,10 +16,7 @@ void train_report_close(train_report *r); /* takes NULL */
 
 /* Count one step's times. Not collective. */
 void train_report_step(train_report *r, const train_step_info *info);
-/* What the next line also says. Not collective. */
-void train_report_val(train_report *r, double loss);
-void train_report_preview(train_report *r, double psnr_sr, double psnr_lr);
-/* Write a line and begin the next interval of s. Collective. Errors: SX_E_IO. */
+/* Write the line of s->interval and begin the next one. Collective. Errors: SX_E_IO. */
 sx_err train_report_line(train_report *r, train_state *s, double lr);
 
 #endif

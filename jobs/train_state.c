@@ -3,6 +3,8 @@
 #include "jobs/train_state.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +30,12 @@ static size_t block_bytes(const train_state *s) {
     return (size_t)s->params->block * sizeof(float);
 }
 
+train_interval train_interval_new(void) {
+    return (train_interval){.val_loss = NAN, .psnr_sr = NAN, .psnr_lr = NAN};
+}
+
 sx_err train_state_init(train_state *s, const nn_params *p) {
-    memset(s, 0, sizeof *s);
-    s->params = p;
+    *s = (train_state){.params = p, .interval = train_interval_new()};
     s->param = sx_try_alloc(p->block, sizeof(float));
     s->m = sx_try_alloc(p->block, sizeof(float));
     s->v = sx_try_alloc(p->block, sizeof(float));
@@ -72,44 +77,77 @@ static int64_t step_in_name(const char *name) {
     return end != name + 5 && strcmp(end, ".h5") == 0 && step >= 0 ? step : -1;
 }
 
-static found find_checkpoints(const train_config *c) {
-    found f = {0};
+static void found_add(found *f, int64_t *room, int64_t step) {
+    if (f->n == *room) {
+        *room += 64;
+        int64_t *bigger = SX_NEW_ARRAY(int64_t, *room);
+        if (f->n) memcpy(bigger, f->step, (size_t)f->n * sizeof *bigger);
+        sx_free(f->step);
+        f->step = bigger;
+    }
+    f->step[f->n++] = step;
+}
+
+/* No folder is no checkpoint; one that cannot be listed is an error. */
+static sx_err find_checkpoints(const train_config *c, found *f) {
     char *folder = sx_path_join(c->run_path, "ckpt");
-    DIR *dir = opendir(folder);
-    sx_free(folder);
-    if (!dir) return f;
+    sx_err rc = SX_OK;
     int64_t room = 0;
+    *f = (found){0};
+    DIR *dir = opendir(folder);
+    if (!dir) {
+        if (errno != ENOENT) rc = sx_fail(SX_E_NOINPUT, "%s: %s", folder, strerror(errno));
+        goto out;
+    }
+    errno = 0;
     for (struct dirent *e; (e = readdir(dir));) {
         int64_t step = step_in_name(e->d_name);
-        if (step < 0) continue;
-        if (f.n == room) {
-            int64_t *bigger = SX_NEW_ARRAY(int64_t, room + 64);
-            if (f.n) memcpy(bigger, f.step, (size_t)f.n * sizeof *bigger);
-            sx_free(f.step);
-            f.step = bigger;
-            room += 64;
-        }
-        f.step[f.n++] = step;
+        if (step >= 0) found_add(f, &room, step);
     }
+    if (errno != 0) rc = sx_fail(SX_E_IO, "%s: %s", folder, strerror(errno));
     closedir(dir);
-    if (f.n) qsort(f.step, (size_t)f.n, sizeof *f.step, ascending);
-    return f;
+    if (f->n) qsort(f->step, (size_t)f->n, sizeof *f->step, ascending);
+out:
+    sx_free(folder);
+    return rc;
 }
 
 /* ---- counters as JSON ---- */
 
+static json_t *interval_json(const train_interval *i) {
+    return json_pack("{s:I, s:I, s:f, s:f, s:o, s:o, s:o}", "n", (json_int_t)i->n, "skipped",
+                     (json_int_t)i->skipped, "loss_sum", i->loss_sum, "norm_sum", i->norm_sum,
+                     "val_loss", job_json_number(i->val_loss), "psnr_sr",
+                     job_json_number(i->psnr_sr), "psnr_lr", job_json_number(i->psnr_lr));
+}
+
+static double number_or_nan(const json_t *o, const char *key) {
+    const json_t *x = json_object_get(o, key);
+    return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
+static train_interval interval_of(const json_t *o) {
+    return (train_interval){.n = json_integer_value(json_object_get(o, "n")),
+                            .skipped = json_integer_value(json_object_get(o, "skipped")),
+                            .loss_sum = json_number_value(json_object_get(o, "loss_sum")),
+                            .norm_sum = json_number_value(json_object_get(o, "norm_sum")),
+                            .val_loss = number_or_nan(o, "val_loss"),
+                            .psnr_sr = number_or_nan(o, "psnr_sr"),
+                            .psnr_lr = number_or_nan(o, "psnr_lr")};
+}
+
 static char *counters_json(const train_state *s, const char *identity, bool with_clock) {
     json_t *id = json_loads(identity, 0, NULL);
-    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:I, s:o}", "format", "sagax training",
-                          "step", (json_int_t)s->step, "updates", (json_int_t)s->updates,
-                          "bad_in_row", (json_int_t)s->bad_in_row, "loss_sum", s->loss_sum,
-                          "norm_sum", s->norm_sum, "n_sum", (json_int_t)s->n_sum, "identity", id);
+    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "format", "sagax training", "step",
+                          (json_int_t)s->step, "updates", (json_int_t)s->updates, "bad_in_row",
+                          (json_int_t)s->bad_in_row, "interval", interval_json(&s->interval),
+                          "identity", id);
     SX_ASSERT(o);
     if (with_clock) json_object_set_new(o, "trained_s", json_real(s->trained_s));
     return job_json_text(o, JSON_SORT_KEYS | JSON_INDENT(1));
 }
 
-/* Counters out of a checkpoint's JSON after its identity was compared. */
+/* Counters out of a checkpoint's JSON, whose identity must be ours. */
 static sx_err take_counters(train_state *s, const char *text, const char *identity,
                             const char *path) {
     json_t *o = json_loads(text, 0, NULL), *id = json_object_get(o, "identity");
@@ -122,9 +160,7 @@ static sx_err take_counters(train_state *s, const char *text, const char *identi
         s->step = json_integer_value(json_object_get(o, "step"));
         s->updates = json_integer_value(json_object_get(o, "updates"));
         s->bad_in_row = json_integer_value(json_object_get(o, "bad_in_row"));
-        s->n_sum = json_integer_value(json_object_get(o, "n_sum"));
-        s->loss_sum = json_number_value(json_object_get(o, "loss_sum"));
-        s->norm_sum = json_number_value(json_object_get(o, "norm_sum"));
+        s->interval = interval_of(json_object_get(o, "interval"));
         s->trained_s = json_number_value(json_object_get(o, "trained_s"));
     }
     free(theirs);
@@ -134,26 +170,31 @@ static sx_err take_counters(train_state *s, const char *text, const char *identi
 
 /* ---- resume ---- */
 
-static sx_err take_blocks(train_state *s, const io_ckpt *k, const char *path) {
-    float *block[N_BLOCKS];
-    blocks_of(s, block);
+static sx_err check_blocks(const train_state *s, const io_ckpt *k, const char *path) {
     for (int i = 0; i < N_BLOCKS; i++) {
         const io_block *b = io_ckpt_find(k, block_name[i]);
         if (!b || b->rank != 1 || b->shape[0] != s->params->block)
             return sx_fail(SX_E_DATA, "%s: block %s is missing or has another length", path,
                            block_name[i]);
-        memcpy(block[i], b->data, block_bytes(s));
     }
     return SX_OK;
 }
 
-/* One file, whole or not at all. SX_E_CONFIG is final; anything else means: try an older one. */
+static void take_blocks(train_state *s, const io_ckpt *k) {
+    float *block[N_BLOCKS];
+    blocks_of(s, block);
+    for (int i = 0; i < N_BLOCKS; i++)
+        memcpy(block[i], io_ckpt_find(k, block_name[i])->data, block_bytes(s));
+}
+
+/* One file, whole or not at all. SX_E_DATA: try an older one; any other error is final. */
 static sx_err load(train_state *s, const char *path, const char *identity) {
     io_ckpt k = {0};
     sx_err rc;
     SX_TRY(rc, io_ckpt_read(path, &k));
+    SX_TRY(rc, check_blocks(s, &k, path));
     SX_TRY(rc, take_counters(s, k.json, identity, path));
-    SX_TRY(rc, take_blocks(s, &k, path));
+    take_blocks(s, &k);
 out:
     io_ckpt_clear(&k);
     return rc;
@@ -173,30 +214,37 @@ static sx_err start_fresh(train_state *s, const train_config *c, int n_damaged) 
     return SX_OK;
 }
 
+static void set_aside(const char *path) {
+    char *aside = sx_strf("%s.damaged", path);
+    if (rename(path, aside) != 0) sx_warn("%s: cannot be renamed", path);
+    sx_free(aside);
+}
+
 /* Rank 0: newest checkpoint that verifies, or a fresh start. */
 static sx_err open_here(train_state *s, const train_config *c, const char *identity) {
-    found f = find_checkpoints(c);
-    char **refused =
-        SX_NEW_ARRAY(char *, f.n + 1); /* told after the line that says what was done */
-    int n_refused = 0;
-    sx_err rc = SX_E_DATA;
-    for (int i = f.n - 1; i >= 0 && rc != SX_OK && rc != SX_E_CONFIG; i--) {
-        char *path = checkpoint_path(c, f.step[i]);
+    found f;
+    sx_err rc = find_checkpoints(c, &f);
+    if (rc != SX_OK) return rc;
+    char **damage = SX_NEW_ARRAY(char *, f.n + 1); /* told after the line that says what was done */
+    int n_damaged = 0;
+    for (rc = SX_E_DATA; n_damaged < f.n && rc == SX_E_DATA;) {
+        char *path = checkpoint_path(c, f.step[f.n - 1 - n_damaged]);
         rc = load(s, path, identity);
         if (rc == SX_OK) {
             s->resumed = true;
             sx_info("resumed step %lld from %s", (long long)s->step, path);
-        } else if (rc != SX_E_CONFIG) {
-            refused[n_refused++] = sx_strdup(sx_err_text());
+        } else if (rc == SX_E_DATA) {
+            damage[n_damaged++] = sx_strdup(sx_err_text());
+            if (!c->dry_run) set_aside(path);
         }
         sx_free(path);
     }
-    if (rc != SX_OK && rc != SX_E_CONFIG) rc = start_fresh(s, c, n_refused);
-    for (int i = 0; i < n_refused; i++) {
-        sx_warn("checkpoint not used: %s", refused[i]);
-        sx_free(refused[i]);
+    if (rc == SX_E_DATA) rc = start_fresh(s, c, n_damaged);
+    for (int i = 0; i < n_damaged; i++) {
+        sx_warn("checkpoint not used: %s", damage[i]);
+        sx_free(damage[i]);
     }
-    sx_free(refused);
+    sx_free(damage);
     sx_free(f.step);
     return rc;
 }
@@ -210,20 +258,14 @@ sx_err train_state_open(train_state *s, const train_config *c, const char *ident
     float *block[N_BLOCKS];
     blocks_of(s, block);
     for (int i = 0; i < N_BLOCKS; i++) mp_bcast(c->comm, block[i], block_bytes(s), 0);
-    struct {
-        int64_t step, updates, bad_in_row, n_sum, resumed;
-        double loss_sum, norm_sum, trained_s;
-    } w = {s->step,    s->updates,  s->bad_in_row, s->n_sum,
-           s->resumed, s->loss_sum, s->norm_sum,   s->trained_s};
-    mp_bcast(c->comm, &w, sizeof w, 0);
-    s->step = w.step;
-    s->updates = w.updates;
-    s->bad_in_row = w.bad_in_row;
-    s->n_sum = w.n_sum;
-    s->resumed = w.resumed != 0;
-    s->loss_sum = w.loss_sum;
-    s->norm_sum = w.norm_sum;
-    s->trained_s = w.trained_s;
+    train_state all = *s; /* counters of rank 0, memory of our own */
+    mp_bcast(c->comm, &all, sizeof all, 0);
+    all.params = s->params;
+    all.param = s->param;
+    all.m = s->m;
+    all.v = s->v;
+    all.ema = s->ema;
+    *s = all;
     return SX_OK;
 }
 
@@ -236,9 +278,12 @@ static void remove_temporaries(const train_config *c) {
     sx_free(folder);
 }
 
-static void remove_old(const train_config *c) {
-    found f = find_checkpoints(c);
+/* All but the newest c->keep, and never the one just written. */
+static void remove_old(const train_config *c, int64_t written) {
+    found f;
+    if (find_checkpoints(c, &f) != SX_OK) return;
     for (int i = 0; i < f.n - c->keep; i++) {
+        if (f.step[i] == written) continue;
         char *path = checkpoint_path(c, f.step[i]);
         if (unlink(path) != 0) sx_warn("%s: cannot be removed", path);
         sx_free(path);
@@ -258,7 +303,7 @@ static sx_err save_here(const train_state *s, const train_config *c, const char 
     sx_err rc;
     SX_TRY(rc, sx_mkdirs_for(path));
     SX_TRY(rc, io_ckpt_write(path, json, b, N_BLOCKS));
-    remove_old(c);
+    remove_old(c, s->step);
     remove_temporaries(c);
 out:
     sx_free(json);

@@ -9,15 +9,23 @@
 #include "jobs/train.h"
 #include "model/nn_params.h"
 
+/* What the next line of metrics will say of the steps since the last one. Kept in checkpoints: a
+ * stop between two lines loses nothing. */
+typedef struct train_interval {
+    int64_t n, skipped;                /* steps that changed the weights; others */
+    double loss_sum, norm_sum;         /* over the n */
+    double val_loss, psnr_sr, psnr_lr; /* NAN: not measured */
+} train_interval;
+train_interval train_interval_new(void); /* nothing yet */
+
 typedef struct train_state {
     const nn_params *params;    /* borrowed */
     float *param, *m, *v, *ema; /* [params->block] each, owned */
     int64_t step;               /* steps done = number of the next one */
     int64_t updates;            /* steps that changed the weights */
     int64_t bad_in_row;         /* skipped steps since the last update */
-    double loss_sum, norm_sum;  /* since the last line of metrics */
-    int64_t n_sum;              /* steps in them */
-    double trained_s;           /* wall time of earlier runs; kept with train.minutes only */
+    train_interval interval;
+    double trained_s; /* wall time of earlier runs; kept with train.minutes only */
     bool resumed;
 } train_state;
 
@@ -26,8 +34,10 @@ sx_err train_state_init(train_state *s, const nn_params *p);
 void train_state_clear(train_state *s);
 
 /* Load the newest checkpoint that verifies, or start fresh: from train.init, else random. Says
- * which in one log line. Collective. Errors: SX_E_CONFIG (the checkpoint's identity differs), those
- * of job_weights_read. */
+ * which in one log line. Damaged ones are renamed to "….damaged", so that they do not count among
+ * those that are kept. Collective. Errors: SX_E_CONFIG (the checkpoint's identity differs),
+ * SX_E_NOINPUT, SX_E_IO, SX_E_NOMEM (a checkpoint or its folder is there but cannot be read now:
+ * nothing is concluded from that), those of job_weights_read. */
 sx_err train_state_open(train_state *s, const train_config *c, const char *identity);
 
 /* Write RUN/ckpt/step-NNNNNNNN.h5 and remove all but the newest train.keep. Collective.

@@ -127,13 +127,14 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
     info->skipped = !isfinite(info->loss) || !isfinite(info->grad_norm);
     s->bad_in_row = info->skipped ? s->bad_in_row + 1 : 0;
     if (info->skipped) {
+        s->interval.skipped++;
         sx_info("step %lld skipped: loss %g, gradient norm %g", (long long)s->step, info->loss,
                 info->grad_norm);
     } else {
         update(t, s, lr, info->grad_norm);
-        s->loss_sum += info->loss;
-        s->norm_sum += info->grad_norm;
-        s->n_sum++;
+        s->interval.loss_sum += info->loss;
+        s->interval.norm_sum += info->grad_norm;
+        s->interval.n++;
     }
     s->step++;
     info->step_s = sx_now_s() - start_s;

@@ -8,13 +8,15 @@
 
 static const double pi = 3.14159265358979323846;
 
-double nn_lr_at(const nn_lr *l, int64_t step) {
+double nn_lr_at_share(const nn_lr *l, int64_t step, double done) {
     if (step < l->warmup) return l->base * (double)(step + 1) / (double)l->warmup;
     if (l->kind == NN_LR_CONSTANT) return l->base;
+    return l->floor + (l->base - l->floor) * 0.5 * (1 + cos(pi * fmin(done, 1)));
+}
+
+double nn_lr_at(const nn_lr *l, int64_t step) {
     int64_t span = l->total - l->warmup;
-    double done = span > 0 ? (double)(step - l->warmup) / (double)span : 1.0;
-    if (done > 1) done = 1;
-    return l->floor + (l->base - l->floor) * 0.5 * (1 + cos(pi * done));
+    return nn_lr_at_share(l, step, span > 0 ? (double)(step - l->warmup) / (double)span : 1.0);
 }
 
 sx_err nn_lr_parse(const char *name, nn_lr_kind *k) {

@@ -21,6 +21,8 @@ typedef struct nn_lr {
 } nn_lr;
 /* Rate of step (0-based): linear warm-up, then constant or cosine. */
 double nn_lr_at(const nn_lr *l, int64_t step);
+/* The same where something else than steps says which share of the cosine is done, 0..1. */
+double nn_lr_at_share(const nn_lr *l, int64_t step, double done);
 sx_err nn_lr_parse(const char *name, nn_lr_kind *k); /* "constant|cosine" */
 
 /* Euclidean norm of n floats (double, fixed order). NaN/Inf pass through. */
