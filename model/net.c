@@ -2,6 +2,7 @@
 #include "model/net.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/sx_mem.h"
@@ -49,6 +50,14 @@ static sx_err check(const net_config *c, int h, int w) {
     if (h < 1 || w < 1 || h > MAX_SIDE || w > MAX_SIDE || h % step != 0 || w % step != 0)
         return sx_fail(SX_E_CONFIG, "%d x %d pixels: sides should be multiples of %d, at most %d",
                        h, w, step, MAX_SIDE);
+    for (int level = 0; level < c->levels; level++) {
+        int64_t values = (int64_t)(h >> level) * (w >> level) * c->base_channels * c->mult[level];
+        if (values > INT32_MAX) /* what kernels and dropout masks count with */
+            return sx_fail(SX_E_CONFIG,
+                           "%d x %d pixels: %lld values in a layer of %d channels, at most %d can "
+                           "be held",
+                           h, w, (long long)values, c->base_channels * c->mult[level], INT32_MAX);
+    }
     return SX_OK;
 }
 

@@ -5,7 +5,7 @@
 
 #include "model/net_arch.h"
 
-enum { TIME_CHANNELS = 512, MAX_GROUPS = 32, MAX_SKIPS = 8 * 9 + 8 };
+enum { TIME_CHANNELS = 512, MAX_SKIPS = 8 * 9 + 8 };
 
 /* A network under construction. */
 typedef struct builder {
@@ -24,31 +24,6 @@ static int granularity(const net_config *c) {
 
 /* ---- checks ---- */
 
-static bool groups_fit(int c) {
-    return c < MAX_GROUPS || c % MAX_GROUPS == 0;
-}
-
-/* Channels go through the decoder as they do in `decoder`; each concatenation is normalised. */
-static sx_err check_channels(const net_config *c) {
-    int skip_c[MAX_SKIPS], n = 0, now = c->base_channels;
-    skip_c[n++] = now;
-    for (int level = 0; level < c->levels; level++) {
-        now = c->base_channels * c->mult[level];
-        for (int i = 0; i < c->res_blocks + (level + 1 < c->levels); i++) skip_c[n++] = now;
-    }
-    for (int level = c->levels - 1; level >= 0; level--)
-        for (int i = 0; i <= c->res_blocks; i++) {
-            int both = now + skip_c[--n];
-            now = c->base_channels * c->mult[level];
-            if (!groups_fit(both) || !groups_fit(now))
-                return sx_fail(SX_E_CONFIG,
-                               "model.base_channels = %d: layers of %d and %d channels cannot be "
-                               "normalised in groups of %d",
-                               c->base_channels, both, now, MAX_GROUPS);
-        }
-    return SX_OK;
-}
-
 static sx_err check(const net_config *c) {
     if (c->base_channels < 2 || c->base_channels > 1024 || c->base_channels % 2 != 0)
         return sx_fail(SX_E_CONFIG, "model.base_channels = %d: should be even, 2 to 1024",
@@ -62,7 +37,7 @@ static sx_err check(const net_config *c) {
     for (int i = 0; i < c->levels; i++)
         if (c->mult[i] < 1 || c->mult[i] > 64)
             return sx_fail(SX_E_CONFIG, "model.mult: %d should be 1 to 64", c->mult[i]);
-    return check_channels(c);
+    return SX_OK;
 }
 
 /* ---- blocks ---- */

@@ -37,8 +37,8 @@ typedef struct nn_conv_opt {
 } nn_conv_opt;
 nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt);
 nn_tensor nn_linear(nn_graph *g, nn_tensor x, const char *name, int k);
-/* group norm, groups = min(32, c), eps 1e-5; then y * (1 + scale) + shift if film >= 0 (film is
- * [1][1][2c]: scale, shift); then SiLU if asked. */
+/* group norm, groups = largest divisor of c up to 32, eps 1e-5; then y * (1 + scale) + shift if
+ * film >= 0 (film is [1][1][2c]: scale, shift); then SiLU if asked. */
 nn_tensor nn_norm(nn_graph *g, nn_tensor x, const char *name, nn_tensor film, bool silu);
 nn_tensor nn_silu(nn_graph *g, nn_tensor x);
 nn_tensor nn_add(nn_graph *g, nn_tensor a, nn_tensor b);

@@ -44,6 +44,9 @@ static nn_tensor norm_own_channel(nn_graph *g) {
 static nn_tensor norm_groups_of_two(nn_graph *g) {
     return nn_norm(g, input_a(g, 3, 5, 64), "l", -1, true);
 }
+static nn_tensor norm_groups_of_18(nn_graph *g) {
+    return nn_norm(g, input_a(g, 3, 5, 36), "l", -1, true);
+}
 static nn_tensor norm_film(nn_graph *g) {
     nn_tensor a = input_a(g, 3, 5, 64);
     return nn_norm(g, a, "l", nn_input(g, "b", 1, 1, 128), true);
@@ -97,6 +100,7 @@ static const struct {
     {"linear", linear},
     {"norm, a channel a group", norm_own_channel},
     {"norm, two channels a group, SiLU", norm_groups_of_two},
+    {"norm, channels that 32 does not divide", norm_groups_of_18},
     {"norm, FiLM, SiLU", norm_film},
     {"silu", silu},
     {"add", add},

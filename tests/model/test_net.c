@@ -126,7 +126,7 @@ START_TEST(sizes_that_make_no_network_are_refused_with_a_reason) {
         const char *arch, *says;
     } bad[] = {
         {8, 1, 4, 12, 16, "palette", "multiples of 8"}, {8, 1, 4, 0, 16, "palette", "multiples"},
-        {48, 1, 4, 16, 16, "palette", "groups"},        {7, 1, 4, 16, 16, "palette", "even"},
+        {64, 1, 4, 16384, 16384, "palette", "values"},  {7, 1, 4, 16, 16, "palette", "even"},
         {8, 0, 4, 16, 16, "palette", "res_blocks"},     {8, 1, 9, 16, 16, "palette", "levels"},
         {8, 1, 4, 16, 16, "resnet", "no network"}};
     net_config c = small();
@@ -145,10 +145,10 @@ END_TEST
 START_TEST(every_shape_of_network_builds_and_answers) {
     static const struct {
         int base, res_blocks, levels, mult[4], h, w;
-    } good[] = {{2, 1, 1, {1}, 3, 5},
-                {4, 2, 2, {3, 1}, 6, 4},
-                {32, 1, 3, {1, 2, 4}, 8, 12},
-                {8, 3, 4, {1, 1, 2, 2}, 8, 8}};
+    } good[] = {
+        {2, 1, 1, {1}, 3, 5},     {4, 2, 2, {3, 1}, 6, 4},      {32, 1, 3, {1, 2, 4}, 8, 12},
+        {48, 1, 2, {1, 2}, 4, 4}, /* 24 groups; 29 would not divide it */
+        {34, 1, 1, {1}, 4, 4},    {8, 3, 4, {1, 1, 2, 2}, 8, 8}};
     net_config c = small();
     c.base_channels = good[_i].base;
     c.res_blocks = good[_i].res_blocks;

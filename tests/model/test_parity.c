@@ -13,7 +13,7 @@
 #include "tests/check_run.h"
 
 static const char *const kernel_names[] = {"ref", "blas", "wino"};
-enum { N_KERNELS = 3, N_IMAGES = 2 };
+enum { FAST_KERNELS = 1, N_KERNELS = 3, N_IMAGES = 2 }; /* ref takes minutes for long runs */
 /* The reference loops take minutes under a sanitizer; their own test covers them there. */
 #if defined(__SANITIZE_ADDRESS__)
 enum { FIRST_KERNELS = 1 };
@@ -189,29 +189,44 @@ static void compare_state(void *user, int i, float *x, int64_t n) {
 START_TEST(first_states_of_the_sampler_are_the_published_states) {
     const io_tensor *lr = need(&ddim, "lr"), *noise = need(&ddim, "x_T");
     float *params;
-    net *n = fixture_net(lr, "auto", false, &params);
+    net *n = fixture_net(lr, kernel_names[_i], false, &params);
     int64_t pixels = net_pixels(n);
     df_schedule s;
     df_schedule_init(&s, DF_LINEAR, DF_EPS);
     float *x = SX_NEW_ARRAY(float, pixels);
-    trace tr = {.image = 1};
-    memcpy(x, noise->f32 + tr.image * pixels, (size_t)pixels * sizeof *x);
-    df_sample(&s, n, params, lr->f32 + tr.image * pixels, 20, x, NULL, compare_state, &tr);
-    for (int i = 0; i < CHECKED_STATES; i++)
-        ck_assert_msg(tr.worst[i] <= 1e-3, "state %d: largest error got %g, tolerance 1e-3", i,
-                      tr.worst[i]);
+    for (int image = 0; image < N_IMAGES; image++) {
+        trace tr = {.image = image};
+        memcpy(x, noise->f32 + image * pixels, (size_t)pixels * sizeof *x);
+        df_sample(&s, n, params, lr->f32 + image * pixels, 20, x, NULL, compare_state, &tr);
+        for (int i = 0; i < CHECKED_STATES; i++)
+            ck_assert_msg(tr.worst[i] <= 1e-3,
+                          "%s, image %d, state %d: largest error got %g, tolerance 1e-3",
+                          kernel_names[_i], image, i, tr.worst[i]);
+    }
     sx_free(x);
     sx_free(params);
     net_free(n);
 }
 END_TEST
 
+/* A parameter after the last step; each step moves it by about 1e-4. */
+static void check_after(const nn_params *p, const float *params, const char *name) {
+    char full[96];
+    snprintf(full, sizeof full, "param_after/%s", name);
+    const io_tensor *want = need(&adam, full);
+    float *got = SX_NEW_ARRAY(float, want->count);
+    nn_params_get(p, nn_params_find(p, name), params, got);
+    double worst = max_error(got, want->f32, want->count);
+    ck_assert_msg(worst <= 2e-6, "%s: largest error got %g, tolerance 2e-6", full, worst);
+    sx_free(got);
+}
+
 START_TEST(five_adam_steps_follow_the_published_losses_and_norms) {
     const io_tensor *x = need(&adam, "x_t"), *lr = need(&adam, "lr"), *t = need(&adam, "t");
     const io_tensor *eps = need(&adam, "eps"), *loss = need(&adam, "loss");
     const io_tensor *norm = need(&adam, "grad_norm");
     float *params;
-    net *n = fixture_net(x, "auto", true, &params);
+    net *n = fixture_net(x, kernel_names[_i], true, &params);
     const nn_params *p = net_params(n);
     int64_t pixels = net_pixels(n), n_all = N_IMAGES * pixels;
     float *grads = nn_params_block(p), *m = nn_params_block(p), *v = nn_params_block(p);
@@ -238,6 +253,8 @@ START_TEST(five_adam_steps_follow_the_published_losses_and_norms) {
         double clip = got_norm > 1 ? 1 / got_norm : 1;
         nn_adam_step(&a, 1e-4, step + 1, params, grads, clip, m, v, p->block);
     }
+    check_after(p, params, "input_blocks.0.0.weight");
+    check_after(p, params, "out.2.weight");
     sx_free(d_y);
     sx_free(v);
     sx_free(m);
@@ -267,8 +284,10 @@ int main(void) {
                         N_KERNELS);
     tcase_add_loop_test(all, gradients_of_the_published_weights_are_the_published_gradients,
                         FIRST_KERNELS, N_KERNELS);
-    tcase_add_test(all, first_states_of_the_sampler_are_the_published_states);
-    tcase_add_test(all, five_adam_steps_follow_the_published_losses_and_norms);
+    tcase_add_loop_test(all, first_states_of_the_sampler_are_the_published_states, FAST_KERNELS,
+                        N_KERNELS);
+    tcase_add_loop_test(all, five_adam_steps_follow_the_published_losses_and_norms, FAST_KERNELS,
+                        N_KERNELS);
     suite_add_tcase(suite, all);
     int rc = check_run_suite(suite);
     io_tensors_clear(&palette);
