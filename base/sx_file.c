@@ -36,6 +36,17 @@ static sx_err sync_path(const char *path, int flags) {
     return rc;
 }
 
+sx_err sx_file_reserve(const char *tmp, int64_t n_bytes) {
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return sx_fail(SX_E_CREATE, "%s: %s", tmp, strerror(errno));
+    const int why = posix_fallocate(fd, 0, n_bytes);
+    close(fd);
+    if (why == 0) return SX_OK;
+    sx_fail(SX_E_IO, "%s: no room for %lld bytes: %s", tmp, (long long)n_bytes, strerror(why));
+    sx_file_abort(tmp);
+    return SX_E_IO;
+}
+
 sx_err sx_file_commit(const char *tmp, const char *path) {
     char *folder = folder_of(path);
     sx_err rc = SX_OK;

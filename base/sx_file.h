@@ -13,6 +13,10 @@
 
 /* "<path>.tmp.<pid>", new string, freed with sx_free. */
 char *sx_file_tmp_name(const char *path);
+/* Make sure that a temporary of n_bytes finds room, before a library that takes a full disk badly
+ * writes it; the file is left, empty or not, to be truncated. Errors: SX_E_CREATE, SX_E_IO (no
+ * room; the file is removed). */
+sx_err sx_file_reserve(const char *tmp, int64_t n_bytes);
 /* fsync `tmp`, rename it to `path`, fsync the directory. On failure `tmp` is removed.
  * Errors: SX_E_CREATE (cannot rename), SX_E_IO (fsync). */
 sx_err sx_file_commit(const char *tmp, const char *path);

@@ -104,10 +104,24 @@ static bool put_all(hid_t file, const char *json, const io_block *blocks, int n)
     return io__hdf5_close(group) && good;
 }
 
+/* More than the file will have: HDF5 of this version crashes at exit after a failed close, so a disk
+ * that is too full must be noticed before. */
+static int64_t room_needed(const char *json, const io_block *blocks, int n) {
+    enum { FILE_OVERHEAD = 65536, BLOCK_OVERHEAD = 4096 };
+    int64_t bytes = FILE_OVERHEAD + (int64_t)strlen(json);
+    for (int i = 0; i < n; i++)
+        bytes += count_of(&blocks[i]) * (int64_t)sizeof(float) + BLOCK_OVERHEAD;
+    return bytes;
+}
+
 sx_err io_ckpt_write(const char *path, const char *json, const io_block *blocks, int n) {
-    sx_err rc = SX_OK;
     char *tmp = sx_file_tmp_name(path);
     SX_ASSERT(json && json[0]);
+    sx_err rc = sx_file_reserve(tmp, room_needed(json, blocks, n));
+    if (rc != SX_OK) {
+        sx_free(tmp);
+        return rc;
+    }
     io__hdf5_lock();
     hid_t file = io__hdf5_create(tmp, NULL);
     if (file < 0)

@@ -11,9 +11,11 @@ kills=${4:-3}
 rm -rf ./*
 "$tiny_cache" cache.h5 || exit 1
 
+# A warm-up and an average that a stop at step 10 finds half-way.
 small=(--set model.base_channels=8 --set model.mult=1,2 --set model.res_blocks=1
-    --set train.crop=32 --batch 8 --set train.checkpoint_every=10
-    --set train.val_every=10 --set train.val_images=5 --set train.preview_every=0)
+    --set train.crop=32 --batch 8 --set train.checkpoint_every=10 --set train.warmup=15
+    --set train.ema_every=3 --set train.val_every=10 --set train.val_images=5
+    --set train.preview_every=0)
 
 # start NP RUN options...: the command line of a training on NP ranks, in the array `line`.
 start() {
@@ -37,8 +39,12 @@ same() {
     check "$last" cmp "$1/weights.h5" "$2/weights.h5"
 }
 
+# newest_step RUN: the step of the newest checkpoint.
+newest_step() { ls "$1/ckpt" | sed -n 's/^step-0*\([0-9]*\)\.h5$/\1/p' | tail -n 1; }
 steps_in_metrics() { jq -s -c 'map(.step)' "$1/metrics.jsonl"; }
-deterministic_metrics() { jq -c '[.step, .loss, .grad_norm, .lr, .val_loss]' "$1/metrics.jsonl"; }
+deterministic_metrics() {
+    jq -c '[.step, .loss, .grad_norm, .lr, .val_loss, .psnr_sr_db]' "$1/metrics.jsonl"
+}
 
 # ---- any number of ranks, more than shards too ----
 train 0 1 np1 --steps 20
@@ -74,6 +80,9 @@ says err "train.crop was 32 and is now 40"
 train 78 2 np1 --steps 20 --set model.dropout=0.2
 says err "model.dropout"
 train 0 2 np1 --steps 20 --set train.log_every=5 --set train.keep=4
+train 0 2 cosine --steps 4 --set train.lr_schedule=cosine
+train 78 2 cosine --steps 8 --set train.lr_schedule=cosine
+says err "train.steps was 4 and is now 8"
 
 # ---- a damaged checkpoint falls back to the one before ----
 newest=np2/ckpt/step-00000020.h5
@@ -84,8 +93,65 @@ cmp -s "$newest" np1/ckpt/step-00000020.h5 && _fail "the damage changed nothing"
 train 0 2 np2 --steps 20
 says err "resumed step 10"
 says err "checkpoint not used"
+check "the damaged one is set aside" test -e "$newest.damaged"
 same np1 np2
 check "metrics have each step once" test "$(steps_in_metrics np2)" = "[10,20]"
+
+# ---- all checkpoints damaged: a fresh start, whose checkpoints are kept ----
+train 0 2 ruined --steps 20 --set train.keep=2
+for file in ruined/ckpt/step-*.h5; do
+    printf '\x55\xaa\x55\xaa' | dd of="$file" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+done
+train 0 2 ruined --steps 20 --set train.keep=2 --set train.checkpoint_every=4
+says err "fresh start because none of 2 checkpoints can be read"
+check "the two newest are there" \
+    test "$(cd ruined/ckpt && echo step-*.h5)" = "step-00000016.h5 step-00000020.h5"
+check "$last" cmp np1/weights.h5 ruined/weights.h5
+train 0 1 ruined --steps 20
+says err "resumed step 20"
+
+# ---- a folder that cannot be read is not an empty one ----
+mkdir -p blocked && echo "no folder" >blocked/ckpt
+train 66 2 blocked --steps 20
+says err "blocked/ckpt"
+
+# ---- previews, and what is measured after the last step ----
+train 0 2 shown --steps 13 --set train.preview_every=6 --set train.preview_images=2 \
+    --set diffusion.steps=2
+check "previews when due and at the end" \
+    test "$(cd shown/preview && echo *)" = "final.png step-00000006.png step-00000012.png"
+check "the last line is that of the last step" test "$(steps_in_metrics shown)" = "[10,13]"
+check "with what was measured then" jq -e -s '.[1] | .val_loss > 0 and .psnr_sr_db > 0' \
+    shown/metrics.jsonl
+train 0 3 shown3 --steps 13 --set train.preview_every=6 --set train.preview_images=2 \
+    --set diffusion.steps=2
+check "previews do not depend on ranks" diff -r shown/preview shown3/preview
+check "nor what they measured" \
+    test "$(deterministic_metrics shown)" = "$(deterministic_metrics shown3)"
+
+# ---- by the clock ----
+train 0 2 clock --steps 1000000 --set train.minutes=0.05 --set train.lr_schedule=cosine \
+    --set train.lr_floor=1e-9 --set train.log_every=1
+check "the cosine has come down with the clock" \
+    jq -e -s '.[-1].lr < 0.2e-4 and (map(.lr) | max) > 0.8e-4' clock/metrics.jsonl
+check "a training by the clock ends as one" test -e clock/weights.h5
+train 0 2 clock --steps 1000000 --set train.minutes=0.05 --set train.lr_schedule=cosine \
+    --set train.lr_floor=1e-9 --set train.log_every=1
+says err "resumed step"
+check "whose time is up" test "$(grep -c 's a step' err)" = 0
+
+# ---- no room for a checkpoint: the old ones stay, and it goes on when there is ----
+train 0 1 full --steps 10
+got=0
+(ulimit -f $((size / 2048)) && trap '' XFSZ && exec "$SAGAX" train cache.h5 full "${small[@]}" --steps 20) \
+    >out 2>err || got=$?
+last="train with too little room for a checkpoint"
+check "$last: exit 74, got $got" test "$got" = 74
+says err "step-00000020.h5"
+check "nothing half-written is left" [ -z "$(find full -name '*.tmp.*')" ]
+train 0 2 full --steps 20
+says err "resumed step 10"
+same np1 full
 
 # ---- weights to start from; weights that are no numbers ----
 train 0 2 from --steps 10 --init np1
@@ -117,43 +183,65 @@ mv whole.h5 cache.h5
 # ---- stop requests and crashes in the middle ----
 # Enough steps that a signal arrives before the end on a fast machine, too. Interval sums of metrics
 # are part of a checkpoint, so all of these runs log at the same steps.
-long=(--steps 60 --set train.log_every=1 --set train.checkpoint_every=4)
+long=(--steps 60 --set train.log_every=1 --set train.checkpoint_every=4
+    --set train.lr_schedule=cosine)
 train 0 2 reference "${long[@]}"
 
-# launch RUN: 3 ranks in the background until a metrics line is there; ranks' pids in `ranks`.
+# launch NP RUN [LINES]: in the background until metrics have more than LINES lines; pids in `ranks`.
 launch() {
-    start 3 "$1" "${long[@]}"
-    rm -rf "$1"
+    start "$1" "$2" "${long[@]}"
     "${line[@]}" >out 2>err &
     launcher=$!
     for _ in $(seq 600); do
-        [ -s "$1/metrics.jsonl" ] && break
+        [ "$(cat "$2/metrics.jsonl" 2>/dev/null | wc -l)" -gt "${3:-0}" ] && break
         sleep 0.05
     done
-    mapfile -t ranks < <(pgrep -P $launcher -f "train cache.h5 $1 ")
-    check "three ranks run" test ${#ranks[@]} -eq 3
+    mapfile -t ranks < <(living_ranks $launcher)
 }
 
-launch stopped
+launch 3 stopped
+check "three ranks run" test ${#ranks[@]} -eq 3
 kill -USR1 "${ranks[2]}" 2>/dev/null
 reap $launcher
 code=$?
 last="USR1 to one rank"
 check "a stop request is exit 75 (got $code)" test $code -eq 75
 says err "asked to stop: checkpoint of step"
+check "the weights are those of that step" grep -q "weights of step $(jq -s '.[-1].step' stopped/metrics.jsonl)" err
 train 0 2 stopped "${long[@]}"
 same reference stopped 60
 check "metrics have each step once" \
     test "$(steps_in_metrics stopped)" = "$(steps_in_metrics reference)"
 
-for i in $(seq "$kills"); do
-    launch killed
-    sleep 0.$((RANDOM % 10))
-    kill -9 "${ranks[$((RANDOM % 3))]}" 2>/dev/null
-    reap $launcher
-    train 0 $((1 + i % 3)) killed "${long[@]}"
+# One training after the other, each killed again and again until it is through.
+n_killed=0
+n_runs=0
+n_resumed=0
+while [ "$n_killed" -lt "$kills" ] && [ "$n_runs" -lt $((4 * kills)) ]; do
+    rm -rf killed
+    while [ ! -e killed/weights.h5 ] && [ "$n_killed" -lt "$kills" ]; do
+        np=$((1 + n_runs % 3))
+        had=$(find killed/ckpt -name 'step-*.h5' 2>/dev/null | wc -l)
+        lines=$([ "$had" -gt 0 ] && newest_step killed || echo 0)
+        launch $np killed "$lines"
+        n_runs=$((n_runs + 1))
+        sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+        kill -9 "${ranks[$((RANDOM % np))]:-}" 2>/dev/null # none: it had only weights to write
+        reap $launcher
+        code=$?
+        if [ "$code" -ne 0 ]; then n_killed=$((n_killed + 1)); fi
+        last="a training killed for the ${n_killed}th time"
+        if [ "$had" -gt 0 ]; then
+            says err "resumed step"
+            n_resumed=$((n_resumed + 1))
+        fi
+    done
+    train 0 $((1 + n_runs % 3)) killed "${long[@]}"
     same reference killed 60
     check "metrics have each step once" \
         test "$(steps_in_metrics killed)" = "$(steps_in_metrics reference)"
 done
+echo "$n_killed kills in $n_runs runs, $n_resumed of them resumed; mpiexec hung $n_launchers_hung times"
+check "$kills kills met a running training" test "$n_killed" -eq "$kills"
+check "most of them one that had resumed" test "$n_resumed" -gt $((n_runs / 3))
 finish
