@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Set-up, both builds and the tests: ./test.sh [--long]
 #   release  the whole everyday suite (all but the label `long`)
-#   dev      unit, kernel and gradient tests under AddressSanitizer and UBSan
+#   dev      under AddressSanitizer and UBSan: unit, kernel and gradient tests, and the verbs that
+#            read what users bring
 # --long adds the tests with the label `long`, in release.
 set -eu
 cd "$(dirname "$0")"
@@ -36,6 +37,7 @@ check() { # check TITLE FOLDER ctest-arguments...
 build release
 build dev
 check "sanitizers" build-dev -L '^(unit|kernel|grad)$' -LE '^long$'
+check "verbs under sanitizers" build-dev -R '^cli_(options|validate|cache|weights|degrade|eval|doctor)$'
 check "everyday suite" build -LE '^long$'
 if [ "$long" = yes ]; then
     check "long suite" build -L '^long$'
