@@ -67,7 +67,8 @@ sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out);
 /* All pixels of a volume, new (sx_free). Errors as above. */
 sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels);
 /* Everything stored about a volume: pixels against their checksums, its own meta against the index.
- * Volumes that failed have nothing stored and are in order. Errors: SX_E_DATA, SX_E_NOMEM. */
+ * Volumes that failed have nothing stored and are in order. Errors: SX_E_DATA (names the slices).
+ */
 sx_err io_cache_check(io_cache *k, int64_t volume);
 
 #endif
