@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sx_file.h"
@@ -118,6 +119,15 @@ int64_t io_cache_n_volumes(const io_cache *k) {
 const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume) {
     SX_ASSERT(volume >= 0 && volume < k->n);
     return &k->entry[volume];
+}
+
+char *io_cache_entry_text(const io_cache *k, int64_t volume) {
+    json_t *j = io__cache_entry_json(io_cache_entry(k, volume));
+    char *dumped = json_dumps(j, JSON_COMPACT), *text = sx_strdup(dumped);
+    SX_ASSERT(text); // it came from JSON
+    free(dumped);
+    json_decref(j);
+    return text;
 }
 
 /* ---- pixels ---- */

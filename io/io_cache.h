@@ -67,6 +67,8 @@ const char *io_cache_config_hash(const io_cache *k);
 int64_t io_cache_n_volumes(const io_cache *k);
 /* Entry without pixels (pixels == NULL); borrowed. */
 const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume);
+/* The entry as it is stored, JSON text, new (sx_free). */
+char *io_cache_entry_text(const io_cache *k, int64_t volume);
 /* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum), SX_E_IO. */
 sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out);
 /* All pixels of a volume, new (sx_free). Errors as above. */
