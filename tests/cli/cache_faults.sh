@@ -30,6 +30,37 @@ for n in 1 2 3; do
     done
 done
 
+# ---- killed, then built again: the leftovers go; stopped: 75, and the older cache is as it was ----
+cp whole.h5 cache.h5
+touch cache.h5.tmp.1 cache.h5.tmp.1-2-3.lock cache.h52.tmp.7
+rm -r bids/sub-09
+for s in $(seq 100 400); do
+    mkdir -p bids/sub-$s/anat
+    cp bids/sub-04/anat/sub-04_acq-sag_T2w.nii.gz bids/sub-$s/anat/sub-${s}_acq-sag_T2w.nii.gz
+done
+"$MPIEXEC" -n 2 "$SAGAX" cache build bids cache.h5 >out 2>err &
+launcher=$!
+for _ in $(seq 200); do
+    [ "$(stat -c %s cache.h5.tmp.[0-9]* 2>/dev/null | sort -n | tail -1)" -gt 100000 ] 2>/dev/null && break
+    sleep 0.02
+done
+victims=($(living_ranks $launcher))
+check "two ranks are at work" [ ${#victims[@]} = 2 ]
+kill -9 "${victims[0]}"
+reap $launcher
+check "the older cache is as it was" cmp whole.h5 cache.h5
+"$SAGAX" cache build bids cache.h5 >out 2>err &
+builder=$!
+for _ in $(seq 200); do grep -q . /proc/$builder/cmdline && break; sleep 0.01; done
+sleep 0.2
+kill -TERM $builder
+wait $builder
+check "a stop ends with 75" [ $? = 75 ]
+says err "nothing was written"
+check "the older cache is as it was" cmp whole.h5 cache.h5
+expect 0 cache build bids cache.h5
+check "nothing is left but the other file's" [ "$(ls | grep 'tmp')" = cache.h52.tmp.7 ]
+
 # ---- a small disk, where one can be mounted ----
 mkdir -p small
 trap 'umount small 2>/dev/null' EXIT
