@@ -164,6 +164,22 @@ expect 0 validate odd/sub-1
 expect 1 validate odd --json
 check "reasons of what cannot be read" [ "$(jq -r '.reason // "ok"' out | tr '\n' ' ')" = "ok missing not-a-file " ]
 
+as_nobody() { if [ "$(id -u)" = 0 ]; then setpriv --reuid 65534 --clear-groups "$@"; else "$@"; fi; }
+mkdir -m 777 open
+chmod 0 odd/sub-4
+if as_nobody "$SAGAX" --version >/dev/null 2>&1 && as_nobody test -w open; then
+    rm -r odd/sub-2 odd/sub-3
+    as_nobody "$SAGAX" cache build odd open/odd.h5 >out 2>err
+    check "a folder without permission gives 1" [ $? = 1 ]
+    last="cache build odd, as nobody"
+    says err "0 of 1 volumes failed, 1 folders could not be read"
+    as_nobody "$SAGAX" validate odd --json >out 2>err
+    check "and is reported with its reason" [ "$(jq -r '.reason // "ok"' out | tr '\n' ' ')" = "ok unreadable " ]
+else
+    echo "SKIPPED: a folder without permission: nobody cannot run $SAGAX here"
+fi
+chmod 755 odd/sub-4
+
 # ---- no ranks where none are needed ----
 SLURM_NTASKS=4 expect 0 cache info odd.h5
 SLURM_NTASKS=4 expect 0 cache verify --json odd.h5
