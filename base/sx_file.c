@@ -66,16 +66,28 @@ void sx_file_abort(const char *tmp) {
     unlink(tmp);
 }
 
-void sx_file_sweep(const char *folder, const char *prefix) {
+/* Remove the entries of `folder` that begin with `prefix` and hold `mark` behind it. */
+static void sweep(const char *folder, const char *prefix, const char *mark) {
     const size_t n = strlen(prefix);
     DIR *d = opendir(folder);
     for (struct dirent *e; d && (e = readdir(d));) {
-        if (strncmp(e->d_name, prefix, n) != 0 || !strstr(e->d_name + n, ".tmp.")) continue;
+        if (strncmp(e->d_name, prefix, n) != 0 || !strstr(e->d_name + n, mark)) continue;
         char *path = sx_path_join(folder, e->d_name);
         sx_file_abort(path);
         sx_free(path);
     }
     if (d) closedir(d);
+}
+
+void sx_file_sweep(const char *folder, const char *prefix) {
+    sweep(folder, prefix, ".tmp.");
+}
+
+void sx_file_sweep_for(const char *path) {
+    char *folder = folder_of(path), *prefix = sx_strf("%s.tmp.", sx_path_base(path));
+    sweep(folder, prefix, "");
+    sx_free(folder);
+    sx_free(prefix);
 }
 
 /* All bytes into an open descriptor; short writes and interruptions are normal. */

@@ -25,6 +25,8 @@ void sx_file_abort(const char *tmp);
 /* Remove from `folder` the temporaries, whoever left them, whose final name begins with `prefix`.
  * For the one writer of these names alone. A folder that cannot be read is passed over. */
 void sx_file_sweep(const char *folder, const char *prefix);
+/* The same for one final name, and whatever a library put beside its temporaries ("….lock"). */
+void sx_file_sweep_for(const char *path);
 /* Write a whole buffer under a final name, atomically. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err sx_file_write(const char *path, const void *data, size_t n_bytes);
 /* Read a whole file into a new zero-terminated block (sx_free). Refuses more than `limit` bytes.

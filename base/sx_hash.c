@@ -58,16 +58,21 @@ uint64_t sx_hash_key(const char *text) {
     return strtoull(hex, NULL, 16);
 }
 
-sx_err sx_hash_file(const char *path, char hex[SX_HASH_HEX]) {
+sx_err sx_hasher_add_file(sx_hasher *h, const char *path) {
     FILE *f = fopen(path, "rb");
     if (!f) return sx_fail(SX_E_NOINPUT, "%s: %s", path, strerror(errno));
-    sx_hasher *h = sx_hasher_new();
     char *buffer = sx_alloc(READ_BYTES, 1);
     size_t n;
     while ((n = fread(buffer, 1, READ_BYTES, f)) > 0) sx_hasher_add(h, buffer, n);
     sx_err rc = ferror(f) ? sx_fail(SX_E_IO, "%s: %s", path, strerror(errno)) : SX_OK;
-    sx_hasher_end(h, hex);
     sx_free(buffer);
     fclose(f);
+    return rc;
+}
+
+sx_err sx_hash_file(const char *path, char hex[SX_HASH_HEX]) {
+    sx_hasher *h = sx_hasher_new();
+    sx_err rc = sx_hasher_add_file(h, path);
+    sx_hasher_end(h, hex);
     return rc;
 }

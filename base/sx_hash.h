@@ -19,6 +19,8 @@ sx_err sx_hash_file(const char *path, char hex[SX_HASH_HEX]);
 typedef struct sx_hasher sx_hasher;
 sx_hasher *sx_hasher_new(void);
 void sx_hasher_add(sx_hasher *h, const void *data, size_t n_bytes);
+/* All bytes of a file. Errors: SX_E_NOINPUT, SX_E_IO. */
+sx_err sx_hasher_add_file(sx_hasher *h, const char *path);
 /* Ends and frees. */
 void sx_hasher_end(sx_hasher *h, char hex[SX_HASH_HEX]);
 

@@ -1,11 +1,11 @@
 /* Log: people read stderr, machines read JSON lines.
  *
- * One line per event, level-filtered. With a JSON sink open, every event is also written there as
- * one object: {"time","level","rank","event","message"}. Rank 0 alone speaks on stderr unless the
- * level is SX_LOG_WARN or higher (then the rank is named).
- * Progress: on a terminal a bar that redraws itself at most 10 times a second, with rate and ETA;
- * otherwise one line every 30 s, so that Slurm logs stay readable. SAGAX_PROGRESS=bar or lines in
- * the environment decides where the terminal cannot be seen (mpirun). Thread-safe. Not collective.
+ * One line per message, level-filtered. With a JSON sink open, every message is also written there
+ * as one object: {"time","level","rank","event","message"}, where event is "log". Rank 0 alone
+ * speaks on stderr unless the level is SX_LOG_WARN or higher (then the rank is named). Progress: on
+ * a terminal a bar that redraws itself at most 10 times a second, with rate and ETA; otherwise one
+ * line every 30 s, so that Slurm logs stay readable. SAGAX_PROGRESS=bar or lines in the environment
+ * decides where the terminal cannot be seen (mpirun). Thread-safe. Not collective.
  */
 #ifndef SX_LOG_H
 #define SX_LOG_H

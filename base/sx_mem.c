@@ -44,6 +44,14 @@ void sx_free(void *p) {
     free(p);
 }
 
+void *sx_grow(void *block, int64_t n, size_t size) {
+    if (n & (n - 1)) return block;
+    void *wide = sx_alloc(n ? 2 * n : 1, size);
+    if (n) memcpy(wide, block, (size_t)n * size);
+    sx_free(block);
+    return wide;
+}
+
 char *sx_strdup(const char *s) {
     if (!s) return NULL;
     size_t n = strlen(s) + 1;

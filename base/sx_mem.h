@@ -17,6 +17,11 @@ void *sx_alloc(int64_t count, size_t size);
 void *sx_try_alloc(int64_t count, size_t size);
 void sx_free(void *p);
 
+/* Room for item number n (0, 1, … in turn) in an array that this function alone makes larger: the
+ * block as it is, or a new one of twice the room into which the items have moved; aborts as above.
+ * The room is the power of two that holds the items and needs no field of its own. */
+void *sx_grow(void *block, int64_t n, size_t size);
+
 #define SX_NEW(type) ((type *)sx_alloc(1, sizeof(type)))
 #define SX_NEW_ARRAY(type, n) ((type *)sx_alloc((n), sizeof(type)))
 

@@ -17,7 +17,7 @@ typedef enum sx_purpose {
     SX_RNG_CROP = 4,       /* training crop                                   */
     SX_RNG_TIME = 5,       /* diffusion time step                             */
     SX_RNG_NOISE = 6,      /* diffusion noise in training                     */
-    SX_RNG_DROPOUT = 7,    /* dropout masks; item = step, sub-item = image    */
+    SX_RNG_DROPOUT = 7,    /* dropout; epoch = step, image * 65536 + op       */
     SX_RNG_SAMPLE = 8,     /* initial noise of the sampler                    */
     SX_RNG_SPLIT = 9,      /* subject-wise split                              */
     SX_RNG_BOOTSTRAP = 10, /* confidence intervals                            */

@@ -1,26 +1,24 @@
 /* BIDS trees and lists: names taken apart, filters, sorted walks.
  *
- * The walk follows real folders and symbolic links alike, but stops below DEPTH_LIMIT folders, so
- * that a link to a parent ends. Hidden names, `code`, `sourcedata` and (unless asked for)
- * `derivatives` are no part of the data set. Source: Brain Imaging Data Structure
- * specification 1.9, file names. */
+ * Hidden names, `code`, `sourcedata` and (unless asked for) `derivatives` are no part of the data
+ * set. Whatever else is named like an image is taken, also what cannot be read (a link to content
+ * that was not fetched): its reader says why, and no scan vanishes in silence. Source: Brain
+ * Imaging Data Structure specification 1.9, file names. */
 #include "io/io_bids.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/sx_file.h"
+#include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_nifti.h"
 #include "io/io_table.h"
+#include "io/io_walk.h"
 
-#define DEPTH_LIMIT 12
 #define SIDECAR_LIMIT ((size_t)16 << 20) /* bytes */
 
 /* ---- items ---- */
@@ -39,14 +37,8 @@ void io_items_clear(io_items *items) {
     *items = (io_items){0};
 }
 
-/* The array grows when its length is zero or a power of two. */
 static void items_add(io_items *items, const io_item *it) {
-    if ((items->n & (items->n - 1)) == 0) {
-        io_item *wide = SX_NEW_ARRAY(io_item, items->n ? 2 * items->n : 1);
-        if (items->n) memcpy(wide, items->item, (size_t)items->n * sizeof *wide);
-        sx_free(items->item);
-        items->item = wide;
-    }
+    items->item = sx_grow(items->item, items->n, sizeof *items->item);
     items->item[items->n++] = *it;
 }
 
@@ -55,14 +47,6 @@ static int by_rel(const void *a, const void *b) {
 }
 
 /* ---- names ---- */
-
-static const char *const extensions[] = {".nii.gz", ".hdr.gz", ".nii", ".hdr"};
-
-static size_t stem_length(const char *name) {
-    for (size_t i = 0; i < sizeof extensions / sizeof extensions[0]; i++)
-        if (sx_has_suffix(name, extensions[i])) return strlen(name) - strlen(extensions[i]);
-    return strlen(name);
-}
 
 static void set_text(char *to, size_t room, const char *from, size_t n) {
     snprintf(to, room, "%.*s", (int)n, from);
@@ -106,7 +90,7 @@ static void take_part(io_item *it, const char *part, size_t n) {
 static io_item item_make(const char *root, const char *rel) {
     const char *name = sx_path_base(rel);
     io_item it = {.path = root ? sx_path_join(root, rel) : sx_strdup(rel), .rel = sx_strdup(rel)};
-    it.stem = sx_strf("%.*s", (int)stem_length(name), name);
+    it.stem = sx_strf("%.*s", (int)io_nifti_stem_length(name), name);
     it.dir = sx_strf("%.*s", (int)(name > rel ? name - rel - 1 : 0), rel);
     it.bytes = sx_file_size(it.path);
     for (const char *part = it.stem; part; part = strchr(part, '_')) {
@@ -157,63 +141,48 @@ static bool is_skipped_folder(const char *name, const io_filter *f) {
     return strcmp(name, "sourcedata") == 0 || strcmp(name, "code") == 0;
 }
 
-static sx_err walk(const char *root, const char *below, int depth, const io_filter *f,
-                   io_items *items);
+/* What a walk finds and where it goes. */
+typedef struct search {
+    const char *root;
+    const io_filter *filter;
+    io_items *items;
+} search;
 
-static sx_err visit(const char *root, const char *rel, const char *name, int depth,
-                    const io_filter *f, io_items *items) {
-    sx_err rc = SX_OK;
-    struct stat st;
-    char *path = sx_path_join(root, rel);
-    if (stat(path, &st) != 0) goto out; // a dangling link
-    if (S_ISDIR(st.st_mode)) {
-        if (depth < DEPTH_LIMIT && !is_skipped_folder(name, f))
-            rc = walk(root, rel, depth + 1, f, items);
-    } else if (S_ISREG(st.st_mode) && io_nifti_is_name(name)) {
-        io_item it = item_make(root, rel);
-        if (it.subject[0] && passes(f, &it))
-            items_add(items, &it);
-        else
-            item_clear(&it);
-    }
-out:
-    sx_free(path);
-    return rc;
+static void take_image(const search *s, const char *rel) {
+    io_item it = item_make(s->root, rel);
+    if (it.subject[0] && passes(s->filter, &it))
+        items_add(s->items, &it);
+    else
+        item_clear(&it);
 }
 
-static sx_err walk(const char *root, const char *below, int depth, const io_filter *f,
-                   io_items *items) {
-    sx_err rc = SX_OK;
-    char *folder = below[0] ? sx_path_join(root, below) : sx_strdup(root);
-    DIR *d = opendir(folder);
-    if (!d) {
-        rc = sx_fail(errno == ENOENT || errno == ENOTDIR ? SX_E_NOINPUT : SX_E_IO, "%s: %s", folder,
-                     strerror(errno));
-        goto out;
+/* Whether images below a folder could pass, by the subject in its path. */
+static bool is_wanted_folder(const io_filter *f, const char *rel) {
+    const char *at = strncmp(rel, "sub-", 4) == 0 ? rel : strstr(rel, "/sub-");
+    if (!f || !at) return true;
+    at += at == rel ? 4 : 5;
+    const io_filter of_subject = {.subjects = f->subjects, .exclude = f->exclude};
+    io_item it = {.stem = ""};
+    set_text(it.subject, sizeof it.subject, at, strcspn(at, "/_"));
+    return passes(&of_subject, &it);
+}
+
+static bool visit(void *user, io_entry_kind kind, const char *rel) {
+    const search *s = user;
+    if (kind == IO_ENTRY_FOLDER) return !is_skipped_folder(sx_path_base(rel), s->filter);
+    if (kind == IO_ENTRY_FILE && io_nifti_is_name(rel)) take_image(s, rel);
+    if (kind == IO_ENTRY_UNREADABLE && is_wanted_folder(s->filter, rel)) {
+        sx_warn("%s: its images are missing", sx_err_text());
+        s->items->n_unreadable++;
     }
-    while (rc == SX_OK) {
-        errno = 0; // the end and a failure both give NULL
-        struct dirent *e = readdir(d);
-        if (!e && errno) rc = sx_fail(SX_E_IO, "%s: %s", folder, strerror(errno));
-        if (!e) break;
-        if (e->d_name[0] == '.') continue;
-        char *rel = below[0] ? sx_path_join(below, e->d_name) : sx_strdup(e->d_name);
-        rc = visit(root, rel, e->d_name, depth, f, items);
-        sx_free(rel);
-    }
-    closedir(d);
-out:
-    sx_free(folder);
-    return rc;
+    return false;
 }
 
 sx_err io_bids_walk(const char *root, const io_filter *f, io_items *items) {
+    search s = {root, f, items};
     *items = (io_items){0};
-    sx_err rc = walk(root, "", 0, f, items);
-    if (rc != SX_OK)
-        io_items_clear(items);
-    else if (items->n)
-        qsort(items->item, (size_t)items->n, sizeof *items->item, by_rel);
+    sx_err rc = io_walk(root, visit, &s);
+    if (items->n) qsort(items->item, (size_t)items->n, sizeof *items->item, by_rel);
     return rc;
 }
 
@@ -231,6 +200,7 @@ static sx_err list_row(const char *tsv, const char *folder, const io_table *t, i
                        const io_filter *f, io_items *items) {
     const char *path = io_table_at(t, row, io_table_column(t, "path"));
     if (!path[0]) return sx_fail(SX_E_DATA, "%s:%" PRId64 ": no path", tsv, row + 2);
+    while (strncmp(path, "./", 2) == 0) path += 1 + strspn(path + 1, "/"); // one name for one file
     io_item it = item_make(path[0] == '/' ? NULL : folder, path);
     take_column(t, row, "subject", "sub-", it.subject, sizeof it.subject);
     take_column(t, row, "session", "ses-", it.session, sizeof it.session);

@@ -18,12 +18,13 @@ typedef struct io_item {
     char *dir;  /* folder below the root, e.g. "sub-1/ses-2/anat" */
     char subject[64], session[64], acq[64], suffix[32], desc[64]; /* "" when absent */
     int chunk, run;                                               /* 0 when absent */
-    int64_t bytes;                                                /* size of the file */
+    int64_t bytes;                                                /* size of the file, -1 unknown */
 } io_item;
 
 typedef struct io_items {
     io_item *item;
     int64_t n;
+    int64_t n_unreadable; /* folders that could not be listed: images may be missing */
 } io_items;
 
 typedef struct io_filter {
@@ -34,7 +35,10 @@ typedef struct io_filter {
     bool derivatives;    /* also walk below a folder named derivatives                            */
 } io_filter;
 
-/* Walk `root`. Errors: SX_E_NOINPUT (no such folder), SX_E_IO. An empty result is not an error. */
+/* Walk `root`; links are followed, loops end. Images that cannot be read (dangling links, pipes)
+ * are items too. A folder below the root that cannot be listed is logged and counted, and the
+ * caller should say SX_E_ITEMS in the end. Errors: SX_E_NOINPUT (no such folder), SX_E_IO. An empty
+ * result is not an error. */
 sx_err io_bids_walk(const char *root, const io_filter *f, io_items *items);
 /* Read a TSV list: header line with columns path and optionally subject, session, acq; relative
  * paths are below the list's own folder. Errors: SX_E_NOINPUT, SX_E_DATA (line number in the

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sx_file.h"
@@ -120,6 +121,15 @@ const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume) {
     return &k->entry[volume];
 }
 
+char *io_cache_entry_text(const io_cache *k, int64_t volume) {
+    json_t *j = io__cache_entry_json(io_cache_entry(k, volume));
+    char *dumped = json_dumps(j, JSON_COMPACT), *text = sx_strdup(dumped);
+    SX_ASSERT(text); // it came from JSON
+    free(dumped);
+    json_decref(j);
+    return text;
+}
+
 /* ---- pixels ---- */
 
 static sx_err damaged(const io_cache *k, int64_t volume, const char *what) {
@@ -219,10 +229,31 @@ static sx_err check_meta(io_cache *k, int64_t volume) {
     return rc;
 }
 
+/* Slice by slice, since each has a checksum of its own: damage is named as closely as it is known.
+ */
+static sx_err check_pixels(io_cache *k, int64_t volume) {
+    const io_cache_volume *v = io_cache_entry(k, volume);
+    char list[100] = "", reason[200] = "";
+    io__hdf5_lock();
+    sx_err rc = open_volume(k, volume);
+    for (int64_t i = 0; rc == SX_OK && i < v->n; i++) {
+        const size_t used = strlen(list);
+        if (read_slices(k->dataset[volume], v, i, 1, k->slice)) continue;
+        if (!used) snprintf(reason, sizeof reason, "%s", io__hdf5_reason());
+        if (used < sizeof list - 24)
+            snprintf(list + used, sizeof list - used, "%s%" PRId64, used ? ", " : "", i);
+        else if (list[used - 1] != '.')
+            strcat(list, ", ...");
+    }
+    io__hdf5_unlock();
+    if (list[0])
+        rc = sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): damaged slices %s: %s", k->path,
+                     volume, v->rel, list, reason);
+    return rc;
+}
+
 sx_err io_cache_check(io_cache *k, int64_t volume) {
-    uint16_t *pixels = NULL;
     if (!io_cache_entry(k, volume)->ok) return SX_OK;
-    sx_err rc = io_cache_pixels(k, volume, &pixels);
-    sx_free(pixels);
+    sx_err rc = check_pixels(k, volume);
     return rc == SX_OK ? check_meta(k, volume) : rc;
 }

@@ -9,8 +9,8 @@
  *   /index             uint8, JSON: the entries of all volumes, failed ones with their reason
  *
  * Format of HDF5 1.10, Fletcher-32 on every dataset, no time stamps: equal input and configuration
- * give equal bytes on any number of ranks. Written under a temporary name, then renamed. HDF5 is
- * not thread-safe: calls are serialised by one lock inside io/. */
+ * give equal bytes on any number of ranks. Written under a temporary name, read back, then renamed.
+ * HDF5 is not thread-safe: calls are serialised by one lock inside io/. */
 #ifndef IO_CACHE_H
 #define IO_CACHE_H
 
@@ -43,14 +43,19 @@ typedef struct io_cache_volume {
 } io_cache_volume;
 void io_cache_volume_clear(io_cache_volume *v);
 
-/* ---- writing: rounds of one volume a rank, in item order ---- */
+/* ---- writing: rounds of one volume a rank, in item order. A call of HDF5 that fails in a file
+ * written by MPI-IO aborts all ranks (tier 3): some may wait for each other inside the library ----
+ */
 typedef struct io_cache_writer io_cache_writer;
-/* Collective over c. Errors: SX_E_CREATE. */
+/* Removes what killed writers of this path left. Collective over c. Errors: SX_E_CREATE. */
 sx_err io_cache_create(io_cache_writer **w, mp_comm *c, const char *path, const char *config_hash);
 /* Volume number `item` of this rank (item < 0: this rank has none in this round). Items of a round
- * are consecutive, by rank. Collective over c. Errors: SX_E_IO, SX_E_CREATE. */
+ * are consecutive, by rank. Collective over c. Errors: SX_E_IO (the disk is full),
+ * SX_E_DATA (a text is not UTF-8, a number not finite). */
 sx_err io_cache_append(io_cache_writer *w, int64_t item, const io_cache_volume *v);
-/* Write the index, close, fsync, rename (`keep` false: throw away). Collective over c. Frees w. */
+/* Write the index, close, read back, fsync, rename (`keep` false: throw away). Collective over c.
+ * Frees w. Errors: SX_E_IO (the disk is full, what is read is not what was written), SX_E_CREATE.
+ */
 sx_err io_cache_commit(io_cache_writer *w, bool keep);
 
 /* ---- reading: any rank, any time, one thread at a time inside io ---- */
@@ -62,12 +67,15 @@ const char *io_cache_config_hash(const io_cache *k);
 int64_t io_cache_n_volumes(const io_cache *k);
 /* Entry without pixels (pixels == NULL); borrowed. */
 const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume);
+/* The entry as it is stored, JSON text, new (sx_free). */
+char *io_cache_entry_text(const io_cache *k, int64_t volume);
 /* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum), SX_E_IO. */
 sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out);
 /* All pixels of a volume, new (sx_free). Errors as above. */
 sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels);
 /* Everything stored about a volume: pixels against their checksums, its own meta against the index.
- * Volumes that failed have nothing stored and are in order. Errors: SX_E_DATA, SX_E_NOMEM. */
+ * Volumes that failed have nothing stored and are in order. Errors: SX_E_DATA (names the slices).
+ */
 sx_err io_cache_check(io_cache *k, int64_t volume);
 
 #endif

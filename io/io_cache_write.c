@@ -1,17 +1,24 @@
 /* Writing the slice cache. All ranks create every object together (parallel HDF5 wants that) and
  * the owner of a volume writes its pixels, in item order, so the file's bytes do not depend on how
  * many ranks there are. Each round starts with an exchange of the entries: afterwards every rank
- * knows every shape and text. The index is the array of all entries. */
+ * knows every shape and text. The index is the array of all entries.
+ *
+ * A full disk: MPI-IO may report success for bytes that found no room. So each round first asks for
+ * the room it needs, and a finished file is read back, against its checksums, before it gets its
+ * name. A call that does fail ends the program, since other ranks may wait inside HDF5. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "io/io_cache_private.h"
 #include "io/io_hdf5.h"
+
+#define ROUND_EXTRA (64 << 10) /* bytes of a round beside pixels and texts */
 
 struct io_cache_writer {
     mp_comm *c;
@@ -50,9 +57,34 @@ static char *shared_tmp_name(mp_comm *c, const char *path) {
     return shared;
 }
 
-/* An early and plain answer to whether the place can be written, before MPI-IO tries. */
+/* A call of HDF5 failed on this rank, perhaps on no other: with MPI-IO all ranks end here. (So does
+ * a single one: the library cannot close such a file, and crashes on it in MPI_Finalize.) */
+static sx_err hdf5_failed(const io_cache_writer *w, sx_err code, const char *what) {
+    sx_err rc = sx_fail(code, "%s: cannot write %s: %s", w->path, what, io__hdf5_reason());
+    if (mp_native(w->c)) {
+        sx_file_abort(w->tmp);
+        mp_abort(w->c, sx_err_exit(rc), sx_err_text());
+    }
+    return rc;
+}
+
+/* Whether the disk has room for what comes next. Collective. */
+static sx_err check_room(const io_cache_writer *w, int64_t n_bytes) {
+    sx_err rc = SX_OK;
+    struct statvfs disk;
+    n_bytes += ROUND_EXTRA;
+    if (mp_rank(w->c) == 0 && statvfs(w->tmp, &disk) == 0 && disk.f_blocks > 0 &&
+        (double)disk.f_bavail * (double)disk.f_frsize < (double)n_bytes)
+        rc = sx_fail(SX_E_IO, "%s: the disk is full: %" PRId64 " bytes come next, %.0f are free",
+                     w->path, n_bytes, (double)disk.f_bavail * (double)disk.f_frsize);
+    return mp_agree(w->c, rc);
+}
+
+/* An early and plain answer to whether the place can be written, before MPI-IO tries; and what
+ * killed writers left there goes. */
 static sx_err probe(const char *path, const char *tmp) {
     sx_err rc = sx_mkdirs_for(path);
+    sx_file_sweep_for(path);
     FILE *f = rc == SX_OK ? fopen(tmp, "wb") : NULL;
     if (rc == SX_OK && !f)
         return sx_fail(SX_E_CREATE, "%s: cannot create: %s", path, strerror(errno));
@@ -79,11 +111,12 @@ static hid_t transfer_list(const mp_comm *c) {
     return H5I_INVALID_HID;
 }
 
-static void writer_close(io_cache_writer *w) {
+static bool writer_close(io_cache_writer *w) {
     if (w->transfer != H5P_DEFAULT) io__hdf5_close(w->transfer);
+    bool good = io__hdf5_close(w->file);
     w->transfer = H5P_DEFAULT;
-    if (!io__hdf5_close(w->file)) w->broken = true;
     w->file = H5I_INVALID_HID;
+    return good;
 }
 
 sx_err io_cache_create(io_cache_writer **out, mp_comm *c, const char *path,
@@ -98,8 +131,7 @@ sx_err io_cache_create(io_cache_writer **out, mp_comm *c, const char *path,
         w->transfer = transfer_list(c);
         w->file = io__hdf5_create(w->tmp, c);
         if (w->transfer < 0 || w->file < 0 || !put_preamble(w, config_hash))
-            rc = sx_fail(SX_E_CREATE, "%s: cannot create: %s", path, io__hdf5_reason());
-        rc = mp_agree(c, rc);
+            rc = hdf5_failed(w, SX_E_CREATE, "the beginning");
         if (rc != SX_OK) writer_close(w);
         io__hdf5_unlock();
     }
@@ -132,14 +164,30 @@ static sx_err put_volume(io_cache_writer *w, const announcement *a, const char *
     w->next++;
     json_array_append_new(w->index, json_loadb(meta, a->n_meta, 0, NULL));
     if (!a->ok) return SX_OK;
-    hid_t group = io__hdf5_group(w->file, io__cache_name_of(a->item, "").text);
-    /* Both are collective: a rank whose pixels failed still takes part in the text. */
-    bool pixels = group >= 0 && put_pixels(w, a, mine, v);
-    bool text = group >= 0 && io__hdf5_put_text(group, "meta", w->transfer, mine, meta, a->n_meta);
-    if (!io__hdf5_close(group) || !pixels || !text)
-        return sx_fail(SX_E_IO, "%s: cannot write volume %" PRId64 ": %s", w->path, a->item,
-                       io__hdf5_reason());
-    return SX_OK;
+    const io__cache_name name = io__cache_name_of(a->item, "");
+    hid_t group = io__hdf5_group(w->file, name.text);
+    bool good = group >= 0 && put_pixels(w, a, mine, v) &&
+                io__hdf5_put_text(group, "meta", w->transfer, mine, meta, a->n_meta);
+    return io__hdf5_close(group) && good ? SX_OK : hdf5_failed(w, SX_E_IO, name.text);
+}
+
+/* The announcement that begins at *at; *at moves to the next one, *meta to its text. */
+static announcement next_announcement(const char *all, size_t *at, const char **meta) {
+    announcement a;
+    memcpy(&a, all + *at, sizeof a);
+    *meta = all + *at + sizeof a;
+    *at += sizeof a + a.n_meta;
+    return a;
+}
+
+static int64_t bytes_of_round(const char *all, size_t n_all) {
+    const char *meta;
+    int64_t n_bytes = 0;
+    for (size_t at = 0; at < n_all;) {
+        const announcement a = next_announcement(all, &at, &meta);
+        if (a.ok) n_bytes += a.n * a.h * a.w * (int64_t)sizeof(uint16_t) + (int64_t)a.n_meta;
+    }
+    return n_bytes;
 }
 
 /* This rank's announcement and JSON as one new block. Errors: SX_E_DATA (a text is not UTF-8). */
@@ -166,17 +214,17 @@ static sx_err announce(const mp_comm *c, int64_t item, const io_cache_volume *v,
 
 sx_err io_cache_append(io_cache_writer *w, int64_t item, const io_cache_volume *v) {
     char *mine = NULL;
+    const char *meta;
     void *all = NULL;
     size_t n_mine = 0, n_all = 0;
     sx_err rc = mp_agree(w->c, announce(w->c, item, v, &mine, &n_mine));
     if (rc != SX_OK) goto out;
     mp_allgather(w->c, mine, n_mine, &all, &n_all);
+    SX_TRY(rc, check_room(w, bytes_of_round(all, n_all)));
     io__hdf5_lock();
     for (size_t at = 0; at < n_all && rc == SX_OK;) {
-        announcement a;
-        memcpy(&a, (char *)all + at, sizeof a);
-        if (a.item >= 0) rc = mp_agree(w->c, put_volume(w, &a, (char *)all + at + sizeof a, v));
-        at += sizeof a + a.n_meta;
+        const announcement a = next_announcement(all, &at, &meta);
+        if (a.item >= 0) rc = put_volume(w, &a, meta, v);
     }
     io__hdf5_unlock();
 out:
@@ -191,12 +239,25 @@ out:
 static sx_err put_index(io_cache_writer *w) {
     json_t *root = json_pack("{s:O}", "volumes", w->index);
     char *text = json_dumps(root, JSON_COMPACT);
-    bool good = text && io__hdf5_put_text(w->file, "index", w->transfer, mp_rank(w->c) == 0, text,
-                                          strlen(text));
+    SX_ASSERT(text); // every entry was text before
+    sx_err rc = check_room(w, (int64_t)strlen(text));
+    if (rc == SX_OK &&
+        !io__hdf5_put_text(w->file, "index", w->transfer, mp_rank(w->c) == 0, text, strlen(text)))
+        rc = hdf5_failed(w, SX_E_IO, "the index");
     free(text);
     json_decref(root);
-    return good ? SX_OK
-                : sx_fail(SX_E_IO, "%s: cannot write the index: %s", w->path, io__hdf5_reason());
+    return rc;
+}
+
+/* Read back what was written, the volumes by the ranks in turns. Collective. */
+static sx_err check_written(const io_cache_writer *w) {
+    io_cache *k;
+    sx_err rc = io_cache_open(&k, w->tmp);
+    for (int64_t i = mp_rank(w->c); rc == SX_OK && i < w->next; i += mp_size(w->c))
+        rc = io_cache_check(k, i);
+    io_cache_close(k);
+    if (rc != SX_OK) rc = sx_fail_context(SX_E_IO, "%s: was not written whole", w->path);
+    return mp_agree(w->c, rc);
 }
 
 sx_err io_cache_commit(io_cache_writer *w, bool keep) {
@@ -204,11 +265,9 @@ sx_err io_cache_commit(io_cache_writer *w, bool keep) {
     keep = keep && !w->broken;
     io__hdf5_lock();
     if (keep) rc = put_index(w);
-    writer_close(w);
-    if (keep && rc == SX_OK && w->broken)
-        rc = sx_fail(SX_E_IO, "%s: cannot write: %s", w->path, io__hdf5_reason());
+    if (!writer_close(w) && (keep || mp_native(w->c))) rc = hdf5_failed(w, SX_E_IO, "the end");
     io__hdf5_unlock();
-    rc = mp_agree(w->c, rc);
+    if (rc == SX_OK && keep) rc = check_written(w);
     if (mp_rank(w->c) == 0) {
         if (keep && rc == SX_OK)
             rc = sx_file_commit(w->tmp, w->path);

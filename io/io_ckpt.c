@@ -181,14 +181,15 @@ out:
 }
 
 static sx_err check_format(const char *path, hid_t file, io_ckpt *k) {
-    char format[32], version[16] = "unknown";
+    char format[32], version[16];
     if (!io__hdf5_get_attribute(file, "format", format, sizeof format) ||
         strcmp(format, FORMAT) != 0)
         return sx_fail(SX_E_DATA, "%s: HDF5, but not a checkpoint or weights of sagax", path);
-    if (!io__hdf5_get_attribute(file, "version", version, sizeof version) ||
-        strcmp(version, VERSION) != 0)
-        return sx_fail(SX_E_DATA, "%s: checkpoint version %s, this program reads " VERSION, path,
-                       version);
+    if (!io__hdf5_get_attribute(file, "version", version, sizeof version))
+        return sx_fail(SX_E_DATA, "%s: no version: %s", path, io__hdf5_reason());
+    if (strcmp(version, VERSION) != 0)
+        return sx_fail(SX_E_CONFIG, "%s: checkpoint version %s, this program reads " VERSION, path,
+                       version); // not damaged: another program can read it
     if (!io__hdf5_get_attribute(file, "digest", k->digest, sizeof k->digest))
         return sx_fail(SX_E_DATA, "%s: no digest: %s", path, io__hdf5_reason());
     return SX_OK;

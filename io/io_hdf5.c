@@ -44,8 +44,14 @@ const char *io__hdf5_reason(void) {
     return text;
 }
 
+/* Calls into the library forget earlier errors; clean-up must not: the first one wins. */
 bool io__hdf5_close(hid_t id) {
-    return id < 0 || H5Idec_ref(id) >= 0;
+    if (id < 0) return true;
+    if (H5Eget_num(H5E_DEFAULT) <= 0) return H5Idec_ref(id) >= 0;
+    hid_t first = H5Eget_current_stack();
+    bool good = H5Idec_ref(id) >= 0;
+    H5Eset_current_stack(first);
+    return good;
 }
 
 /* ---- files ---- */

@@ -21,7 +21,8 @@
 void io__hdf5_lock(void);
 void io__hdf5_unlock(void);
 
-/* Why the last call failed, in HDF5's words; borrowed until the next call; never NULL. */
+/* Why the last call failed, in HDF5's words, also after io__hdf5_close; borrowed until the next
+ * call; never NULL. */
 const char *io__hdf5_reason(void);
 
 /* Close a handle of any kind; false if that failed (of a file: data could not be written). Takes

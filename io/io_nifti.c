@@ -5,25 +5,43 @@
  * against what the file can hold at all. */
 #include "io/io_nifti.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/sx_file.h"
+#include "base/sx_hash.h"
+#include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_nifti_private.h"
 
 /* Bytes after the last voxel that are tolerated, with a warning: padding of some writers. */
 static const int64_t trailing_limit = 1 << 16;
-static const int64_t default_max_bytes = (int64_t)8 << 30;
+static const int64_t default_max_bytes = (int64_t)2 << 30;
+
+enum { PATH_BYTES = 4096 }; /* PATH_MAX of Linux; longer ones cannot be opened */
 
 /* ---- verdicts ---- */
 
+/* Sentences begin with the path and end with what is wrong: too long a one loses its head. */
+static void set_sentence(char *to, size_t room, const char *sentence) {
+    const size_t n = strlen(sentence);
+    const char *from = n < room ? sentence : sentence + n - (room - 4);
+    while (((unsigned char)*from & 0xc0) == 0x80) from++; /* no half letters */
+    const size_t dots = n < room ? 0 : 3;
+    memcpy(to, "...", dots);
+    memcpy(to + dots, from, strlen(from) + 1);
+}
+
 sx_err io__refuse(const io__subject *s, sx_err code, const char *reason, const char *format, ...) {
+    char sentence[PATH_BYTES + 400];
     va_list args;
     va_start(args, format);
-    vsnprintf(s->info->message, sizeof s->info->message, format, args);
+    vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
+    set_sentence(s->info->message, sizeof s->info->message, sentence);
     snprintf(s->info->reason, sizeof s->info->reason, "%s", reason);
     s->info->ok = false;
     return sx_fail(code, "%s", s->info->message);
@@ -45,13 +63,17 @@ io_xform io_xform_parse(const char *name) {
                                         : IO_XFORM_AUTO;
 }
 
-static const char *const names[] = {".nii", ".nii.gz", ".hdr", ".hdr.gz"};
+size_t io_nifti_stem_length(const char *path) {
+    static const char *const names[] = {".nii", ".nii.gz", ".hdr", ".hdr.gz"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (sx_has_suffix(path, names[i])) return strlen(path) - strlen(names[i]);
+    return strlen(path);
+}
 
 bool io_nifti_is_name(const char *path) {
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (sx_has_suffix(path, names[i]) && strlen(sx_path_base(path)) > strlen(names[i]))
-            return true;
-    return false;
+    const char *base = sx_path_base(path);
+    const size_t n = io_nifti_stem_length(base);
+    return n > 0 && n < strlen(base);
 }
 
 /* `path` with `old` at its end replaced, new string; NULL if it does not end so. */
@@ -76,6 +98,30 @@ static sx_err check_sibling(const io__subject *s) {
 static char *image_of(const char *path) {
     char *image = with_suffix(path, ".hdr", ".img");
     return image ? image : with_suffix(path, ".hdr.gz", ".img.gz");
+}
+
+/* ---- identity ---- */
+
+/* A pipe would be waited for. */
+static sx_err hash_part(sx_hasher *h, const char *path) {
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return sx_fail(SX_E_DATA, "%s: is not a regular file", path);
+    return sx_hasher_add_file(h, path);
+}
+
+sx_err io_nifti_hash(const char *path, char hex[SX_HASH_HEX]) {
+    sx_err rc;
+    io_nifti_info info;
+    char *image = image_of(path);
+    sx_hasher *h = sx_hasher_new();
+    SX_TRY(rc, check_sibling(&(io__subject){path, &info}));
+    SX_TRY(rc, hash_part(h, path));
+    if (image) rc = hash_part(h, image);
+out:
+    sx_hasher_end(h, hex);
+    sx_free(image);
+    return rc;
 }
 
 /* ---- pairs ---- */
@@ -135,7 +181,7 @@ static sx_err read_file(const io__subject *s, const io_read_opt *opt, im_volume 
     io__header h = {.pair = image != NULL};
     int64_t first, n;
     sx_err rc;
-    if (!io_nifti_is_name(s->path)) {
+    if (!io_nifti_is_name(s->path) && sx_file_exists(s->path) && !sx_file_is_dir(s->path)) {
         rc = io__refuse(s, SX_E_DATA, "name", "%s: is not named .nii, .nii.gz, .hdr or .hdr.gz",
                         s->path);
         goto out;
@@ -172,7 +218,12 @@ sx_err io_nifti_read(const char *path, const io_read_opt *opt, im_volume *v, io_
     io_nifti_info own;
     const io__subject s = {path, info ? info : &own};
     info_reset(s.info);
-    return read_file(&s, opt, v);
+    sx_err rc = read_file(&s, opt, v);
+    if (rc != SX_OK) return rc;
+    if (s.info->warning[0]) sx_warn("%s: %s", path, s.info->warning);
+    if (s.info->nonfinite > 0)
+        sx_warn("%s: %" PRId64 " voxels are not finite", path, s.info->nonfinite);
+    return SX_OK;
 }
 
 sx_err io_nifti_inspect(const char *path, const io_read_opt *opt, io_nifti_info *info) {

@@ -12,6 +12,7 @@
 #define IO_NIFTI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "image/im_volume.h"
 
@@ -21,7 +22,7 @@ io_xform io_xform_parse(const char *name);
 
 typedef struct io_read_opt {
     io_xform xform;
-    int64_t max_bytes; /* refuse volumes larger than this in memory; 0: 8 GiB */
+    int64_t max_bytes; /* refuse volumes larger than this in memory; 0: 2 GiB */
     int frame;         /* which 3-D volume of a 4-D file; -1: refuse files with more than one */
 } io_read_opt;
 
@@ -29,7 +30,7 @@ typedef struct io_read_opt {
 typedef struct io_nifti_info {
     bool ok;
     char reason[32];   /* one word when refused: "truncated", "crc", "datatype", … ; "" when ok */
-    char message[400]; /* the sentence */
+    char message[400]; /* the sentence; of long ones the end */
     char warning[200]; /* e.g. geometry from pixdim only; "" */
     int rank;          /* dimensions in the file; trailing ones of length 1 dropped */
     int64_t shape[7];
@@ -41,7 +42,8 @@ typedef struct io_nifti_info {
     int64_t nonfinite;
 } io_nifti_info;
 
-/* Read one 3-D volume as float. `v` must be zeroed. `info` may be NULL; filled also on refusal.
+/* Read one 3-D volume as float. `v` must be zeroed. `info` may be NULL; filled also on refusal. The
+ * warning and voxels that are not finite are logged here, so that no caller forgets.
  * Errors: SX_E_NOINPUT, SX_E_DATA (refused; the sentence names path and reason), SX_E_NOMEM,
  * SX_E_IO. */
 sx_err io_nifti_read(const char *path, const io_read_opt *opt, im_volume *v, io_nifti_info *info);
@@ -60,5 +62,11 @@ sx_err io_nifti_write(const char *path, const im_volume *v, io_dtype type, const
 
 /* Whether a path names something this reader takes (.nii, .nii.gz, .hdr, .hdr.gz). */
 bool io_nifti_is_name(const char *path);
+/* Length of a path without these endings; all of it if there is none. */
+size_t io_nifti_stem_length(const char *path);
+
+/* SHA-256 of all that the reader reads: the file; of a pair the header, then the image. Errors:
+ * SX_E_NOINPUT, SX_E_IO, SX_E_DATA (no regular file, two files of one name: refused anyway). */
+sx_err io_nifti_hash(const char *path, char hex[65]);
 
 #endif

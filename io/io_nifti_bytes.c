@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
@@ -36,6 +37,8 @@ static sx_err check_kind(const io__subject *s, const char *path, int64_t *size) 
     if (stat(path, &st) != 0)
         return io__refuse(s, SX_E_NOINPUT, errno == ENOENT ? "missing" : "unreadable", "%s: %s",
                           path, strerror(errno));
+    if (S_ISDIR(st.st_mode) && access(path, R_OK | X_OK) != 0)
+        return io__refuse(s, SX_E_NOINPUT, "unreadable", "%s: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode)) return io__refuse(s, SX_E_DATA, "directory", "%s: is a folder", path);
     if (!S_ISREG(st.st_mode))
         return io__refuse(s, SX_E_DATA, "not-a-file", "%s: is not a regular file", path);

@@ -162,6 +162,10 @@ sx_err io__geometry(const io__header *h, const io__subject *s, io_xform xform) {
     if (!f)
         return io__refuse(s, SX_E_DATA, "geometry", "%s: has no %s", s->path,
                           xform == IO_XFORM_SFORM ? "sform" : "qform");
+    if (f->make == from_qform && real_part_squared(h) < -quatern_rounding)
+        return io__refuse(s, SX_E_DATA, "geometry",
+                          "%s: qform is no rotation: b*b + c*c + d*d is %.6g, more than 1", s->path,
+                          1.0 - real_part_squared(h));
     if (!f->make(h, m))
         return io__refuse(s, SX_E_DATA, "geometry", "%s: %s is not finite or singular", s->path,
                           f->name);

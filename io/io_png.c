@@ -19,16 +19,15 @@
 /* ---- writing ---- */
 
 /* libpng leaves by longjmp: nothing in here owns memory that it would lose. */
-static bool put_image(FILE *f, png_structp png, png_infop info, const uint8_t *pixels, int h, int w,
-                      int channels) {
+static bool put_image(FILE *f, png_structp png, png_infop info, const uint8_t *pixels, int h,
+                      int w) {
     if (setjmp(png_jmpbuf(png))) return false;
     png_init_io(png, f);
     png_set_compression_level(png, 6);
-    png_set_IHDR(png, info, (png_uint_32)w, (png_uint_32)h, 8,
-                 channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(png, info, (png_uint_32)w, (png_uint_32)h, 8, PNG_COLOR_TYPE_GRAY,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(png, info);
-    for (int y = 0; y < h; y++) png_write_row(png, pixels + (size_t)y * (size_t)(w * channels));
+    for (int y = 0; y < h; y++) png_write_row(png, pixels + (size_t)y * (size_t)w);
     png_write_end(png, info);
     return true;
 }
@@ -43,22 +42,22 @@ static void leave(png_structp png, png_const_charp text) {
     png_longjmp(png, 1);
 }
 
-static bool put_file(const char *tmp, const uint8_t *pixels, int h, int w, int channels) {
+static bool put_file(const char *tmp, const uint8_t *pixels, int h, int w) {
     FILE *f = fopen(tmp, "wb");
     if (!f) return false;
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, leave, quiet_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
-    bool good = info && put_image(f, png, info, pixels, h, w, channels);
+    bool good = info && put_image(f, png, info, pixels, h, w);
     png_destroy_write_struct(&png, &info);
     return fclose(f) == 0 && good;
 }
 
-static sx_err write_image(const char *path, const uint8_t *pixels, int h, int w, int channels) {
+sx_err io_png_write_grey(const char *path, const uint8_t *pixels, int h, int w) {
     SX_ASSERT(h > 0 && w > 0);
     char *tmp = sx_file_tmp_name(path);
     sx_err rc;
     errno = 0;
-    if (put_file(tmp, pixels, h, w, channels)) {
+    if (put_file(tmp, pixels, h, w)) {
         rc = sx_file_commit(tmp, path);
     } else {
         rc = sx_fail(SX_E_CREATE, "%s: cannot write a picture of %d x %d: %s", path, w, h,
@@ -67,14 +66,6 @@ static sx_err write_image(const char *path, const uint8_t *pixels, int h, int w,
     }
     sx_free(tmp);
     return rc;
-}
-
-sx_err io_png_write_grey(const char *path, const uint8_t *pixels, int h, int w) {
-    return write_image(path, pixels, h, w, 1);
-}
-
-sx_err io_png_write_rgb(const char *path, const uint8_t *pixels, int h, int w) {
-    return write_image(path, pixels, h, w, 3);
 }
 
 /* ---- reading, by libpng's simplified interface ---- */
@@ -160,7 +151,7 @@ sx_err io_png_montage(const char *path, const io_panel *panel, int n, int column
         draw_panel(&c, y, x, &panel[i], zoom);
         if (panel[i].caption) draw_text(&c, y + cell_h + 2, x, cell_w, panel[i].caption);
     }
-    sx_err rc = write_image(path, c.pixel, c.h, c.w, 1);
+    sx_err rc = io_png_write_grey(path, c.pixel, c.h, c.w);
     sx_free(c.pixel);
     return rc;
 }

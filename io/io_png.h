@@ -1,4 +1,4 @@
-/* PNG pictures, 8-bit grey or RGB, and montages of slices with captions (built-in 5x7 font).
+/* PNG pictures, 8-bit grey, and montages of slices with captions (built-in 5x7 font).
  * Byte-stable (no time stamp). Not collective. */
 #ifndef IO_PNG_H
 #define IO_PNG_H
@@ -8,7 +8,6 @@
 
 /* Errors: SX_E_CREATE, SX_E_IO. */
 sx_err io_png_write_grey(const char *path, const uint8_t *pixels, int h, int w);
-sx_err io_png_write_rgb(const char *path, const uint8_t *pixels, int h, int w);
 /* Read any 8-bit grey PNG into new [h][w] (sx_free): for tests. Errors: SX_E_NOINPUT, SX_E_DATA. */
 sx_err io_png_read_grey(const char *path, uint8_t **pixels, int *h, int *w);
 

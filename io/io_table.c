@@ -16,15 +16,10 @@ static char **row_of(const io_table *t, int64_t line) {
     return t->cell + line * t->n_columns;
 }
 
-/* Room for one more line (header or row): the capacity is the power of two that holds the lines. */
+/* Room for one more line (header or row). */
 static char **new_row(io_table *t) {
     int64_t lines = t->cell ? 1 + t->n_rows : 0;
-    if ((lines & (lines - 1)) == 0) {
-        char **wide = SX_NEW_ARRAY(char *, (lines ? 2 * lines : 1) * t->n_columns);
-        if (lines) memcpy(wide, t->cell, (size_t)(lines * t->n_columns) * sizeof *wide);
-        sx_free(t->cell);
-        t->cell = wide;
-    }
+    t->cell = sx_grow(t->cell, lines, (size_t)t->n_columns * sizeof *t->cell);
     if (lines) t->n_rows++;
     return row_of(t, lines);
 }
@@ -71,6 +66,7 @@ sx_err io_table_read(const char *path, io_table *t) {
         char *end = strchr(line, '\n'), *next = end ? end + 1 : line + strlen(line);
         if (end) *end = 0;
         chomp(line);
+        if (t->cell && !*line && !next[strspn(next, "\r\n")]) break; // blank to the end
         int n = 1 + count_tabs(line);
         if (!t->cell) t->n_columns = n;
         if (n != t->n_columns) {

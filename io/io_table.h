@@ -1,5 +1,5 @@
 /* TSV tables: strict reading, atomic writing; cells are strings; a tab or line end in a cell
- * becomes a space when it is added. Not collective. */
+ * becomes a space when it is added. Blank lines at the end are no rows. Not collective. */
 #ifndef IO_TABLE_H
 #define IO_TABLE_H
 

@@ -111,15 +111,6 @@ static const dtype *dtype_find(const char *name) {
 
 /* ---- sets ---- */
 
-/* Arrays grow when their length is zero or a power of two: the capacity needs no field. */
-static void *grown(void *old, int n, size_t size) {
-    if (n & (n - 1)) return old;
-    void *wide = sx_alloc(n ? 2 * (int64_t)n : 1, size);
-    if (n) memcpy(wide, old, (size_t)n * size);
-    sx_free(old);
-    return wide;
-}
-
 void io_tensors_clear(io_tensors *t) {
     for (int i = 0; i < t->n; i++) {
         sx_free(t->item[i].f32);
@@ -149,7 +140,7 @@ const char *io_tensors_meta(const io_tensors *t, const char *key) {
 static io_tensor *add_item(io_tensors *t, const char *name, int rank, const int64_t *shape) {
     SX_ASSERT(strlen(name) < sizeof t->item->name);
     SX_ASSERT(rank >= 0 && rank <= MAX_RANK);
-    t->item = grown(t->item, t->n, sizeof *t->item);
+    t->item = sx_grow(t->item, t->n, sizeof *t->item);
     io_tensor *x = &t->item[t->n++];
     *x = (io_tensor){.rank = rank, .count = 1};
     snprintf(x->name, sizeof x->name, "%s", name);
@@ -175,7 +166,7 @@ void io_tensors_add_i64(io_tensors *t, const char *name, int rank, const int64_t
 }
 
 void io_tensors_add_meta(io_tensors *t, const char *key, const char *text) {
-    t->meta = grown(t->meta, t->n_meta, sizeof *t->meta);
+    t->meta = sx_grow(t->meta, t->n_meta, sizeof *t->meta);
     t->meta[t->n_meta].key = sx_strdup(key);
     t->meta[t->n_meta].value = sx_strdup(text);
     t->n_meta++;
@@ -394,12 +385,15 @@ static json_t *entry_json(const io_tensor *x, size_t begin) {
                      "data_offsets", (json_int_t)begin, (json_int_t)(begin + n_bytes_of(x)));
 }
 
+/* The metadata by key; NULL if a text is not UTF-8. */
 static json_t *meta_json(const io_tensors *t) {
     json_t *sorted = NULL, *meta = json_object();
+    bool good = true;
     for (int i = 0; i < t->n_meta; i++)
-        json_object_set_new(meta, t->meta[i].key, json_string(t->meta[i].value));
-    char *text = json_dumps(meta, JSON_SORT_KEYS);
-    sorted = json_loads(text, 0, NULL);
+        good =
+            json_object_set_new(meta, t->meta[i].key, json_string(t->meta[i].value)) == 0 && good;
+    char *text = good ? json_dumps(meta, JSON_SORT_KEYS) : NULL;
+    if (text) sorted = json_loads(text, 0, NULL);
     free(text);
     json_decref(meta);
     return sorted;

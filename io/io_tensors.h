@@ -41,7 +41,7 @@ void io_tensors_add_f32(io_tensors *t, const char *name, int rank, const int64_t
 void io_tensors_add_i64(io_tensors *t, const char *name, int rank, const int64_t *shape,
                         const int64_t *x);
 void io_tensors_add_meta(io_tensors *t, const char *key, const char *value);
-/* Errors: SX_E_CREATE, SX_E_IO. */
+/* Errors: SX_E_CREATE, SX_E_IO, SX_E_DATA (a name or metadata that is not UTF-8). */
 sx_err io_tensors_write(const char *path, const io_tensors *t);
 
 #endif

@@ -16,8 +16,9 @@
  * from an older cache only when it is equal. */
 typedef struct cache_recipe {
     io_xform xform;
-    double hr_mm;    /* isotropic pixel of a slice */
-    double quantile; /* of the intensities, maps to 1 */
+    int64_t max_bytes; /* larger images are refused; not in the hash */
+    double hr_mm;      /* isotropic pixel of a slice */
+    double quantile;   /* of the intensities, maps to 1 */
 } cache_recipe;
 
 /* From section data. */
@@ -49,14 +50,14 @@ typedef enum cache_action {
     CACHE_CONFIG,
     CACHE_CHANGED,
     CACHE_DAMAGED,
-    CACHE_KEEP,
-    CACHE_KEEP_FAILED
+    CACHE_FAILED,
+    CACHE_KEEP
 } cache_action;
 
 typedef struct cache_step {
     int64_t old; /* volume of the older cache, or -1 */
     cache_action action;
-    char sha256[65]; /* of the file; "" when it cannot be read */
+    char sha256[65]; /* io_nifti_hash; "" when it cannot be read */
 } cache_step;
 
 /* Whether a step takes the older cache's entry, and why, in words; borrowed. */
@@ -64,8 +65,10 @@ bool cache_step_keeps(const cache_step *s);
 const char *cache_step_why(const cache_step *s);
 
 /* Hash every file, look it up in `old` (may be NULL), check what could be kept; one step an item,
- * new [items->n] (sx_free), equal on all ranks. Collective over c. */
-cache_step *cache_plan(mp_comm *c, const io_items *items, io_cache *old, const char *config_hash);
+ * new [items->n] (sx_free), equal on all ranks. Entries that failed are cheap and made again: what
+ * was wrong may lie outside the file. Collective over c. Errors: SX_E_AGAIN (asked to stop). */
+sx_err cache_plan(mp_comm *c, const io_items *items, io_cache *old, const char *config_hash,
+                  cache_step **plan);
 
 /* Nothing to do: every item is kept, in place, with the identity and split it has in `old`. */
 bool cache_plan_is_idle(const cache_step *steps, const io_items *items, const io_split *split,
@@ -73,10 +76,11 @@ bool cache_plan_is_idle(const cache_step *steps, const io_items *items, const io
 
 /* ---- the three verbs below `cache` ---- */
 
-/* cache build BIDS CACHE, by all ranks. Errors: SX_E_ITEMS (some volumes failed), SX_E_NOINPUT,
- * SX_E_CREATE, SX_E_AGAIN (asked to stop: nothing was written), those of cache_split. */
+/* cache build BIDS CACHE, by all ranks. Errors: SX_E_ITEMS (some volumes failed, or folders could
+ * not be read), SX_E_NOINPUT, SX_E_CREATE, SX_E_IO, SX_E_DATA, SX_E_AGAIN (asked to stop: nothing
+ * was written and the next run begins again), those of cache_split. */
 sx_err cache_build(const job *j, const char *root, const char *path);
-/* cache verify CACHE and cache info CACHE, on rank 0. Errors: SX_E_NOINPUT, SX_E_DATA. */
+/* cache verify CACHE and cache info CACHE, by one process. Errors: SX_E_NOINPUT, SX_E_DATA. */
 sx_err cache_verify(const job *j, const char *path);
 sx_err cache_info(const job *j, const char *path);
 

@@ -90,8 +90,7 @@ static sx_err prepare(build *b, const char *root) {
         io_cache_close(b->old);
         b->old = NULL;
     }
-    b->steps = cache_plan(b->c, &b->items, b->old, b->config);
-    return SX_OK;
+    return cache_plan(b->c, &b->items, b->old, b->config, &b->steps);
 }
 
 static void explain(const build *b) {
@@ -155,7 +154,8 @@ static sx_err write_cache(build *b, int64_t counts[N_COUNTS]) {
     for (int64_t first = 0; first < b->items.n && rc == SX_OK; first += size) {
         if (mp_stop_agreed(b->c)) {
             rc = sx_fail(SX_E_AGAIN,
-                         "%s: stopped at volume %" PRId64 " of %" PRId64 ", nothing was written",
+                         "%s: stopped at volume %" PRId64 " of %" PRId64
+                         ", nothing was written and the next run begins again",
                          b->path, first, b->items.n);
             break;
         }
@@ -202,6 +202,18 @@ static void report(const build *b, const int64_t counts[N_COUNTS], bool written,
     job_json_print(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
 }
 
+/* The split is drawn before anybody knows which volumes fail. */
+static void warn_of_empty_splits(const build *b, const int64_t slices[IO_N_SPLITS]) {
+    if (job_text(b->j, "data.split_list")[0]) return;
+    for (int s = 0; s < IO_N_SPLITS; s++) {
+        char key[32];
+        snprintf(key, sizeof key, "data.split_%s", io_split_name((io_split)s));
+        if (job_real(b->j, key) > 0 && slices[s] == 0)
+            sx_warn("%s: no slices for %s, although %s is %g", b->path, io_split_name((io_split)s),
+                    key, job_real(b->j, key));
+    }
+}
+
 static sx_err run_plan(build *b, double start_s) {
     int64_t counts[N_COUNTS] = {0};
     const bool speaks = mp_rank(b->c) == 0;
@@ -216,6 +228,12 @@ static sx_err run_plan(build *b, double start_s) {
         mp_sum_i64(b->c, counts, N_COUNTS);
     }
     if (speaks) report(b, counts, !idle, sx_now_s() - start_s);
+    if (speaks) warn_of_empty_splits(b, counts + N_SLICES);
+    if (b->items.n_unreadable > 0)
+        return sx_fail(SX_E_ITEMS,
+                       "%s: %" PRId64 " of %" PRId64 " volumes failed, %" PRId64
+                       " folders could not be read",
+                       b->path, counts[N_FAILED], b->items.n, b->items.n_unreadable);
     if (counts[N_FAILED] == 0) return SX_OK;
     return sx_fail(SX_E_ITEMS, "%s: %" PRId64 " of %" PRId64 " volumes failed", b->path,
                    counts[N_FAILED], b->items.n);

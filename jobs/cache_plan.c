@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/sx_hash.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/cache.h"
+#include "mpi/mp_stop.h"
 
 static const struct {
     bool keeps;
@@ -17,7 +17,7 @@ static const struct {
     [CACHE_CHANGED] = {false, "the file has changed"},
     [CACHE_DAMAGED] = {false, "the cached copy is damaged"},
     [CACHE_KEEP] = {true, "unchanged"},
-    [CACHE_KEEP_FAILED] = {true, "failed before, unchanged"},
+    [CACHE_FAILED] = {false, "failed before"},
 };
 
 bool cache_step_keeps(const cache_step *s) {
@@ -59,38 +59,48 @@ static cache_action decide(const cache_step *s, io_cache *old, const char *confi
     if (s->old < 0) return CACHE_NEW;
     const io_cache_volume *v = io_cache_entry(old, s->old);
     if (strcmp(io_cache_config_hash(old), config_hash) != 0) return CACHE_CONFIG;
+    if (!v->ok) return CACHE_FAILED;
     if (!s->sha256[0] || strcmp(v->sha256, s->sha256) != 0) return CACHE_CHANGED;
-    if (!v->ok) return CACHE_KEEP_FAILED;
     return io_cache_check(old, s->old) == SX_OK ? CACHE_KEEP : CACHE_DAMAGED;
 }
 
-cache_step *cache_plan(mp_comm *c, const io_items *items, io_cache *old, const char *config_hash) {
+sx_err cache_plan(mp_comm *c, const io_items *items, io_cache *old, const char *config_hash,
+                  cache_step **plan) {
     const int64_t size = mp_size(c), rank = mp_rank(c);
     const int64_t n_mine = (items->n - rank + size - 1) / size;
-    cache_step *mine = SX_NEW_ARRAY(cache_step, n_mine + 1), *steps, *gathered;
+    cache_step *mine = SX_NEW_ARRAY(cache_step, n_mine + 1), *steps = NULL;
+    void *gathered = NULL;
     name *names = names_of(old);
+    sx_err rc = SX_OK;
     sx_progress progress;
     size_t n_bytes;
     sx_progress_begin(&progress, "check", "file", 0, n_mine);
-    for (int64_t m = 0; m < n_mine; m++) {
+    for (int64_t m = 0; m < n_mine && !mp_stop_wanted(); m++) {
         const io_item *item = &items->item[rank + m * size];
         cache_step *s = &mine[m];
-        if (sx_hash_file(item->path, s->sha256) != SX_OK) s->sha256[0] = 0;
+        if (io_nifti_hash(item->path, s->sha256) != SX_OK) s->sha256[0] = 0;
         s->old = find(names, old, item->rel);
         s->action = decide(s, old, config_hash);
         sx_progress_step(&progress, m + 1, NULL);
     }
     sx_progress_end(&progress);
-    mp_allgather(c, mine, (size_t)n_mine * sizeof *mine, (void **)&gathered, &n_bytes);
-    SX_ASSERT(n_bytes == (size_t)items->n * sizeof *gathered);
+    if (mp_stop_agreed(c)) {
+        rc = sx_fail(SX_E_AGAIN, "stopped while files were checked, nothing was written");
+        goto out;
+    }
+    mp_allgather(c, mine, (size_t)n_mine * sizeof *mine, &gathered, &n_bytes);
+    SX_ASSERT(n_bytes == (size_t)items->n * sizeof *mine);
     /* Gathered by rank; item i is number i / size of rank i % size. */
     steps = SX_NEW_ARRAY(cache_step, items->n + 1);
-    for (int64_t r = 0, at = 0; r < size; r++)
-        for (int64_t i = r; i < items->n; i += size) steps[i] = gathered[at++];
+    const cache_step *from = gathered;
+    for (int64_t r = 0; r < size; r++)
+        for (int64_t i = r; i < items->n; i += size) steps[i] = *from++;
+out:
     sx_free(gathered);
     sx_free(names);
     sx_free(mine);
-    return steps;
+    *plan = steps;
+    return rc;
 }
 
 static bool same_identity(const io_cache_volume *v, const io_item *item, io_split split) {

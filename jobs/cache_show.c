@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/sx_mem.h"
 #include "jobs/cache.h"
 #include "jobs/job_json.h"
 
@@ -49,20 +50,16 @@ sx_err cache_verify(const job *j, const char *path) {
 
 /* ---- info ---- */
 
-static json_t *entry_json(const io_cache_volume *v) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[I, I, I]}", "file", v->rel, "subject",
-                     v->subject, "session", v->session, "acq", v->acq, "split",
-                     io_split_name(v->split), "state", v->ok ? "ok" : "failed", "reason", v->reason,
-                     "shape", (json_int_t)v->n, (json_int_t)v->h, (json_int_t)v->w);
-}
-
 static void info_json(const char *path, const io_cache *k) {
     json_t *list = json_array();
-    for (int64_t i = 0; i < io_cache_n_volumes(k); i++)
-        json_array_append_new(list, entry_json(io_cache_entry(k, i)));
+    for (int64_t i = 0; i < io_cache_n_volumes(k); i++) {
+        char *entry = io_cache_entry_text(k, i);
+        json_array_append_new(list, json_loads(entry, 0, NULL));
+        sx_free(entry);
+    }
     job_json_print(json_pack("{s:o, s:s, s:o}", "file", job_json_string(path), "config",
                              io_cache_config_hash(k), "volumes", list),
-                   FLAGS);
+                   JSON_COMPACT);
 }
 
 static void info_text(const char *path, const io_cache *k) {

@@ -10,6 +10,7 @@
 #include "base/sx_mem.h"
 #include "image/im_volume.h"
 #include "jobs/cache.h"
+#include "jobs/job_data.h"
 #include "jobs/job_json.h"
 
 /* Normalised intensity that counts as body in the bounding box. */
@@ -19,6 +20,7 @@
 
 cache_recipe cache_recipe_of(const job *j) {
     return (cache_recipe){.xform = io_xform_parse(job_text(j, "data.xform")),
+                          .max_bytes = job_max_bytes(j),
                           .hr_mm = job_real(j, "data.hr_mm"),
                           .quantile = job_real(j, "data.quantile")};
 }
@@ -114,8 +116,8 @@ static sx_err make(io_cache_volume *v, const cache_recipe *r, io_nifti_info *inf
     im_volume file = {0}, grid = {0};
     int64_t size[3];
     *reason = info->reason;
-    SX_TRY(rc, io_nifti_read(v->path, &(io_read_opt){.xform = r->xform, .frame = -1}, &file, info));
-    if (info->warning[0]) sx_warn("%s: %s", v->rel, info->warning);
+    const io_read_opt opt = {.xform = r->xform, .max_bytes = r->max_bytes, .frame = -1};
+    SX_TRY(rc, io_nifti_read(v->path, &opt, &file, info));
     memcpy(v->zooms, info->zooms, sizeof v->zooms);
     memcpy(v->axcodes, info->axcodes, sizeof v->axcodes);
     check_label(v);
@@ -142,7 +144,5 @@ void cache_volume_make(io_cache_volume *v, const cache_recipe *r) {
     v->ok = rc == SX_OK;
     if (v->ok) return;
     refuse(v, rc == SX_E_DATA && reason[0] ? reason : sx_err_name(rc), sx_err_text());
-    /* Not the file's fault: without its hash it is tried again next time. */
-    if (rc != SX_E_DATA) v->sha256[0] = 0;
     sx_warn("%s: %s: left out: %s", v->rel, v->reason, v->message);
 }

@@ -14,17 +14,11 @@ static sx_err run_build(const job *j) {
     return cache_build(j, job_arg(j, 1), job_arg(j, 2));
 }
 
-/* What rank 0 does alone. */
-static sx_err by_rank_0(const job *j, sx_err (*show)(const job *j, const char *path)) {
-    mp_comm *c = job_comm(j);
-    return mp_agree(c, mp_rank(c) == 0 ? show(j, job_arg(j, 1)) : SX_OK);
-}
-
 static sx_err run_verify(const job *j) {
-    return by_rank_0(j, cache_verify);
+    return cache_verify(j, job_arg(j, 1));
 }
 static sx_err run_info(const job *j) {
-    return by_rank_0(j, cache_info);
+    return cache_info(j, job_arg(j, 1));
 }
 
 static const struct {
@@ -51,5 +45,5 @@ const job_verb cmd_cache = {.name = "cache",
                             .aliases = aliases,
                             .min_args = 2,
                             .max_args = 3,
-                            .ranks = true,
+                            .ranks = JOB_RANKS_TO_BUILD,
                             .run = run};

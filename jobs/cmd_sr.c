@@ -111,8 +111,8 @@ static void choose_thickness(const sr_config *c, const io_item *item, sr_record 
 static sx_err prepare(const sr_config *c, const io_item *item, sr_volume *v, sr_record *r,
                       dg_operator **op) {
     sx_err rc;
-    SX_TRY(rc, sx_hash_file(item->path, r->source_sha256));
-    SX_TRY(rc, sr_volume_read(item->path, c->xform, c->hr_mm, c->quantile, v));
+    SX_TRY(rc, io_nifti_hash(item->path, r->source_sha256));
+    SX_TRY(rc, sr_volume_read_opt(item->path, &c->read, c->hr_mm, c->quantile, v));
     r->mapping = v->mapping;
     r->spacing_mm = v->spacing_mm;
     choose_thickness(c, item, r);

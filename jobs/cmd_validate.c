@@ -1,9 +1,8 @@
 /* sagax validate FILE… : what the NIfTI reader makes of files, after reading every voxel.
  *
- * Folders are walked in byte order for names the reader takes; hidden entries are passed over. A
- * folder that is itself named like an image is an image that cannot be read, and is reported as
- * such. One line a file: for people, or with --json one object. */
-#include <dirent.h>
+ * Folders are walked for names the reader takes (io_walk). A folder that is itself named like an
+ * image, or that cannot be listed, is an image that cannot be read, and is reported as such. One
+ * line a file: for people, or with --json one object. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "io/io_nifti.h"
+#include "io/io_walk.h"
 #include "jobs/job_json.h"
 #include "jobs/verbs.h"
 
@@ -36,18 +36,11 @@ static io_read_opt read_options(const job *j) {
 
 typedef struct name_list {
     char **name;
-    int64_t n, room;
+    int64_t n;
 } name_list;
 
 static void list_add(name_list *l, const char *name) {
-    if (l->n == l->room) {
-        const int64_t room = l->room ? 2 * l->room : 64;
-        char **grown = SX_NEW_ARRAY(char *, room);
-        if (l->n > 0) memcpy(grown, l->name, (size_t)l->n * sizeof *grown);
-        sx_free(l->name);
-        l->name = grown;
-        l->room = room;
-    }
+    l->name = sx_grow(l->name, l->n, sizeof *l->name);
     l->name[l->n++] = sx_strdup(name);
 }
 
@@ -56,38 +49,33 @@ static void list_clear(name_list *l) {
     sx_free(l->name);
 }
 
-static int is_visible(const struct dirent *e) {
-    return e->d_name[0] != '.';
-}
+typedef struct search {
+    const char *root;
+    name_list *list;
+} search;
 
-static int by_bytes(const struct dirent **a, const struct dirent **b) {
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-/* Deeper trees are loops of symbolic links. */
-enum { DEEPEST = 64 };
-
-static void walk(name_list *l, const char *folder, int depth) {
-    struct dirent **entry = NULL;
-    const int n = depth < DEEPEST ? scandir(folder, &entry, is_visible, by_bytes) : 0;
-    if (n < 0) list_add(l, folder); /* reading it as an image says what is wrong with it */
-    for (int i = 0; i < n; i++) {
-        char *path = sx_path_join(folder, entry[i]->d_name);
-        if (io_nifti_is_name(path))
-            list_add(l, path);
-        else if (sx_file_is_dir(path))
-            walk(l, path, depth + 1);
+static bool visit(void *user, io_entry_kind kind, const char *rel) {
+    const search *s = user;
+    const bool is_image = io_nifti_is_name(rel);
+    if (kind == IO_ENTRY_FOLDER && !is_image) return true;
+    if (is_image || kind == IO_ENTRY_UNREADABLE) {
+        char *path = sx_path_join(s->root, rel);
+        list_add(s->list, path);
         sx_free(path);
-        free(entry[i]);
     }
-    free(entry);
+    return false;
+}
+
+static void list_folder(name_list *l, const char *folder) {
+    search s = {folder, l};
+    if (io_walk(folder, visit, &s) != SX_OK) list_add(l, folder); /* its reader says why */
 }
 
 static void list_arguments(const job *j, name_list *l) {
     for (int i = 0; i < job_n_args(j); i++) {
         const char *arg = job_arg(j, i);
         if (sx_file_is_dir(arg) && !io_nifti_is_name(arg))
-            walk(l, arg, 0);
+            list_folder(l, arg);
         else
             list_add(l, arg);
     }
@@ -153,7 +141,7 @@ static void print_text(const char *path, const io_nifti_info *info) {
 
 static sx_err run(job *j) {
     const io_read_opt opt = read_options(j);
-    name_list l = {NULL, 0, 0};
+    name_list l = {NULL, 0};
     int64_t rejected = 0;
     list_arguments(j, &l);
     for (int64_t i = 0; i < l.n; i++) {

@@ -40,6 +40,13 @@ typedef struct job_alias {
 
 typedef struct job job;
 
+/* Whether a verb starts MPI. */
+typedef enum job_ranks {
+    JOB_ALONE = false,
+    JOB_RANKS = true,
+    JOB_RANKS_TO_BUILD /* when its first argument is "build" */
+} job_ranks;
+
 typedef struct job_verb {
     const char *name;
     const char *arguments; /* "BIDS OUT" for the usage line */
@@ -47,7 +54,7 @@ typedef struct job_verb {
     const job_option *const *sections; /* NULL-terminated list of option tables */
     const job_alias *aliases;          /* may be NULL */
     int min_args, max_args;            /* positional arguments; max_args < 0: any number */
-    bool ranks;                        /* starts MPI */
+    job_ranks ranks;
     sx_err (*run)(job *j);
 } job_verb;
 

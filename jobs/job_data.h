@@ -7,5 +7,7 @@
 
 /* data.acq, .suffix, .subjects, .exclude, .derivatives; texts are borrowed from the job. */
 io_filter job_filter(const job *j);
+/* data.max_gib in bytes, for io_read_opt. */
+int64_t job_max_bytes(const job *j);
 
 #endif

@@ -98,6 +98,15 @@ static int run_with_ranks(const job_verb *v, int argc, char **argv) {
     return code;
 }
 
+static bool needs_ranks(const job_verb *v, int argc, char **argv) {
+    job *j = NULL;
+    if (v->ranks != JOB_RANKS_TO_BUILD) return v->ranks == JOB_RANKS;
+    bool builds = job_new(&j, v, mp_self(), argc, argv) == SX_OK && job_n_args(j) > 0 &&
+                  strcmp(job_arg(j, 0), "build") == 0;
+    job_free(j);
+    return builds;
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) {
         fprintf(stderr, "usage: sagax VERB [arguments] [options] (sagax --help lists the verbs)\n");
@@ -118,6 +127,6 @@ int main(int argc, char **argv) {
         return 0;
     }
     bool only_config = has_flag(argc - 2, argv + 2, config_flags);
-    if (v->ranks && !only_config) return run_with_ranks(v, argc, argv);
+    if (!only_config && needs_ranks(v, argc - 2, argv + 2)) return run_with_ranks(v, argc, argv);
     return finish(v, run_job(v, mp_self(), argc - 2, argv + 2), false);
 }

@@ -10,6 +10,8 @@ const job_option options_data[] = {
     {"data.list", JOB_TEXT, "", NULL, 0, 0,
      "TSV of images to take instead of a search; empty: none"},
     {"data.xform", JOB_CHOICE, "auto", "auto|sform|qform", 0, 0, "which NIfTI transform to trust"},
+    {"data.max_gib", JOB_REAL, "2", NULL, 0.001, 1024,
+     "cache, sr: refuse larger images (GiB as float)"},
     {"data.derivatives", JOB_BOOL, "false", NULL, 0, 0, "also search the derivatives folder"},
     {"data.hr_mm", JOB_REAL, "0.8571", NULL, 0.1, 10, "isotropic pixel of the slices, mm"},
     {"data.quantile", JOB_REAL, "0.999", NULL, 0.5, 1,

@@ -21,7 +21,7 @@
 typedef struct sr_config {
     mp_comm *comm;
     const char *input, *out; /* borrowed from the job */
-    io_xform xform;
+    io_read_opt read;
     io_dtype dtype;
     double hr_mm, quantile;
     double thickness_mm; /* of the slices; 0: sidecar, else spacing */

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
+#include "jobs/job_data.h"
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"
 #include "jobs/job_weights.h"
@@ -85,7 +86,9 @@ sx_err sr_config_read(sr_config *c, job *j) {
     c->comm = job_comm(j);
     c->input = job_arg(j, 0);
     c->out = job_arg(j, 1);
-    c->xform = io_xform_parse(job_text(j, "data.xform"));
+    c->read = (io_read_opt){.xform = io_xform_parse(job_text(j, "data.xform")),
+                            .max_bytes = job_max_bytes(j),
+                            .frame = -1};
     c->dtype = strcmp(job_text(j, "sr.dtype"), "int16") == 0 ? IO_INT16 : IO_FLOAT32;
     c->hr_mm = job_real(j, "data.hr_mm");
     c->quantile = job_real(j, "data.quantile");

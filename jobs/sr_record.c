@@ -110,7 +110,7 @@ sx_err sr_reason(const sr_config *c, const io_item *item, char *why) {
     int *what = SX_NEW_ARRAY(int, c->samples + 2), n = sr_outputs(c->samples, what);
     sx_err rc;
     snprintf(why, 128, "%s", c->force ? "forced" : "");
-    SX_TRY(rc, sx_hash_file(item->path, source));
+    SX_TRY(rc, io_nifti_hash(item->path, source));
     for (int i = 0; i < n && !*why; i++) {
         paths p = output_paths(c, item, what[i]);
         snprintf(why, 128, "%s", compare(c, source, &p));

@@ -7,15 +7,18 @@
 
 enum { MIN_SLICES = 2, MIN_SIDE = 8 }; /* less is no spine, and the network's grid is 8 pixels */
 
-sx_err sr_read_pir(const char *path, io_xform xform, im_volume *pir) {
-    io_read_opt opt = {.xform = xform, .frame = -1};
+static sx_err read_pir(const char *path, const io_read_opt *opt, im_volume *pir) {
     im_volume native = {0};
     sx_err rc;
-    SX_TRY(rc, io_nifti_read(path, &opt, &native, NULL));
+    SX_TRY(rc, io_nifti_read(path, opt, &native, NULL));
     SX_TRY(rc, im_reorient(pir, &native, "PIR"));
 out:
     im_volume_clear(&native);
     return rc;
+}
+
+sx_err sr_read_pir(const char *path, io_xform xform, im_volume *pir) {
+    return read_pir(path, &(io_read_opt){.xform = xform, .frame = -1}, pir);
 }
 
 static sx_err check_size(const char *path, const sr_volume *v) {
@@ -48,12 +51,18 @@ static void centre_rows(im_volume *cubic, int64_t margin) {
 
 sx_err sr_volume_read(const char *path, io_xform xform, double hr_mm, double quantile,
                       sr_volume *v) {
+    return sr_volume_read_opt(path, &(io_read_opt){.xform = xform, .frame = -1}, hr_mm, quantile,
+                              v);
+}
+
+sx_err sr_volume_read_opt(const char *path, const io_read_opt *opt, double hr_mm, double quantile,
+                          sr_volume *v) {
     /* the resampling is separable: first within the slices, then between them */
     const double within[3] = {hr_mm, 0.0, hr_mm}, between[3] = {0.0, hr_mm, 0.0};
     im_volume pir = {0};
     double spacing[3];
     sx_err rc;
-    SX_TRY(rc, sr_read_pir(path, xform, &pir));
+    SX_TRY(rc, read_pir(path, opt, &pir));
     im_spacing(&pir, spacing);
     v->spacing_mm = spacing[1];
     SX_TRY(rc, im_rescale(&v->measured, &pir, within));

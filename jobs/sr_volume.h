@@ -25,6 +25,9 @@ sx_err sr_read_pir(const char *path, io_xform xform, im_volume *pir);
  * Errors: SX_E_DATA (too few slices, too small, nothing in it), those of io_nifti_read. */
 sx_err sr_volume_read(const char *path, io_xform xform, double hr_mm, double quantile,
                       sr_volume *v);
+/* The same with all that can be said to the reader. */
+sx_err sr_volume_read_opt(const char *path, const io_read_opt *opt, double hr_mm, double quantile,
+                          sr_volume *v);
 void sr_volume_clear(sr_volume *v);
 
 #endif

@@ -67,6 +67,9 @@ sx_err mp_start(int *argc, char ***argv, mp_comm **world) {
     int provided = 0;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return sx_fail(SX_E_MPI, "MPI_Init_thread failed");
+    if (provided < MPI_THREAD_FUNNELED)
+        return sx_fail(SX_E_MPI, "MPI gives thread level %d, at least %d (funneled) is needed",
+                       provided, MPI_THREAD_FUNNELED);
     mp_stop_install();
 
     mp_comm *c = SX_NEW(mp_comm);
@@ -87,7 +90,7 @@ sx_err mp_start(int *argc, char ***argv, mp_comm **world) {
 void mp_finish(mp_comm *world) {
     if (!world || world == &self_comm) return;
     MP__CHECK(world, MPI_Comm_free(&world->comm));
-    MPI_Finalize();
+    MP__CHECK(world, MPI_Finalize());
     sx_free(world);
 }
 

@@ -1,13 +1,13 @@
 /* Work shared out while it runs: item numbers 0..n-1, each given to exactly one rank, in order, to
  * whoever asks next (one-sided fetch-and-add on a counter at rank 0). Items should be sorted
- * largest first. For items whose place is decided beforehand use mp_owner. */
+ * largest first. */
 #ifndef MP_QUEUE_H
 #define MP_QUEUE_H
 
 #include "mpi/mp_comm.h"
 
 typedef struct mp_queue mp_queue;
-/* Collective over c. */
+/* Collective over c. Always SX_OK. */
 sx_err mp_queue_new(mp_queue **q, mp_comm *c, int64_t n_items);
 /* Next item, or -1 when none is left. Not collective. */
 int64_t mp_queue_next(mp_queue *q);

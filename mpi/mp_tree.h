@@ -6,7 +6,7 @@
  *
  * Leaves are shared out in contiguous ranges: rank r of s computes mp_tree_first(t, r) up to
  * mp_tree_first(t, r + 1) - 1, in increasing order; subtrees that lie inside a rank are added as
- * soon as both sides are there (at most log2(n) vectors are held), the rest between ranks in
+ * soon as both sides are there (at most log2(n) + 1 vectors are held), the rest between ranks in
  * buckets, and the result goes to all ranks. Ranks beyond n_leaves hold none. */
 #ifndef MP_TREE_H
 #define MP_TREE_H

@@ -121,6 +121,30 @@ START_TEST(a_sweep_takes_the_temporaries_of_its_names_alone) {
 }
 END_TEST
 
+START_TEST(a_sweep_for_one_name_spares_longer_names) {
+    static const struct {
+        const char *name;
+        bool stays;
+    } row[] = {{"c.h5.tmp.77", false}, {"c.h5.tmp.77-1-2.lock", false}, {"c.h5", true},
+               {"c.h52.tmp.7", true},  {"c.h5.x.tmp.7", true},          {"ac.h5.tmp.7", true}};
+    char *final = sx_path_join(folder, "c.h5");
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char *path = sx_path_join(folder, row[i].name);
+        ck_assert_int_eq(sx_file_write(path, "x", 1), SX_OK);
+        sx_free(path);
+    }
+    sx_file_sweep_for(final);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char *path = sx_path_join(folder, row[i].name);
+        ck_assert_msg(sx_file_exists(path) == row[i].stays, "%s: got %d, want %d", row[i].name,
+                      sx_file_exists(path), row[i].stays);
+        unlink(path);
+        sx_free(path);
+    }
+    sx_free(final);
+}
+END_TEST
+
 START_TEST(errors_name_the_path) {
     char *data = NULL;
     size_t n = 0;
@@ -189,13 +213,13 @@ END_TEST
 
 int main(void) {
     if (!mkdtemp(folder)) return EXIT_FAILURE;
-    int rc = CHECK_RUN("file", what_is_written_is_read_back, a_large_file_is_read_whole,
-                       a_failed_write_keeps_the_old_file_and_leaves_no_rest,
-                       a_commit_that_cannot_rename_removes_the_temporary, errors_name_the_path,
-                       folders_are_made_with_all_their_parents,
-                       a_file_in_the_way_of_a_folder_is_an_error, racing_mkdirs_all_succeed,
-                       paths_are_taken_apart_and_joined,
-                       a_sweep_takes_the_temporaries_of_its_names_alone);
+    int rc = CHECK_RUN(
+        "file", what_is_written_is_read_back, a_large_file_is_read_whole,
+        a_failed_write_keeps_the_old_file_and_leaves_no_rest,
+        a_commit_that_cannot_rename_removes_the_temporary, errors_name_the_path,
+        folders_are_made_with_all_their_parents, a_file_in_the_way_of_a_folder_is_an_error,
+        racing_mkdirs_all_succeed, paths_are_taken_apart_and_joined,
+        a_sweep_takes_the_temporaries_of_its_names_alone, a_sweep_for_one_name_spares_longer_names);
     static const char *const made[] = {
         "p/q/r",        "p/q",        "p",        "s/t",    "s",   "race/a/b/c/d/e",
         "race/a/b/c/d", "race/a/b/c", "race/a/b", "race/a", "race"};

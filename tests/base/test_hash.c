@@ -47,6 +47,21 @@ START_TEST(a_file_has_the_digest_of_its_bytes) {
 }
 END_TEST
 
+START_TEST(files_and_pieces_go_into_one_digest) {
+    char hex[SX_HASH_HEX], path[] = "/tmp/sx_hash_XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq((int)write(fd, "bc", 2), 2);
+    close(fd);
+    sx_hasher *h = sx_hasher_new();
+    sx_hasher_add(h, "a", 1);
+    ck_assert_int_eq(sx_hasher_add_file(h, path), SX_OK);
+    sx_hasher_end(h, hex);
+    ck_assert_str_eq(hex, ABC);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(a_missing_file_is_a_missing_input) {
     char hex[SX_HASH_HEX];
     ck_assert_int_eq(sx_hash_file("/nowhere/file", hex), SX_E_NOINPUT);
@@ -57,5 +72,5 @@ END_TEST
 int main(void) {
     return CHECK_RUN("hash", known_messages_give_known_digests, pieces_give_the_digest_of_the_whole,
                      a_key_is_the_head_of_the_digest, a_file_has_the_digest_of_its_bytes,
-                     a_missing_file_is_a_missing_input);
+                     files_and_pieces_go_into_one_digest, a_missing_file_is_a_missing_input);
 }

@@ -31,6 +31,20 @@ START_TEST(strings_are_copied_and_formatted) {
 }
 END_TEST
 
+START_TEST(an_array_grows_by_doubling_and_keeps_its_items) {
+    int *x = NULL, moves = 0;
+    for (int i = 0; i < 1000; i++) {
+        int *grown = sx_grow(x, i, sizeof *x);
+        moves += grown != x;
+        x = grown;
+        x[i] = i; // the sanitizer watches the room
+    }
+    for (int i = 0; i < 1000; i++) ck_assert_int_eq(x[i], i);
+    ck_assert_int_le(moves, 11);
+    sx_free(x);
+}
+END_TEST
+
 START_TEST(peak_memory_grows_with_use) {
     int64_t before = sx_peak_rss_bytes();
     const int64_t n_bytes = (int64_t)64 << 20;
@@ -43,5 +57,6 @@ END_TEST
 
 int main(void) {
     return CHECK_RUN("mem", blocks_are_aligned_and_zero, a_size_that_overflows_gives_null,
-                     strings_are_copied_and_formatted, peak_memory_grows_with_use);
+                     strings_are_copied_and_formatted,
+                     an_array_grows_by_doubling_and_keeps_its_items, peak_memory_grows_with_use);
 }

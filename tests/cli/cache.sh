@@ -25,6 +25,8 @@ json .volumes 10
 expect 0 cache info serial.h5 --json
 json '.volumes | length' 10
 json '[.volumes[] | select(.shape[0] == 5)] | length' 10
+json '[.volumes[] | select((.affine | length) == 16 and (.sha256 | length) == 64)] | length' 10
+json '[.volumes[] | select(has("axcodes") and has("zooms") and has("mapping") and has("crop"))] | length' 10
 expect 0 cache info serial.h5
 says out "sub-00/anat/sub-00_acq-sag_T2w.nii.gz"
 
@@ -104,9 +106,84 @@ json '[.volumes[] | select(.state == "failed") | .subject] | join(" ")' "01 03 0
 json '[.volumes[] | select(.state == "failed" and .reason != "")] | length' 5
 cp -p five.h5 again.h5
 expect 1 cache build bids2 again.h5 --json
-json .written false
+json .reused 5
+check "failed volumes are tried again, with the same bytes" cmp five.h5 again.h5
 check "rebuild of a bad cohort on 3 ranks" test "$(ranks 3 cache build bids2 three.h5; echo $?)" = 1
 check "bad cohorts give equal bytes too" cmp five.h5 three.h5
+
+# ---- a pair: its image counts; a file beside another: gone, and all is well ----
+expect 0 phantom pairs -q --subjects 1 --set phantom.height_mm=40 --set phantom.width_mm=20 \
+    --set phantom.depth_mm=40 --set phantom.iso_mm=2 --set phantom.chunks=1
+anat=pairs/sub-001/ses-01/anat
+scan=$(ls $anat/*acq-sag*.nii.gz)
+gzip -dc "$scan" >whole.nii
+rm -r pairs/sub-001/ses-0[!1]* 2>/dev/null
+pair=${scan%.nii.gz}
+dd if=whole.nii of="$pair.hdr" bs=348 count=1 status=none
+printf 'ni1\0' | dd of="$pair.hdr" bs=1 seek=344 conv=notrunc status=none
+printf '\0\0\0\0' | dd of="$pair.hdr" bs=1 seek=108 conv=notrunc status=none
+tail -c +353 whole.nii >"$pair.img"
+rm "$scan"
+only=(--acq sag --set data.split_val=0 --set data.split_test=0)
+expect 0 cache build pairs pairs.h5 "${only[@]}" --json
+json .ok 1
+expect 0 cache build pairs pairs.h5 "${only[@]}" --json
+json .written false
+cp "$pair.img" kept.img
+head -c $(($(stat -c %s kept.img) / 2)) kept.img >"$pair.img"
+expect 1 cache build pairs pairs.h5 "${only[@]}" --json
+json .failed 1
+says err "no slices for train"
+cp kept.img "$pair.img"
+expect 0 cache build pairs pairs.h5 "${only[@]}" --json
+json .ok 1
+cp whole.nii "$pair.nii"
+gzip -c whole.nii >"$pair.nii.gz"
+rm "$pair.hdr" "$pair.img"
+expect 1 cache build pairs pairs.h5 "${only[@]}"
+says err "lies beside it"
+rm "$pair.nii"
+expect 0 cache build pairs pairs.h5 "${only[@]}"
+cp whole.nii "$pair.nii"
+expect 1 cache build pairs pairs.h5 "${only[@]}"
+expect 1 cache build pairs limit.h5 "${only[@]}" --set data.max_gib=0.001
+rm "$pair.nii"
+expect 0 cache build pairs limit.h5 "${only[@]}"
+
+# ---- not fetched, a pipe, no permission: the others are taken, the exit code says it ----
+mkdir -p odd/sub-1/anat odd/sub-2/anat odd/sub-3/anat odd/sub-4
+cp bids/sub-05/anat/sub-05_acq-sag_T2w.nii.gz odd/sub-1/anat/sub-1_acq-sag_T2w.nii.gz
+ln -s ../nowhere odd/sub-2/anat/sub-2_acq-sag_T2w.nii.gz
+mkfifo odd/sub-3/anat/sub-3_acq-sag_T2w.nii
+expect 1 cache build odd odd.h5 --json
+json .ok 1
+json .failed 2
+expect 0 cache info odd.h5 --json
+json '[.volumes[].reason] | join(" ")' " noinput not-a-file"
+expect 0 validate odd/sub-1
+expect 1 validate odd --json
+check "reasons of what cannot be read" [ "$(jq -r '.reason // "ok"' out | tr '\n' ' ')" = "ok missing not-a-file " ]
+
+as_nobody() { if [ "$(id -u)" = 0 ]; then setpriv --reuid 65534 --clear-groups "$@"; else "$@"; fi; }
+mkdir -m 777 open
+chmod 0 odd/sub-4
+if as_nobody "$SAGAX" --version >/dev/null 2>&1 && as_nobody test -w open; then
+    rm -r odd/sub-2 odd/sub-3
+    as_nobody "$SAGAX" cache build odd open/odd.h5 >out 2>err
+    check "a folder without permission gives 1" [ $? = 1 ]
+    last="cache build odd, as nobody"
+    says err "0 of 1 volumes failed, 1 folders could not be read"
+    as_nobody "$SAGAX" validate odd --json >out 2>err
+    check "and is reported with its reason" [ "$(jq -r '.reason // "ok"' out | tr '\n' ' ')" = "ok unreadable " ]
+else
+    echo "SKIPPED: a folder without permission: nobody cannot run $SAGAX here"
+fi
+chmod 755 odd/sub-4
+
+# ---- no ranks where none are needed ----
+SLURM_NTASKS=4 expect 0 cache info odd.h5
+SLURM_NTASKS=4 expect 0 cache verify --json odd.h5
+SLURM_NTASKS=4 expect 69 cache build odd odd.h5
 
 # ---- a name that is not UTF-8 stops nothing ----
 odd=$(printf 'bids3/sub-1/anat/sub-1_acq-sag_rec-\xff_T2w.nii.gz')

@@ -2,7 +2,7 @@
 # The verb validate: verdicts, machine output, folders, exit codes.
 set -u
 . "$SAGAX_SOURCE_DIR/tests/cli/lib.sh"
-rm -rf cohort bad "odd name"
+rm -rf cohort bad loops "odd name"
 expect 0 phantom cohort -q --subjects 1 --set phantom.height_mm=60 --set phantom.width_mm=30 \
     --set phantom.depth_mm=60 --set phantom.iso_mm=1.5 --set phantom.chunks=2
 scan=cohort/sub-001/ses-01/anat/sub-001_ses-01_acq-sag_T2w.nii.gz
@@ -48,6 +48,14 @@ expect 0 validate "odd name" --json
 json '.file' "odd name/ümlaut.nii.gz"
 expect 1 validate no-such-file.nii --json
 json '.reason' missing
+expect 1 validate /nonexistent --json
+json '.reason' missing
+mkdir -p loops/a
+cp "$scan" loops/a/x.nii.gz
+ln -sfn .. loops/a/up
+ln -sfn . loops/a/here
+expect 0 validate loops --json
+check "a file behind loops is listed once" [ "$(jq -r .file out)" = loops/a/x.nii.gz ]
 mkdir -p nothing
 expect 66 validate nothing
 expect 64 validate

@@ -1,5 +1,6 @@
 /* io_bids: names, filters, order, tolerance of what lies about in real trees. */
 #include "io/io_bids.h"
+#include <sys/stat.h>
 #include "tests/check_run.h"
 #include "tests/io/io_test.h"
 
@@ -82,16 +83,59 @@ START_TEST(filters_keep_what_they_name) {
 }
 END_TEST
 
-START_TEST(a_link_to_a_parent_folder_ends) {
+/* A link in a tree, made anew. */
+static void link_to(const char *root, const char *name, const char *target) {
+    char *path = sx_path_join(root, name);
+    unlink(path);
+    ck_assert_int_eq(symlink(target, path), 0);
+    sx_free(path);
+}
+
+START_TEST(links_to_folders_above_end_and_give_nothing_twice) {
     const char *root = tree("loop", (const char *const[]){"sub-1/anat/sub-1_T2w.nii", NULL});
-    char *link = sx_path_join(root, "sub-1/up");
     io_items x;
-    unlink(link);
-    ck_assert_int_eq(symlink("..", link), 0);
+    link_to(root, "sub-1/up", "..");
+    link_to(root, "sub-1/anat/top", "../..");
     ck_ok(io_bids_walk(root, NULL, &x));
-    ck_assert_int_ge(x.n, 1);
+    ck_assert_int_eq(x.n, 1);
+    ck_assert_int_eq(x.n_unreadable, 0);
     io_items_clear(&x);
-    sx_free(link);
+}
+END_TEST
+
+START_TEST(a_link_to_content_that_was_not_fetched_is_an_item) {
+    const char *root = tree("annex", (const char *const[]){"sub-1/anat/sub-1_T2w.json", NULL});
+    io_items x;
+    link_to(root, "sub-1/anat/sub-1_T2w.nii.gz", "../../.git/annex/objects/x");
+    link_to(root, "sub-1/anat/sub-1_T1w.json", "../../.git/annex/objects/y");
+    ck_ok(io_bids_walk(root, NULL, &x));
+    ck_assert_int_eq(x.n, 1);
+    ck_assert_str_eq(x.item[0].stem, "sub-1_T2w");
+    ck_assert_int_eq(x.item[0].bytes, -1);
+    io_items_clear(&x);
+}
+END_TEST
+
+START_TEST(a_folder_without_permission_is_counted_and_spares_the_others) {
+    const char *root = tree(
+        "locked", (const char *const[]){"sub-1/anat/sub-1_T2w.nii", "sub-2/sub-2_T2w.nii", NULL});
+    const io_filter others = {.exclude = "1"};
+    const bool privileged = geteuid() == 0; // who may read everything becomes nobody
+    char *locked = sx_path_join(root, "sub-1/anat");
+    io_items x, y;
+    ck_assert_int_eq(chmod(locked, privileged ? 0700 : 0), 0);
+    if (privileged) ck_assert_int_eq(seteuid(65534), 0);
+    const sx_err rc = io_bids_walk(root, NULL, &x), rc_others = io_bids_walk(root, &others, &y);
+    if (privileged) ck_assert_int_eq(seteuid(0), 0);
+    chmod(locked, 0755);
+    ck_ok(rc);
+    ck_assert_int_eq(x.n, 1);
+    ck_assert_int_eq(x.n_unreadable, 1);
+    ck_ok(rc_others);
+    ck_assert_int_eq(y.n_unreadable, 0); // nobody asked for it
+    io_items_clear(&x);
+    io_items_clear(&y);
+    sx_free(locked);
 }
 END_TEST
 
@@ -146,7 +190,7 @@ END_TEST
 static const char *const bad_lists[][2] = {
     {"file\nx.nii\n", ":1: no column"},        {"path\nnonsense.nii.gz\n", ":2: no subject"},
     {"path\tsubject\n\t1\n", ":2: no path"},   {"path\tsubject\na.nii\t1\na.nii\t1\n", "twice"},
-    {"path\tsubject\na.nii\n", ":2: 1 cells"},
+    {"path\tsubject\na.nii\n", ":2: 1 cells"}, {"path\tsubject\na.nii\t1\n./a.nii\t2\n", "twice"},
 };
 
 START_TEST(a_bad_list_is_refused_with_its_line) {
@@ -202,7 +246,9 @@ int main(void) {
     tcase_add_test(c, a_tree_is_walked_in_sorted_order_without_clutter);
     tcase_add_test(c, names_are_taken_apart);
     tcase_add_loop_test(c, filters_keep_what_they_name, 0, COUNT(filters));
-    tcase_add_test(c, a_link_to_a_parent_folder_ends);
+    tcase_add_test(c, links_to_folders_above_end_and_give_nothing_twice);
+    tcase_add_test(c, a_link_to_content_that_was_not_fetched_is_an_item);
+    tcase_add_test(c, a_folder_without_permission_is_counted_and_spares_the_others);
     tcase_add_test(c, a_list_names_files_and_may_override_their_entities);
     tcase_add_test(c, one_file_is_taken_whatever_its_name);
     tcase_add_loop_test(c, a_bad_list_is_refused_with_its_line, 0, COUNT(bad_lists));

@@ -1,4 +1,5 @@
 /* io_ckpt: round trips, equal bytes, and damage that must never pass unseen. */
+#include <hdf5.h>
 #include <stdint.h>
 
 #include "base/sx_rng.h"
@@ -139,6 +140,22 @@ START_TEST(other_files_are_refused_with_the_right_error) {
 }
 END_TEST
 
+START_TEST(a_checkpoint_of_another_version_is_no_damage) {
+    const char *path = io_test_path("newer.h5"), *newer = "9";
+    io_block b[3];
+    io_ckpt k;
+    ck_ok(io_ckpt_write(path, json, b, blocks(b)));
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    hid_t version = H5Aopen(file, "version", H5P_DEFAULT), type = H5Aget_type(version);
+    ck_assert_int_ge(H5Awrite(version, type, newer), 0);
+    H5Tclose(type);
+    H5Aclose(version);
+    H5Fclose(file);
+    ck_err(io_ckpt_read(path, &k), SX_E_CONFIG);
+    ck_assert_msg(strstr(sx_err_text(), "version 9") != NULL, "%s", sx_err_text());
+}
+END_TEST
+
 int main(void) {
     Suite *s = suite_create("io_ckpt");
     TCase *c = tcase_create("all");
@@ -148,6 +165,7 @@ int main(void) {
     tcase_add_test(c, a_flipped_bit_is_refused_or_harmless);
     tcase_add_test(c, a_truncated_file_is_refused);
     tcase_add_test(c, other_files_are_refused_with_the_right_error);
+    tcase_add_test(c, a_checkpoint_of_another_version_is_no_damage);
     suite_add_tcase(s, c);
     return check_run_suite(s);
 }

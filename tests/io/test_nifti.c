@@ -3,8 +3,11 @@
 #include "io/io_nifti.h"
 
 #include <math.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
+#include "base/sx_hash.h"
+#include "base/sx_log.h"
 #include "base/sx_rng.h"
 #include "tests/check_run.h"
 #include "tests/io/io_test.h"
@@ -364,6 +367,10 @@ START_TEST(what_is_not_an_image_is_refused_by_its_kind) {
     ck_ok(sx_mkdirs("scratch-io/folder.nii.gz"));
     ck_assert_str_eq(inspect("scratch-io/folder.nii.gz").reason, "directory");
     ck_assert_str_eq(inspect("/dev/null.nii").reason, "missing");
+    ck_assert_str_eq(inspect("/nonexistent").reason, "missing");
+    unlink("scratch-io/pipe.nii");
+    ck_assert_int_eq(mkfifo("scratch-io/pipe.nii", 0666), 0);
+    ck_assert_str_eq(inspect("scratch-io/pipe.nii").reason, "not-a-file");
     io_bytes_write("scratch-io/empty.nii", "", 0);
     ck_assert_str_eq(inspect("scratch-io/empty.nii").reason, "empty");
     io_bytes_write("scratch-io/lfs.nii.gz", lfs, sizeof lfs - 1);
@@ -381,6 +388,74 @@ START_TEST(names_are_recognised) {
         ck_assert_msg(io_nifti_is_name(yes[i]), "%s", yes[i]);
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
         ck_assert_msg(!io_nifti_is_name(no[i]), "%s", no[i]);
+}
+END_TEST
+
+START_TEST(the_hash_covers_all_that_is_read) {
+    char hdr[SX_HASH_HEX], other[SX_HASH_HEX], file[SX_HASH_HEX];
+    remove("scratch-io/hash.nii.gz");
+    io_bytes_write("scratch-io/hash.hdr", "header", 6);
+    io_bytes_write("scratch-io/hash.img", "image", 5);
+    io_bytes_write("scratch-io/hash.nii", "headerimage", 11);
+    ck_ok(io_nifti_hash("scratch-io/hash.hdr", hdr));
+    ck_ok(sx_hash_file("scratch-io/hash.nii", file));
+    ck_assert_str_eq(hdr, file); /* header, then image */
+    ck_ok(io_nifti_hash("scratch-io/hash.nii", other));
+    ck_assert_str_eq(other, file);
+    io_bytes_write("scratch-io/hash.img", "imagf", 5);
+    ck_ok(io_nifti_hash("scratch-io/hash.hdr", other));
+    ck_assert_str_ne(hdr, other);
+    remove("scratch-io/hash.img");
+    ck_err(io_nifti_hash("scratch-io/hash.hdr", other), SX_E_NOINPUT);
+    io_bytes_write("scratch-io/hash.nii.gz", "x", 1);
+    ck_err(io_nifti_hash("scratch-io/hash.nii", other), SX_E_DATA);
+    remove("scratch-io/hash.nii.gz");
+    unlink("scratch-io/hash-pipe.nii");
+    ck_assert_int_eq(mkfifo("scratch-io/hash-pipe.nii", 0666), 0);
+    ck_err(io_nifti_hash("scratch-io/hash-pipe.nii", other), SX_E_DATA); /* nor waits */
+}
+END_TEST
+
+START_TEST(voxels_that_are_not_finite_are_logged_by_the_reader) {
+    image_file f;
+    im_volume v = {0};
+    const char *log = io_test_path("read.jsonl");
+    put_header(&f, 64, 64, false);
+    for (size_t i = 0; i < N_VOXELS; i++) put_voxel(&f, 64, i, i == 9 ? (double)NAN : 3.0);
+    ck_ok(sx_log_open_json(log));
+    ck_ok(io_nifti_read(store(&f, "logged.nii"), &one_frame, &v, NULL));
+    ck_ok(sx_log_open_json(NULL));
+    io_bytes text = io_bytes_read(log);
+    ck_assert_msg(strstr(text.data, "logged.nii: 1 voxels are not finite") != NULL, "%s",
+                  text.data);
+    sx_free(text.data);
+    im_volume_clear(&v);
+}
+END_TEST
+
+START_TEST(a_long_path_leaves_room_for_the_reason) {
+    char folder[600], *path;
+    snprintf(folder, sizeof folder, "scratch-io/%0250d/%0250d", 1, 2);
+    ck_ok(sx_mkdirs(folder));
+    path = sx_path_join(folder, "short.nii");
+    io_bytes_write(path, "x", 1);
+    const io_nifti_info info = inspect(path);
+    ck_assert_msg(strstr(info.message, "short.nii: ends 347 bytes early") != NULL, "%s",
+                  info.message);
+    ck_assert_int_eq(strncmp(info.message, "...", 3), 0);
+    sx_free(path);
+}
+END_TEST
+
+START_TEST(a_quaternion_that_is_no_rotation_is_named_as_such) {
+    image_file f = int16_file(false);
+    const int16_t qform = 1, sform = 0;
+    put(&f, 252, &qform, 2);
+    put(&f, 254, &sform, 2);
+    for (size_t i = 0; i < 3; i++) put_f32(&f, 256 + 4 * i, 0.9f);
+    const io_nifti_info info = inspect(store(&f, "quat.nii"));
+    ck_assert_str_eq(info.reason, "geometry");
+    ck_assert_msg(strstr(info.message, "is 2.43, more than 1") != NULL, "%s", info.message);
 }
 END_TEST
 
@@ -666,6 +741,10 @@ int main(void) {
     tcase_add_test(c, what_is_not_an_image_is_refused_by_its_kind);
     tcase_add_test(c, names_are_recognised);
     tcase_add_test(c, a_pair_is_read_through_its_header);
+    tcase_add_test(c, the_hash_covers_all_that_is_read);
+    tcase_add_test(c, voxels_that_are_not_finite_are_logged_by_the_reader);
+    tcase_add_test(c, a_long_path_leaves_room_for_the_reason);
+    tcase_add_test(c, a_quaternion_that_is_no_rotation_is_named_as_such);
     tcase_add_test(c, a_file_cut_at_any_length_is_refused);
     tcase_add_test(c, a_gzip_file_cut_at_any_length_is_refused);
     tcase_add_test(c, a_flipped_bit_in_a_gzip_file_is_refused);

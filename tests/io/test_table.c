@@ -75,6 +75,19 @@ START_TEST(windows_line_ends_marks_and_a_missing_last_newline_are_read) {
 }
 END_TEST
 
+START_TEST(blank_lines_at_the_end_are_no_rows_and_elsewhere_ragged) {
+    static const char *const good[] = {"a\tb\n1\t2\n\n", "a\tb\r\n1\t2\r\n\r\n\r\n", "a\n1\n\n"};
+    io_table t;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        ck_ok(read_text(good[i], strlen(good[i]), &t));
+        ck_assert_int_eq(t.n_rows, 1);
+        io_table_clear(&t);
+    }
+    ck_err(read_text("a\tb\n\n1\t2\n", 9, &t), SX_E_DATA);
+    ck_err(read_text("\na\tb\n", 5, &t), SX_E_DATA);
+}
+END_TEST
+
 int main(void) {
     Suite *s = suite_create("io_table");
     TCase *c = tcase_create("all");
@@ -83,6 +96,7 @@ int main(void) {
     tcase_add_test(c, a_ragged_line_is_refused_with_its_number);
     tcase_add_test(c, empty_files_and_zero_bytes_are_refused);
     tcase_add_test(c, windows_line_ends_marks_and_a_missing_last_newline_are_read);
+    tcase_add_test(c, blank_lines_at_the_end_are_no_rows_and_elsewhere_ragged);
     suite_add_tcase(s, c);
     return check_run_suite(s);
 }

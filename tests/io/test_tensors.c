@@ -224,6 +224,17 @@ START_TEST(the_palette_fixture_has_its_known_tensors) {
 }
 END_TEST
 
+START_TEST(metadata_that_is_not_utf8_is_refused_not_dropped) {
+    io_tensors t = {0};
+    const char *path = io_test_path("latin.safetensors");
+    io_tensors_add_meta(&t, "note", "caf\xe9");
+    ck_err(io_tensors_write(path, &t), SX_E_DATA);
+    ck_assert_msg(strstr(sx_err_text(), "UTF-8") != NULL, "%s", sx_err_text());
+    ck_assert(!sx_file_exists(path));
+    io_tensors_clear(&t);
+}
+END_TEST
+
 int main(void) {
     Suite *s = suite_create("io_tensors");
     TCase *c = tcase_create("all");
@@ -234,6 +245,7 @@ int main(void) {
                         (int)(sizeof bad_headers / sizeof bad_headers[0]));
     tcase_add_test(c, every_truncation_is_refused);
     tcase_add_test(c, random_damage_never_crashes_the_reader);
+    tcase_add_test(c, metadata_that_is_not_utf8_is_refused_not_dropped);
     tcase_add_test(c, absent_files_and_folders_are_missing_inputs);
     tcase_add_test(c, an_unwritable_place_is_refused_and_leaves_nothing);
     tcase_add_test(c, the_palette_fixture_has_its_known_tensors);

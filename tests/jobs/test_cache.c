@@ -123,7 +123,7 @@ static job *configured(const char *setting) {
 
 /* n subjects s0, s1, … with two images each. */
 static io_items cohort(int64_t n) {
-    io_items x = {SX_NEW_ARRAY(io_item, 2 * n), 2 * n};
+    io_items x = {.item = SX_NEW_ARRAY(io_item, 2 * n), .n = 2 * n};
     for (int64_t i = 0; i < x.n; i++) {
         x.item[i].rel = sx_strf("sub-s%d/%d.nii", (int)(i / 2), (int)(i % 2));
         x.item[i].path = sx_strdup(x.item[i].rel);

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# The verb cache when the world fails: a full disk, writes that fail, kill -9, a request to stop. Nothing
+# hangs, nothing half-written gets the final name, and the next build cleans up.
+#   cache_faults.sh TINY_COHORT LIMITED_CACHE
+set -u
+. "$(dirname "$0")/lib.sh"
+tiny_cohort=$1
+limited_cache=$2
+rm -rf bids ./*.h5* out err
+ranks() { timeout -k 5 60 "$MPIEXEC" -n "$1" "${@:2}" >out 2>err; }
+# fails CODE RANKS command...: it ends with CODE, soon.
+fails() {
+    local want=$1 got=0
+    shift
+    n_checks=$((n_checks + 1))
+    last="$*"
+    ranks "$@" || got=$?
+    [ "$got" -eq "$want" ] || _fail "$last: exit code: got $got, want $want"
+}
+check "cohort" "$tiny_cohort" bids
+expect 0 cache build bids whole.h5
+
+# ---- writes that fail though the disk has room: at each size of the file, on 1, 2, 3 ranks ----
+for n in 1 2 3; do
+    fails 0 $n "$limited_cache" 0 free.h5
+    expect 0 cache verify free.h5
+    for kib in 1 60 200 320; do
+        fails 74 $n "$limited_cache" $kib limited.h5
+        check "$kib KiB, $n ranks: nothing has the final name" [ ! -e limited.h5 ]
+    done
+done
+
+# ---- killed, then built again: the leftovers go; stopped: 75, and the older cache is as it was ----
+cp whole.h5 cache.h5
+touch cache.h5.tmp.1 cache.h5.tmp.1-2-3.lock cache.h52.tmp.7
+rm -r bids/sub-09
+for s in $(seq 100 400); do
+    mkdir -p bids/sub-$s/anat
+    cp bids/sub-04/anat/sub-04_acq-sag_T2w.nii.gz bids/sub-$s/anat/sub-${s}_acq-sag_T2w.nii.gz
+done
+"$MPIEXEC" -n 2 "$SAGAX" cache build bids cache.h5 >out 2>err &
+launcher=$!
+for _ in $(seq 200); do
+    [ "$(stat -c %s cache.h5.tmp.[0-9]* 2>/dev/null | sort -n | tail -1)" -gt 100000 ] 2>/dev/null && break
+    sleep 0.02
+done
+victims=($(living_ranks $launcher))
+check "two ranks are at work" [ ${#victims[@]} = 2 ]
+kill -9 "${victims[0]}"
+reap $launcher
+check "the older cache is as it was" cmp whole.h5 cache.h5
+"$SAGAX" cache build bids cache.h5 >out 2>err &
+builder=$!
+for _ in $(seq 200); do grep -q . /proc/$builder/cmdline && break; sleep 0.01; done
+sleep 0.2
+kill -TERM $builder
+wait $builder
+check "a stop ends with 75" [ $? = 75 ]
+says err "nothing was written"
+check "the older cache is as it was" cmp whole.h5 cache.h5
+expect 0 cache build bids cache.h5
+check "nothing is left but the other file's" [ "$(ls | grep 'tmp')" = cache.h52.tmp.7 ]
+
+# ---- a small disk, where one can be mounted ----
+mkdir -p small
+trap 'umount small 2>/dev/null' EXIT
+if mount -t tmpfs -o size=96k tmpfs small 2>/dev/null; then
+    for n in 1 2 3; do
+        fails 74 $n "$SAGAX" cache build bids small/c.h5
+        says err "the disk is full"
+        check "$n ranks: the small disk is empty again" [ -z "$(ls small)" ]
+    done
+    umount small
+else
+    echo "SKIPPED: a full disk: no tmpfs can be mounted here"
+fi
+finish
