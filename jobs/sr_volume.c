@@ -29,6 +29,18 @@ static sx_err check_size(const char *path, const sr_volume *v) {
     return SX_OK;
 }
 
+/* Only a scan whose slices lie further apart from top to bottom than its pixels lie apart (and the
+ * network's), has something to be restored in that direction. */
+static sx_err check_axial(const char *path, const double spacing[3], double hr_mm) {
+    const double tolerance = 1.05; /* of spacings in headers */
+    const double pixel = fmax(fmax(spacing[0], spacing[2]), hr_mm);
+    if (spacing[1] > tolerance * pixel) return SX_OK;
+    return sx_fail(SX_E_DATA,
+                   "%s: %g mm from slice to slice, top to bottom, with pixels of %g x %g mm: no "
+                   "axial scan of slices thicker than %g mm",
+                   path, spacing[1], spacing[0], spacing[2], pixel);
+}
+
 /* Move the image down by half a slice, within its rows: im_rescale begins at the first slice's
  * centre and adds a slice's rows behind the last one; now both outermost slices lie in full inside
  * the grid, as they do in training (dg_grid). The rows above the first centre repeat it. */
@@ -56,6 +68,7 @@ sx_err sr_volume_read(const char *path, io_xform xform, double hr_mm, double qua
     SX_TRY(rc, sr_read_pir(path, xform, &pir));
     im_spacing(&pir, spacing);
     v->spacing_mm = spacing[1];
+    SX_TRY(rc, check_axial(path, spacing, hr_mm));
     SX_TRY(rc, im_rescale(&v->measured, &pir, within));
     SX_TRY(rc, im_rescale(&v->cubic, &v->measured, between));
     SX_TRY(rc, check_size(path, v));
