@@ -2,7 +2,7 @@
 # The verb eval: rows, missing predictions, samples, pictures, and equal bytes on any number of ranks.
 set -u
 . "$SAGAX_SOURCE_DIR/tests/cli/lib.sh"
-rm -rf cohort sr out.* ranks*
+rm -rf ./*
 expect 0 phantom cohort -q --subjects 2 --set phantom.height_mm=60 --set phantom.width_mm=30 \
     --set phantom.depth_mm=60 --set phantom.iso_mm=1.5 --set phantom.chunks=2
 inputs=(--truth cohort/derivatives/truth --lr cohort)
