@@ -39,11 +39,12 @@ static const job_option options_eval[] = {
     {"eval.picture_items", JOB_INT, "4", NULL, 1, 64, "items shown in the picture"},
     JOB_OPTIONS_END};
 
-static const job_option *const sections[] = {options_eval, options_data, NULL};
+static const job_option *const sections[] = {options_eval, options_data_subjects, NULL};
 static const job_alias aliases[] = {{"--truth", "eval.truth"},
                                     {"--sr", "eval.sr"},
                                     {"--lr", "eval.lr"},
                                     {"--picture", "eval.picture"},
+                                    {"--subjects", "data.subjects"},
                                     JOB_ALIASES_END};
 
 /* ---- the session ---- */
@@ -64,8 +65,6 @@ static sx_err session_open(session *e, job *j) {
     *e = (session){.j = j, .comm = job_comm(j), .xform = io_xform_parse(job_text(j, "data.xform"))};
     e->hr_mm = job_real(j, "data.hr_mm");
     e->quantile = job_real(j, "data.quantile");
-    of_lr.acq = NULL; /* each of the three folders has its own */
-    of_lr.derivatives = false;
     of_truth = of_sr = of_lr;
     of_lr.acq = job_text(j, "eval.acq");
     of_truth.acq = job_text(j, "eval.truth_acq");

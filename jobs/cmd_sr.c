@@ -17,7 +17,7 @@
 #include "mpi/mp_queue.h"
 #include "mpi/mp_stop.h"
 
-static const job_option *const sections[] = {options_sr, options_data, options_model,
+static const job_option *const sections[] = {options_sr, options_data_axial, options_model,
                                              options_diffusion, NULL};
 static const job_alias aliases[] = {
     {"--weights", "sr.weights"},
@@ -231,8 +231,7 @@ static sx_err print_plan(const cohort *h) {
 
 static sx_err start(cohort *h, job *j) {
     mp_comm *comm = job_comm(j);
-    sx_err rc = job_preset(j, "data.acq", "ax");
-    if (rc == SX_OK) rc = sr_config_read(&h->c, j);
+    sx_err rc = sr_config_read(&h->c, j);
     if (rc == SX_OK) rc = sr_items_find(j, &h->items);
     if (rc == SX_OK && sx_file_exists(h->c.out) && !sx_file_is_dir(h->c.out))
         rc = sx_fail(SX_E_CREATE, "%s: is not a folder", h->c.out);

@@ -88,7 +88,7 @@ mkdir -p stitch/$anat
 cp cohort/$scan stitch/$anat/sub-001_ses-01_desc-superres_T2w.nii.gz
 expect 0 eval images pair "${inputs[@]}" --lr pair --sr stitch
 check "a stitched prediction belongs to all" [ "$(column method sr pair.tsv | wc -l)" -eq 2 ]
-expect 0 eval images pair "${inputs[@]}" --lr cohort --sr sr --set data.subjects=001
+expect 0 eval images pair "${inputs[@]}" --sr sr --subjects 001
 check "one subject only" [ "$(column method cubic pair.tsv | wc -l)" -eq 2 ]
 
 # Predictions of two runs are no samples of one.
@@ -118,6 +118,7 @@ wait $pid
 check "a stop request ends with exit 75" [ $? = 75 ]
 check "without files" [ ! -e stopped.tsv ]
 
+expect 64 eval images out "${inputs[@]}" --set data.acq=ax
 expect 64 eval images out --lr cohort
 expect 64 eval nothing out
 expect 66 eval images out --lr cohort --truth sr
