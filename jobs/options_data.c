@@ -8,14 +8,16 @@
     {"data.acq", JOB_TEXT, initial, NULL, 0, 0, "acquisitions taken (BIDS acq-), comma-separated"}
 #define SUBJECTS \
     {"data.suffix", JOB_TEXT, "T2w", NULL, 0, 0, "BIDS suffixes taken, comma-separated"}, \
-    {"data.subjects", JOB_TEXT, "", NULL, 0, 0, "only these subjects, comma-separated; empty: all"}, \
+    {"data.subjects", JOB_TEXT, "", NULL, 0, 0, \
+     "only these subjects, comma-separated; empty: all"}, \
     {"data.exclude", JOB_TEXT, "", NULL, 0, 0, "subjects left out, comma-separated"}
 #define SEARCH \
     {"data.list", JOB_TEXT, "", NULL, 0, 0, \
      "TSV of images to take instead of a search; empty: none"}, \
     {"data.derivatives", JOB_BOOL, "false", NULL, 0, 0, "also search the derivatives folder"}
 #define PIXELS \
-    {"data.xform", JOB_CHOICE, "auto", "auto|sform|qform", 0, 0, "which NIfTI transform to trust"}, \
+    {"data.xform", JOB_CHOICE, "auto", "auto|sform|qform", 0, 0, \
+     "which NIfTI transform to trust"}, \
     {"data.hr_mm", JOB_REAL, "0.8571", NULL, 0.1, 10, "isotropic pixel of the slices, mm"}, \
     {"data.quantile", JOB_REAL, "0.999", NULL, 0.5, 1, \
      "quantile of a volume that maps to 1; 1: its maximum"}
