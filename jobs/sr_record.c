@@ -1,7 +1,7 @@
 /* Outputs of `sr` on disk: images, sidecars, and the question whether what is there is what this
- * run would make (sr.h). A sidecar is written after its image and holds the image's
- * hash, so an image without a matching sidecar is unfinished. Nothing in a sidecar depends on time,
- * place or the number of ranks. */
+ * run would make (sr.h). A sidecar is written after its image and holds the image's hash, so an
+ * image without a matching sidecar is unfinished. Nothing in a sidecar depends on time, place or
+ * the number of ranks. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

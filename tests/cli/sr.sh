@@ -60,6 +60,8 @@ check "its reason names no rank" bash -c "grep -q failed brokenout/sagax-sr.tsv 
 check "its name is said once" bash -c "! grep -q 'broken.nii.gz: broken.nii.gz' err"
 expect 0 sr bids part "${use[@]}" --json
 json '[.[].status] | unique | tostring' '["unchanged"]'
+expect 0 sr bids part "${use[@]}" --json --dry-run
+json '[.[].plan] | unique | tostring' '["keep"]'
 
 # ---- the slices that a rank restores are its own ----
 SAGAX_PROGRESS=lines ranks 3 $one progress "${use[@]}"
@@ -191,6 +193,12 @@ for i in 01 03 05 07 09; do
     check "the log has bad scan $i" jq -e -s "any(.level == \"warning\" and (.message | test(\"sub-$i.*failed|failed.*sub-$i\")))" \
         ten.log >checked
 done
+
+mkdir -p latin/sub-1/anat
+cp broken.nii.gz $'latin/sub-1/anat/sub-1_acq-ax_rec-\xff_T2w.nii.gz'
+expect 1 sr latin latinout "${use[@]}" --log latin.log
+check "the log names a file whose name is no UTF-8" grep -q 'sub-1_acq-ax_rec-?_T2w' latin.log
+check "and stays UTF-8" iconv -f UTF-8 -t UTF-8 -o utf8 latin.log
 
 # ---- outputs that cannot be written end the run ----
 for n in 1 2; do
