@@ -189,11 +189,10 @@ done
 ranks 2 ten tenout "${use[@]}" --log ten.log
 check "five bad of ten: exit 1" [ $? = 1 ]
 check "five outputs" [ "$(find tenout -name '*superres_T2w.nii.gz' | wc -l)" = 5 ]
-for i in 01 03 05 07 09; do
-    check "the log has bad scan $i" jq -e -s "any(.level == \"warning\" and (.message | test(\"sub-$i.*failed|failed.*sub-$i\")))" \
-        ten.log >checked
+for i in $(seq -w 10); do # whichever rank had it
+    check "the log has scan $i" grep -q "sub-${i}_acq-ax_T2w" ten.log
 done
-
+check "the log warns of five" [ "$(grep -c '"warning".*failed: .*acq-ax' ten.log)" = 5 ]
 mkdir -p latin/sub-1/anat
 cp broken.nii.gz $'latin/sub-1/anat/sub-1_acq-ax_rec-\xff_T2w.nii.gz'
 expect 1 sr latin latinout "${use[@]}" --log latin.log
