@@ -196,6 +196,12 @@ static void take_column(const io_table *t, int64_t row, const char *column, cons
     if (text[0] && strcmp(text, "n/a") != 0) set_text(to, room, text, strlen(text));
 }
 
+/* The folder of a listed image in a data set: its path may lead anywhere, its entities may not. */
+static void set_dir(io_item *it) {
+    sx_free(it->dir);
+    it->dir = sx_strf("sub-%s%s%s/anat", it->subject, it->session[0] ? "/ses-" : "", it->session);
+}
+
 static sx_err list_row(const char *tsv, const char *folder, const io_table *t, int64_t row,
                        const io_filter *f, io_items *items) {
     const char *path = io_table_at(t, row, io_table_column(t, "path"));
@@ -211,6 +217,11 @@ static sx_err list_row(const char *tsv, const char *folder, const io_table *t, i
                        "%s:%" PRId64 ": no subject, neither as a column nor in the name %s", tsv,
                        row + 2, path);
     }
+    if (strchr(it.subject, '/') || strchr(it.session, '/')) {
+        item_clear(&it);
+        return sx_fail(SX_E_DATA, "%s:%" PRId64 ": a label cannot hold a slash", tsv, row + 2);
+    }
+    set_dir(&it);
     if (passes(f, &it))
         items_add(items, &it);
     else

@@ -41,8 +41,8 @@ typedef struct io_filter {
  * result is not an error. */
 sx_err io_bids_walk(const char *root, const io_filter *f, io_items *items);
 /* Read a TSV list: header line with columns path and optionally subject, session, acq; relative
- * paths are below the list's own folder. Errors: SX_E_NOINPUT, SX_E_DATA (line number in the
- * message). */
+ * paths are below the list's own folder. `dir` is made of the entities, sub-X[/ses-Y]/anat: the
+ * path may lead anywhere. Errors: SX_E_NOINPUT, SX_E_DATA (line number in the message). */
 sx_err io_bids_list(const char *tsv, const io_filter *f, io_items *items);
 /* One image of any name as the only item: `rel` is its name, `dir` is empty; what its name says is
  * taken apart. Errors: SX_E_NOINPUT. */

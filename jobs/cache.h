@@ -15,10 +15,9 @@
 /* What decides about pixels. Its hash is the configuration hash of a cache: volumes are taken over
  * from an older cache only when it is equal. */
 typedef struct cache_recipe {
-    io_xform xform;
-    int64_t max_bytes; /* larger images are refused; not in the hash */
-    double hr_mm;      /* isotropic pixel of a slice */
-    double quantile;   /* of the intensities, maps to 1 */
+    io_read_opt read; /* of it only xform is in the hash */
+    double hr_mm;     /* isotropic pixel of a slice */
+    double quantile;  /* of the intensities, maps to 1 */
 } cache_recipe;
 
 /* From section data. */

@@ -229,12 +229,7 @@ static sx_err run_plan(build *b, double start_s) {
     }
     if (speaks) report(b, counts, !idle, sx_now_s() - start_s);
     if (speaks) warn_of_empty_splits(b, counts + N_SLICES);
-    if (b->items.n_unreadable > 0)
-        return sx_fail(SX_E_ITEMS,
-                       "%s: %" PRId64 " of %" PRId64 " volumes failed, %" PRId64
-                       " folders could not be read",
-                       b->path, counts[N_FAILED], b->items.n, b->items.n_unreadable);
-    if (counts[N_FAILED] == 0) return SX_OK;
+    if (counts[N_FAILED] == 0) return job_check_folders(job_arg(b->j, 1), &b->items);
     return sx_fail(SX_E_ITEMS, "%s: %" PRId64 " of %" PRId64 " volumes failed", b->path,
                    counts[N_FAILED], b->items.n);
 }

@@ -19,8 +19,7 @@
 #define THICK 1.5
 
 cache_recipe cache_recipe_of(const job *j) {
-    return (cache_recipe){.xform = io_xform_parse(job_text(j, "data.xform")),
-                          .max_bytes = job_max_bytes(j),
+    return (cache_recipe){.read = job_read_opt(j),
                           .hr_mm = job_real(j, "data.hr_mm"),
                           .quantile = job_real(j, "data.quantile")};
 }
@@ -29,7 +28,7 @@ void cache_recipe_hash(const cache_recipe *r, char hex[65]) {
     char text[160];
     int n =
         snprintf(text, sizeof text, "cache recipe 1: hr_mm %.17g quantile %.17g xform %d air %g",
-                 r->hr_mm, r->quantile, (int)r->xform, (double)AIR);
+                 r->hr_mm, r->quantile, (int)r->read.xform, (double)AIR);
     sx_hash_bytes(text, (size_t)n, hex);
 }
 
@@ -116,8 +115,7 @@ static sx_err make(io_cache_volume *v, const cache_recipe *r, io_nifti_info *inf
     im_volume file = {0}, grid = {0};
     int64_t size[3];
     *reason = info->reason;
-    const io_read_opt opt = {.xform = r->xform, .max_bytes = r->max_bytes, .frame = -1};
-    SX_TRY(rc, io_nifti_read(v->path, &opt, &file, info));
+    SX_TRY(rc, io_nifti_read(v->path, &r->read, &file, info));
     memcpy(v->zooms, info->zooms, sizeof v->zooms);
     memcpy(v->axcodes, info->axcodes, sizeof v->axcodes);
     check_label(v);

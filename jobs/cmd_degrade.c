@@ -13,6 +13,7 @@
 #include "io/io_png.h"
 #include "io/io_tensors.h"
 #include "jobs/job_json.h"
+#include "jobs/job_data.h"
 #include "jobs/job_model.h"
 #include "jobs/sr_volume.h"
 #include "jobs/verbs.h"
@@ -60,7 +61,8 @@ static sx_err open_image(source *s, const job *j, const char *path) {
     im_volume pir = {0};
     im_mapping map;
     sx_err rc;
-    SX_TRY(rc, sr_read_pir(path, io_xform_parse(job_text(j, "data.xform")), &pir));
+    const io_read_opt opt = job_read_opt(j);
+    SX_TRY(rc, sr_read_pir(path, &opt, &pir));
     SX_TRY(rc, im_rescale(&s->volume, &pir, spacing));
     rc = im_mapping_fit(s->volume.voxel, im_volume_count(&s->volume), job_real(j, "data.quantile"),
                         &map);

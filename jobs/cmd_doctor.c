@@ -72,6 +72,7 @@ static const char *const launcher_variables[] = {"OMPI_COMM_WORLD_SIZE",
                                                  "PMI_RANK",
                                                  "SLURM_JOB_ID",
                                                  "SLURM_NTASKS",
+                                                 "SLURM_STEP_NUM_TASKS",
                                                  "SLURM_PROCID",
                                                  "SLURM_JOB_NUM_NODES",
                                                  "SLURM_CPUS_PER_TASK",
@@ -88,10 +89,10 @@ static void probe_launcher(finding *f) {
                              launcher_variables[i], v);
         n += (size_t)wrote;
     }
-    bool slurm_step = *environment("SLURM_PROCID") != '\0';
-    bool process_manager = *environment("PMIX_RANK") || *environment("PMI_RANK");
-    if (slurm_step && !process_manager && atoi(environment("SLURM_NTASKS")) > 1)
-        WARN(f, "srun gave no PMI: each task would be a world of one; use srun --mpi=pmix or pmi2");
+    int lost = mp_tasks_lost();
+    if (lost)
+        WARN(f, "srun gave no PMIx: each of %d tasks would be a world of one; use srun --mpi=pmix",
+             lost);
 }
 
 static void probe_hdf5(finding *f) {

@@ -11,6 +11,7 @@
 #include "base/sx_rng.h"
 #include "image/im_stat.h"
 #include "io/io_table.h"
+#include "jobs/job_json.h"
 
 /* The metrics, in the order of the columns. */
 static const struct metric {
@@ -159,30 +160,45 @@ static int64_t count_method(const ev_row *row, int64_t n, const char *method, bo
     return count;
 }
 
-static void print_cell(FILE *f, double mean, double low, double high) {
-    if (isnan(mean))
+/* One cell of the page. */
+typedef struct summary {
+    int64_t n; /* subjects */
+    double mean, low, high;
+} summary;
+
+static summary summarise(const struct series *s, int metric, const io_items *items,
+                         const ev_row *row, int64_t n) {
+    double *value = SX_NEW_ARRAY(double, items->n + 1), *means = SX_NEW_ARRAY(double, items->n + 1);
+    summary y = {0};
+    for (int64_t i = 0; i < items->n; i++) {
+        value[i] = item_value(row, n, i, s->method, metric);
+        if (s->minus) value[i] -= item_value(row, n, i, s->minus, metric);
+    }
+    const int64_t subjects = subject_means(items, value, means);
+    for (int64_t i = 0; i < subjects; i++) y.n += isfinite(means[i]);
+    ev_bootstrap(means, subjects, (uint64_t)metric, &y.mean, &y.low, &y.high);
+    sx_free(value);
+    sx_free(means);
+    return y;
+}
+
+static void print_cell(FILE *f, const summary *y) {
+    if (y->n == 0)
         fprintf(f, " – |");
+    else if (y->n < EV_LEAST_SUBJECTS)
+        fprintf(f, " %.3f (n too small) |", y->mean);
     else
-        fprintf(f, " %.3f [%.3f, %.3f] |", mean, low, high);
+        fprintf(f, " %.3f [%.3f, %.3f] |", y->mean, y->low, y->high);
 }
 
 static void print_series(FILE *f, const struct series *s, const io_items *items, const ev_row *row,
                          int64_t n) {
-    double *value = SX_NEW_ARRAY(double, items->n + 1), *means = SX_NEW_ARRAY(double, items->n + 1);
-    fprintf(f, "| %s |", s->title);
     for (int m = 0; m < N_METRICS; m++) {
-        double mean, low, high;
-        for (int64_t i = 0; i < items->n; i++) {
-            value[i] = item_value(row, n, i, s->method, m);
-            if (s->minus) value[i] -= item_value(row, n, i, s->minus, m);
-        }
-        const int64_t subjects = subject_means(items, value, means);
-        ev_bootstrap(means, subjects, (uint64_t)m, &mean, &low, &high);
-        print_cell(f, mean, low, high);
+        const summary y = summarise(s, m, items, row, n);
+        if (m == 0) fprintf(f, "| %s | %lld |", s->title, (long long)y.n);
+        print_cell(f, &y);
     }
     fprintf(f, "\n");
-    sx_free(value);
-    sx_free(means);
 }
 
 static void print_page(FILE *f, const io_items *items, const ev_row *row, int64_t n) {
@@ -193,13 +209,13 @@ static void print_page(FILE *f, const io_items *items, const ev_row *row, int64_
             fprintf(f, "| %s | %lld | %lld |\n", all_series[s].title,
                     (long long)count_method(row, n, all_series[s].method, false),
                     (long long)count_method(row, n, all_series[s].method, true));
-    fprintf(
-        f,
-        "\nMean over subjects [95 %% bootstrap interval over subjects, %d resamples]; differences "
-        "are paired.\n\n| method |",
-        N_RESAMPLES);
+    fprintf(f,
+            "\nMean over the n subjects of a line [95 %% bootstrap interval over subjects, %d "
+            "resamples; from %d subjects on]. Lines of different n are not of the same subjects; "
+            "differences are paired.\n\n| method | n |",
+            N_RESAMPLES, EV_LEAST_SUBJECTS);
     for (int m = 0; m < N_METRICS; m++) fprintf(f, " %s |", metrics[m].title);
-    fprintf(f, "\n|---|");
+    fprintf(f, "\n|---|---|");
     for (int m = 0; m < N_METRICS; m++) fprintf(f, "---|");
     fprintf(f, "\n");
     for (size_t s = 0; s < sizeof all_series / sizeof all_series[0]; s++)
@@ -207,15 +223,56 @@ static void print_page(FILE *f, const io_items *items, const ev_row *row, int64_
             print_series(f, &all_series[s], items, row, n);
 }
 
-sx_err ev_report_markdown(const char *path, const io_items *items, const ev_row *row, int64_t n) {
+sx_err ev_report_markdown(const char *path, const io_items *items, const ev_row *row, int64_t n,
+                          int64_t n_truthless, int64_t n_unclaimed) {
     char *text = NULL;
     size_t n_bytes = 0;
     FILE *f = open_memstream(&text, &n_bytes);
     if (!f) return sx_fail(SX_E_NOMEM, "%s: no memory for the page", path);
     print_page(f, items, row, n);
+    fprintf(f, "\n%lld scans without truth, %lld predictions without a scan.\n",
+            (long long)n_truthless, (long long)n_unclaimed);
     const bool complete = fclose(f) == 0;
     const sx_err rc = complete ? sx_file_write(path, text, n_bytes)
                                : sx_fail(SX_E_NOMEM, "%s: no memory for the page", path);
     free(text);
     return rc;
+}
+
+/* ---- JSON ---- */
+
+static json_t *row_json(const io_items *items, const ev_row *r) {
+    const io_item *it = &items->item[r->item];
+    json_t *o = json_pack("{s:o, s:o, s:o, s:s}", "subject", job_json_string(it->subject),
+                          "session", job_json_string(it->session), "item",
+                          job_json_string(it->stem), "method", r->method);
+    for (int m = 0; m < N_METRICS; m++)
+        json_object_set_new(o, metrics[m].name, job_json_number(metric_of(r, m)));
+    json_object_set_new(o, "n_voxels", json_integer(r->scores.n_voxels));
+    return o;
+}
+
+static json_t *series_json(const struct series *s, const io_items *items, const ev_row *row,
+                           int64_t n) {
+    json_t *o = json_pack("{s:s}", "method", s->title);
+    for (int m = 0; m < N_METRICS; m++) {
+        const summary y = summarise(s, m, items, row, n);
+        const bool enough = y.n >= EV_LEAST_SUBJECTS;
+        json_object_set_new(o, metrics[m].name,
+                            json_pack("{s:I, s:o, s:o, s:o}", "n", (json_int_t)y.n, "mean",
+                                      job_json_number(y.mean), "low",
+                                      job_json_number(enough ? y.low : (double)NAN), "high",
+                                      job_json_number(enough ? y.high : (double)NAN)));
+    }
+    return o;
+}
+
+void ev_report_print(const io_items *items, const ev_row *row, int64_t n) {
+    json_t *rows = json_array(), *means = json_array();
+    for (int64_t i = 0; i < n; i++) json_array_append_new(rows, row_json(items, &row[i]));
+    for (size_t s = 0; s < sizeof all_series / sizeof all_series[0]; s++)
+        if (count_method(row, n, all_series[s].method, false) > 0)
+            json_array_append_new(means, series_json(&all_series[s], items, row, n));
+    job_json_print(json_pack("{s:o, s:o}", "rows", rows, "means", means),
+                   JSON_INDENT(2) | JSON_REAL_PRECISION(9));
 }

@@ -1,5 +1,5 @@
-/* Rows of scores, and the two files made of them: a table of all rows, and a page of means with
- * bootstrap intervals over subjects. Not collective. */
+/* Rows of scores, and what is made of them: a table of all rows, a page of means with bootstrap
+ * intervals over subjects, JSON of both. Not collective. */
 #ifndef EV_REPORT_H
 #define EV_REPORT_H
 
@@ -24,8 +24,15 @@ sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row,
 
 /* Markdown: methods x metrics, mean over subjects [95 % bootstrap interval], and paired differences
  * to cubic. A subject counts with the mean of its items, an item with the mean of its samples.
+ * No interval below EV_LEAST_SUBJECTS. The last line has the two counts (ev_match.h).
  * Errors: SX_E_CREATE, SX_E_IO. */
-sx_err ev_report_markdown(const char *path, const io_items *items, const ev_row *row, int64_t n);
+enum { EV_LEAST_SUBJECTS = 3 };
+sx_err ev_report_markdown(const char *path, const io_items *items, const ev_row *row, int64_t n,
+                          int64_t n_truthless, int64_t n_unclaimed);
+
+/* The rows and the means on stdout, {"rows": [{"subject", …}], "means": [{"method", "psnr": {"n",
+ * "mean", "low", "high"}, …}]}; null where a score failed or the interval has too few subjects. */
+void ev_report_print(const io_items *items, const ev_row *row, int64_t n);
 
 /* Mean of the finite x [n] and its 95 % percentile interval over 2000 resamples (Efron 1979);
  * stream (seed 0, SX_RNG_BOOTSTRAP, 0, metric). All NAN if none is finite. */

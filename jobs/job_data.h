@@ -1,13 +1,18 @@
-/* From the section data (options_data) to the filter that io/ finds images by. Not collective. */
+/* From the section data (options_data*) to the filter that io/ finds images by. Not collective. */
 #ifndef JOB_DATA_H
 #define JOB_DATA_H
 
 #include "io/io_bids.h"
+#include "io/io_nifti.h"
 #include "jobs/job.h"
 
-/* data.acq, .suffix, .subjects, .exclude, .derivatives; texts are borrowed from the job. */
+/* data.suffix, .subjects, .exclude, and where the verb has them .acq (else any) and .derivatives
+ * (else no); texts are borrowed from the job. */
 io_filter job_filter(const job *j);
-/* data.max_gib in bytes, for io_read_opt. */
-int64_t job_max_bytes(const job *j);
+/* SX_OK, or when folders of the tree could not be listed (a warning named each) SX_E_ITEMS: what
+ * they hold is missing from the result. */
+sx_err job_check_folders(const char *root, const io_items *items);
+/* data.xform and .max_gib, for the reader; the only frame. */
+io_read_opt job_read_opt(const job *j);
 
 #endif

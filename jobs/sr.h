@@ -1,9 +1,14 @@
 /* Super-resolution of axial scans: the parts of the verb `sr`, one file each.
  *
  *   sr_config   options, weights, and what of them decides about an output (its hash)
- *   sr_record   names of outputs, sidecars, and whether an output is still what it should be
+ *   sr_items    which scans, and which of them cannot have an output of their own
+ *   sr_check    whether a scan is one for this network and configuration
+ *   sr_names    names of outputs, and what must not stay under them
+ *   sr_record   outputs and sidecars, and whether an output is still what it should be
  *   sr_sample   one volume through the network, slices shared over ranks
- *   cmd_sr      the cohort: which items, by whom, the table of outcomes
+ *   sr_make     all outputs of one scan
+ *   sr_table    what became of the items
+ *   cmd_sr      the cohort: which item by whom
  * Volumes are those of sr_volume.h. Random numbers are keyed by seed, sample and subject only, so
  * that outputs have the same bytes on any number of ranks. */
 #ifndef SR_H
@@ -24,7 +29,8 @@ typedef struct sr_config {
     io_read_opt read;
     io_dtype dtype;
     double hr_mm, quantile;
-    double thickness_mm; /* of the slices; 0: sidecar, else spacing */
+    double thickness_mm;                   /* of the slices; 0: sidecar, else spacing */
+    double trained_min_mm, trained_max_mm; /* spacings the weights know; 0: they do not say */
     int steps, samples;
     uint64_t seed;
     bool project, skip_empty, noise_by_item, force;
@@ -45,10 +51,28 @@ extern const job_option options_sr[];
 sx_err sr_config_read(sr_config *c, job *j);
 void sr_config_clear(sr_config *c);
 
+/* ---- items ---- */
+
+/* The scans that the job's input names, largest first. Outputs of `sr` are left out, and whatever
+ * lies below OUT when OUT lies below the input. Errors: SX_E_NOINPUT (also when none is left),
+ * those of io_bids. */
+sx_err sr_items_find(const job *j, io_items *items);
+
+/* For each item why it cannot have an output of its own, new, or NULL: another item's output would
+ * have the same name. [items->n], new. */
+char **sr_items_clashes(const io_items *items);
+
 /* ---- outputs ---- */
+
+/* What the desc of an output begins with, behind that of its scan. */
+#define SR_DESC "superres"
 
 /* What an output shows: sample number 1.., or over all samples: */
 enum { SR_MEAN = 0, SR_SD = -1 };
+
+/* The parts of an item's name that its outputs share, "sub-1_acq-ax_": all but res, desc and the
+ * suffix; new (sx_free). */
+char *sr_source_entities(const io_item *item);
 
 /* Path below the output folder of one output (".nii.gz"), BIDS derivative name; new (sx_free). */
 char *sr_output_name(const io_item *item, int what, int samples);
@@ -75,8 +99,26 @@ sx_err sr_reason(const sr_config *c, const io_item *item, char *why);
 /* Write one output and its sidecar, atomically. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err sr_write(const sr_config *c, const io_item *item, int what, const im_volume *v,
                 const sr_record *r);
-/* Remove what a killed run left of this item's outputs half-written. */
+/* Remove what must not stay beside an item's outputs: what a killed run left half-written, and
+ * outputs of other numbers of samples. */
 void sr_sweep(const sr_config *c, const io_item *item);
+
+/* Full paths of an output and its sidecar, new; shared by sr_names and sr_record only. */
+typedef struct sr__paths {
+    char *image, *sidecar;
+} sr__paths;
+sr__paths sr__output_paths(const sr_config *c, const io_item *item, int what);
+void sr__paths_clear(sr__paths *p);
+
+/* ---- checks ---- */
+
+/* Fill in thickness_mm and thickness_from: configuration, sidecar of the input, or spacing_mm. */
+void sr_thickness(const sr_config *c, const io_item *item, sr_record *r);
+/* Say what is odd about a scan but no reason to refuse it: a sidecar that cannot be read, slices
+ * that the network was not trained for. */
+void sr_check_warn(const sr_config *c, const io_item *item, const sr_record *r);
+/* Whether the output's type can hold the scan's intensities. Errors: SX_E_DATA. */
+sx_err sr_check_dtype(const sr_config *c, const io_item *item, const im_mapping *m);
 
 /* ---- sampling ---- */
 
@@ -93,14 +135,46 @@ void sr_engine_clear(sr_engine *e);
 /* Key of the noise of an item. */
 uint64_t sr_noise_key(const sr_config *c, const io_item *item);
 
+/* Told after each slice that this rank restored: how many of how many it restores. */
+typedef void sr_step(void *user, int64_t done, int64_t total);
+
 /* One sample: out [voxels of v->cubic], 0..1, on rank 0 of `share`. Slices are dealt to the ranks
- * of `share`; collective over it. `step` is told how many slices are done on this rank. Errors:
- * SX_E_AGAIN (asked to stop), SX_E_NOMEM; the same on all ranks. */
-typedef void sr_step(void *user, int64_t slices_done);
+ * of `share`; collective over it. Errors: SX_E_AGAIN (asked to stop), SX_E_NOMEM; the same on all
+ * ranks. */
 sx_err sr_sample(sr_engine *e, mp_comm *share, const sr_volume *v, const dg_operator *op,
                  uint64_t noise_key, int sample, float *out, sr_step *step, void *user);
 
+/* All outputs of one item; rank 0 of `share` writes. `step` counts over all samples. *lost is set
+ * when an output could not be written: then the next one cannot either. Collective over `share`.
+ * Errors: SX_E_DATA (no scan for this network), SX_E_AGAIN, SX_E_CREATE, SX_E_IO, SX_E_NOMEM, those
+ * of io_nifti_read; the same on all ranks. */
+sx_err sr_make(sr_engine *e, mp_comm *share, const io_item *item, sr_step *step, void *user,
+               bool *lost);
+
 /* RMS of A x - y over a volume in 0..1. */
 double sr_residual(const dg_operator *op, const sr_volume *v, const float *x);
+
+/* ---- outcomes ---- */
+
+typedef enum sr_state { SR_WAITING, SR_MADE, SR_UNCHANGED, SR_FAILED, SR_STOPPED } sr_state;
+
+/* What became of an item; travels between ranks as bytes. */
+typedef struct sr_outcome {
+    int64_t item;
+    sr_state state;
+    sx_err code;
+    int rank;  /* who made it */
+    bool lost; /* an output could not be written */
+    double seconds;
+    char reason[480]; /* why it was made or failed; "" if unchanged */
+} sr_outcome;
+
+const char *sr_state_name(sr_state s);
+
+/* Write OUT/sagax-sr.tsv: item, status, reason, seconds, by name of item. Lines of an older table
+ * about items that this run did not see stay. Errors: SX_E_CREATE, SX_E_IO. */
+sx_err sr_table_write(const char *out, const io_items *items, const sr_outcome *o);
+/* The outcomes of this run as JSON on stdout: [{"item", "status", "reason", "seconds"}]. */
+void sr_table_print(const io_items *items, const sr_outcome *o);
 
 #endif

@@ -2,6 +2,8 @@
 #include <string.h>
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
+#include "degrade/dg_degrade.h"
+#include "io/io_ckpt.h"
 #include "jobs/job_data.h"
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"
@@ -27,6 +29,48 @@ const job_option options_sr[] = {
     JOB_OPTIONS_END,
 };
 
+/* The JSON text of a weights file about itself, new, or NULL. Errors: those of the readers. */
+static sx_err read_about(const char *file, char **text) {
+    io_tensors t = {0};
+    io_ckpt k = {0};
+    sx_err rc;
+    if (job_weights_is_tensors(file)) {
+        SX_TRY(rc, io_tensors_read(file, &t));
+        const char *ours = io_tensors_meta(&t, "sagax");
+        *text = ours ? sx_strdup(ours) : NULL;
+    } else {
+        SX_TRY(rc, io_ckpt_read(file, &k));
+        *text = sx_strdup(k.json);
+    }
+out:
+    io_tensors_clear(&t);
+    io_ckpt_clear(&k);
+    return rc;
+}
+
+static void take_mm(const json_t *o, const char *key, double *mm) {
+    double value = json_number_value(json_object_get(o, key));
+    if (value > 0.0) *mm = value;
+}
+
+/* The spacings that the training imagined: a level's, or what was set beside it. */
+static sx_err read_trained(sr_config *c, const char *file) {
+    char *text = NULL;
+    dg_config d;
+    sx_err rc = read_about(file, &text);
+    json_t *root = text ? json_loads(text, 0, NULL) : NULL;
+    const json_t *o = json_object_get(root, "degrade"), *level = json_object_get(o, "level");
+    if (json_is_integer(level) && dg_config_level(&d, (int)json_integer_value(level)) == SX_OK) {
+        take_mm(o, "lr_min_mm", &d.lr_min_mm);
+        take_mm(o, "lr_max_mm", &d.lr_max_mm);
+        c->trained_min_mm = d.lr_min_mm;
+        c->trained_max_mm = d.lr_max_mm;
+    }
+    json_decref(root);
+    sx_free(text);
+    return rc;
+}
+
 /* Parameters of any size of this network: the table of names does not depend on it. */
 static sx_err read_weights(sr_config *c, const char *path) {
     int side = 2 * net_granularity(&c->net);
@@ -37,6 +81,7 @@ static sx_err read_weights(sr_config *c, const char *path) {
     c->params = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_read(path, net_params(n), c->params));
     SX_TRY(rc, sx_hash_file(file, c->weights_sha256));
+    rc = read_trained(c, file);
 out:
     net_free(n);
     sx_free(file);
@@ -86,9 +131,7 @@ sx_err sr_config_read(sr_config *c, job *j) {
     c->comm = job_comm(j);
     c->input = job_arg(j, 0);
     c->out = job_arg(j, 1);
-    c->read = (io_read_opt){.xform = io_xform_parse(job_text(j, "data.xform")),
-                            .max_bytes = job_max_bytes(j),
-                            .frame = -1};
+    c->read = job_read_opt(j);
     c->dtype = strcmp(job_text(j, "sr.dtype"), "int16") == 0 ? IO_INT16 : IO_FLOAT32;
     c->hr_mm = job_real(j, "data.hr_mm");
     c->quantile = job_real(j, "data.quantile");

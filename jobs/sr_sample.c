@@ -51,12 +51,13 @@ static sx_err fit(sr_engine *e, const sr_volume *v) {
     if (e->net && e->h == h && e->w == w) return SX_OK;
     net_free(e->net);
     e->net = NULL;
-    SX_TRY(rc, net_new(&e->net, &c->net, h, w, c->kernels, false, false));
-    e->h = h;
-    e->w = w;
+    e->h = e->w = 0; /* a size only when all of it is there */
     rooms[0] = rooms[1] = 0;
     SX_TRY(rc, grow(&e->lr, &rooms[0], (int64_t)h * w));
     SX_TRY(rc, grow(&e->x, &rooms[1], (int64_t)h * w));
+    SX_TRY(rc, net_new(&e->net, &c->net, h, w, c->kernels, false, false));
+    e->h = h;
+    e->w = w;
 out:
     return rc;
 }
@@ -150,13 +151,16 @@ static bool is_empty(const float *x, int64_t n) {
     return true;
 }
 
-/* owner[k]: rank of `share` that restores slice k; -1: empty, taken as it is. */
-static int *deal(const sr_engine *e, mp_comm *share, const sr_volume *v) {
+/* owner[k]: rank of `share` that restores slice k; -1: empty, taken as it is. *mine: how many are
+ * this rank's. */
+static int *deal(const sr_engine *e, mp_comm *share, const sr_volume *v, int64_t *mine) {
     int64_t n_pixels = v->cubic.dim[0] * v->cubic.dim[1], turn = 0;
     int *owner = SX_NEW_ARRAY(int, v->cubic.dim[2]);
+    *mine = 0;
     for (int64_t k = 0; k < v->cubic.dim[2]; k++) {
         bool empty = e->c->skip_empty && is_empty(v->cubic.voxel + k * n_pixels, n_pixels);
         owner[k] = empty ? -1 : (int)(turn++ % mp_size(share));
+        *mine += owner[k] == mp_rank(share);
     }
     return owner;
 }
@@ -171,9 +175,9 @@ static void gather(mp_comm *share, const int *owner, int64_t n_slices, int64_t n
 
 sx_err sr_sample(sr_engine *e, mp_comm *share, const sr_volume *v, const dg_operator *op,
                  uint64_t noise_key, int sample, float *out, sr_step *step, void *user) {
-    int64_t n_slices = v->cubic.dim[2], n_pixels = v->cubic.dim[0] * v->cubic.dim[1], done = 0;
-    int64_t n_measured = v->measured.dim[0] * v->measured.dim[1];
-    int *owner = deal(e, share, v);
+    int64_t n_slices = v->cubic.dim[2], n_pixels = v->cubic.dim[0] * v->cubic.dim[1];
+    int64_t n_measured = v->measured.dim[0] * v->measured.dim[1], done = 0, mine;
+    int *owner = deal(e, share, v, &mine);
     sx_err rc = fit(e, v);
     slice s = slice_make(e, v, op);
     for (int64_t k = 0; k < n_slices && rc == SX_OK; k++) {
@@ -188,7 +192,7 @@ sx_err sr_sample(sr_engine *e, mp_comm *share, const sr_volume *v, const dg_oper
             continue;
         if (e->c->project) dg_operator_project(op, measured, s.w, to, s.w, e->scratch);
         if (mp_stop_wanted()) rc = sx_fail(SX_E_AGAIN, "stopped on request; run again to finish");
-        if (step) step(user, ++done);
+        if (step && owner[k] >= 0) step(user, ++done, mine);
     }
     rc = mp_agree(share, rc);
     if (rc == SX_OK) gather(share, owner, n_slices, n_pixels, out);

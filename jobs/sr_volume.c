@@ -7,7 +7,7 @@
 
 enum { MIN_SLICES = 2, MIN_SIDE = 8 }; /* less is no spine, and the network's grid is 8 pixels */
 
-static sx_err read_pir(const char *path, const io_read_opt *opt, im_volume *pir) {
+sx_err sr_read_pir(const char *path, const io_read_opt *opt, im_volume *pir) {
     im_volume native = {0};
     sx_err rc;
     SX_TRY(rc, io_nifti_read(path, opt, &native, NULL));
@@ -15,10 +15,6 @@ static sx_err read_pir(const char *path, const io_read_opt *opt, im_volume *pir)
 out:
     im_volume_clear(&native);
     return rc;
-}
-
-sx_err sr_read_pir(const char *path, io_xform xform, im_volume *pir) {
-    return read_pir(path, &(io_read_opt){.xform = xform, .frame = -1}, pir);
 }
 
 static sx_err check_size(const char *path, const sr_volume *v) {
@@ -30,6 +26,18 @@ static sx_err check_size(const char *path, const sr_volume *v) {
         return sx_fail(SX_E_DATA, "%s: sagittal slices of %lld x %lld pixels; each side needs %d",
                        path, (long long)d[1], (long long)d[0], MIN_SIDE);
     return SX_OK;
+}
+
+/* Only a scan whose slices lie further apart from top to bottom than its pixels lie apart (and the
+ * network's), has something to be restored in that direction. */
+static sx_err check_axial(const char *path, const double spacing[3], double hr_mm) {
+    const double tolerance = 1.05; /* of spacings in headers */
+    const double pixel = fmax(fmax(spacing[0], spacing[2]), hr_mm);
+    if (spacing[1] > tolerance * pixel) return SX_OK;
+    return sx_fail(SX_E_DATA,
+                   "%s: %g mm from slice to slice, top to bottom, with pixels of %g x %g mm: no "
+                   "axial scan of slices thicker than %g mm",
+                   path, spacing[1], spacing[0], spacing[2], pixel);
 }
 
 /* Move the image down by half a slice, within its rows: im_rescale begins at the first slice's
@@ -49,22 +57,17 @@ static void centre_rows(im_volume *cubic, int64_t margin) {
     for (int i = 0; i < 3; i++) cubic->affine[i][3] = origin[i];
 }
 
-sx_err sr_volume_read(const char *path, io_xform xform, double hr_mm, double quantile,
+sx_err sr_volume_read(const char *path, const io_read_opt *opt, double hr_mm, double quantile,
                       sr_volume *v) {
-    return sr_volume_read_opt(path, &(io_read_opt){.xform = xform, .frame = -1}, hr_mm, quantile,
-                              v);
-}
-
-sx_err sr_volume_read_opt(const char *path, const io_read_opt *opt, double hr_mm, double quantile,
-                          sr_volume *v) {
     /* the resampling is separable: first within the slices, then between them */
     const double within[3] = {hr_mm, 0.0, hr_mm}, between[3] = {0.0, hr_mm, 0.0};
     im_volume pir = {0};
     double spacing[3];
     sx_err rc;
-    SX_TRY(rc, read_pir(path, opt, &pir));
+    SX_TRY(rc, sr_read_pir(path, opt, &pir));
     im_spacing(&pir, spacing);
     v->spacing_mm = spacing[1];
+    SX_TRY(rc, check_axial(path, spacing, hr_mm));
     SX_TRY(rc, im_rescale(&v->measured, &pir, within));
     SX_TRY(rc, im_rescale(&v->cubic, &v->measured, between));
     SX_TRY(rc, check_size(path, v));

@@ -19,15 +19,13 @@ typedef struct sr_volume {
 } sr_volume;
 
 /* Read a NIfTI and turn it to PIR. `pir` must be zeroed. Errors: those of io_nifti_read. */
-sx_err sr_read_pir(const char *path, io_xform xform, im_volume *pir);
+sx_err sr_read_pir(const char *path, const io_read_opt *opt, im_volume *pir);
 
 /* Read an axial scan and prepare it. `v` must be zeroed; sr_volume_clear also after an error.
- * Errors: SX_E_DATA (too few slices, too small, nothing in it), those of io_nifti_read. */
-sx_err sr_volume_read(const char *path, io_xform xform, double hr_mm, double quantile,
+ * Errors: SX_E_DATA (not axial, too few slices, too small, nothing in it), those of io_nifti_read.
+ */
+sx_err sr_volume_read(const char *path, const io_read_opt *opt, double hr_mm, double quantile,
                       sr_volume *v);
-/* The same with all that can be said to the reader. */
-sx_err sr_volume_read_opt(const char *path, const io_read_opt *opt, double hr_mm, double quantile,
-                          sr_volume *v);
 void sr_volume_clear(sr_volume *v);
 
 #endif

@@ -18,9 +18,11 @@ extern const job_verb cmd_weights;  /* weights import|export|verify             
 /* All of them, NULL-terminated (job_verbs.c). */
 extern const job_verb *const job_verbs[];
 
-extern const job_option options_data[];      /* data.*      which images, splits          */
-extern const job_option options_degrade[];   /* degrade.*   level, steps, resolutions     */
-extern const job_option options_model[];     /* model.*     architecture, kernels         */
-extern const job_option options_diffusion[]; /* diffusion.* target, schedule, steps       */
+extern const job_option options_data[];          /* data.*      which images, splits          */
+extern const job_option options_data_axial[];    /* … without splits, axial scans         */
+extern const job_option options_data_subjects[]; /* … whose images and how, not which     */
+extern const job_option options_degrade[];       /* degrade.*   level, steps, resolutions     */
+extern const job_option options_model[];         /* model.*     architecture, kernels         */
+extern const job_option options_diffusion[];     /* diffusion.* target, schedule, steps       */
 
 #endif

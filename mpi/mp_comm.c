@@ -31,13 +31,17 @@ static int env_int(const char *name) {
     return text ? atoi(text) : 0;
 }
 
-/* Tasks that Slurm or a PMI launcher believes it started as one program. The step's own count
- * wins: inside an allocation of 8 tasks `srun -n 1` is a legitimate world of one. */
-static int tasks_promised(void) {
-    int step = env_int("SLURM_STEP_NUM_TASKS");
-    int tasks = step > 0 ? step : env_int("SLURM_NTASKS");
-    int pmi = env_int("PMI_SIZE");
-    return tasks > pmi ? tasks : pmi;
+/* Whether a launcher that Open MPI understands started this process; mpirun sets both. */
+static bool launched(void) {
+    return getenv("PMIX_RANK") || getenv("OMPI_COMM_WORLD_SIZE");
+}
+
+/* SLURM_NTASKS is no promise: a batch script's own shell has it too, and what runs there without
+ * srun is a world of one. */
+int mp_tasks_lost(void) {
+    int step = env_int("SLURM_STEP_NUM_TASKS"), pmi = env_int("PMI_SIZE");
+    int tasks = step > pmi ? step : pmi;
+    return tasks > 1 && !launched() ? tasks : 0;
 }
 
 static sx_err singleton_error(int promised) {
@@ -47,18 +51,12 @@ static sx_err singleton_error(int promised) {
                    promised, promised, promised);
 }
 
-/* Whether a launcher that Open MPI understands started this process; mpirun sets both. */
-static bool launched(void) {
-    return getenv("PMIX_RANK") || getenv("OMPI_COMM_WORLD_SIZE");
-}
-
 sx_err mp_start(int *argc, char ***argv, mp_comm **world) {
-    int promised = tasks_promised();
-    bool by_launcher = launched();
+    int lost = mp_tasks_lost();
 #ifdef OPEN_MPI
     /* Checked before MPI_Init, which would die under `srun` without PMIx (Open MPI 4) or silently
      * make every task a rank 0 (Open MPI 5). */
-    if (!by_launcher && promised > 1) return singleton_error(promised);
+    if (lost) return singleton_error(lost);
 #endif
     /* A rank killed while it opens a file in parallel would leave a semaphore in /dev/shm on which
      * later opens of that name hang for ever: do without that component of Open MPI's I/O. */
@@ -79,9 +77,9 @@ sx_err mp_start(int *argc, char ***argv, mp_comm **world) {
     MP__CHECK(c, MPI_Comm_set_errhandler(c->comm, MPI_ERRORS_RETURN));
     MP__CHECK(c, MPI_Comm_rank(c->comm, &c->rank));
     MP__CHECK(c, MPI_Comm_size(c->comm, &c->size));
-    if (c->size == 1 && !by_launcher && promised > 1) {
+    if (c->size == 1 && lost) {
         mp_finish(c);
-        return singleton_error(promised);
+        return singleton_error(lost);
     }
     *world = c;
     return SX_OK;

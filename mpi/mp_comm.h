@@ -18,9 +18,12 @@ typedef struct mp_comm mp_comm;
  * on it. */
 mp_comm *mp_self(void);
 
+/* Tasks as whose one this process was started (SLURM_STEP_NUM_TASKS, PMI_SIZE) although MPI will
+ * see no other: srun without PMIx. 0: all is well. Needs no MPI. */
+int mp_tasks_lost(void);
 /* Start MPI and give the world. A single process outside any launcher is a world of one.
- * Errors: SX_E_MPI when MPI is a singleton although SLURM_NTASKS (or PMI_SIZE) > 1: the message
- * carries the srun line that works. Collective over all processes. */
+ * Errors: SX_E_MPI when MPI is a singleton although mp_tasks_lost: the message carries the srun
+ * line that works. Collective over all processes. */
 sx_err mp_start(int *argc, char ***argv, mp_comm **world);
 void mp_finish(mp_comm *world);
 

@@ -2,8 +2,8 @@
  * that is held for the life of the queue.
  *
  * Inside a node Open MPI serves the counter from shared memory. Across nodes it may answer only
- * when rank 0 is inside MPI, so rank 0 should call mp_queue_next (it works on items too) rather
- * than compute for minutes without any. */
+ * when rank 0 is inside MPI, so rank 0, which works on items too, should call mp_queue_serve rather
+ * than compute for minutes without any MPI. */
 #include "mpi/mp_queue.h"
 
 #include "base/sx_mem.h"
@@ -38,15 +38,33 @@ sx_err mp_queue_new(mp_queue **out, mp_comm *c, int64_t n_items) {
     return SX_OK;
 }
 
-int64_t mp_queue_next(mp_queue *q) {
-    int64_t item = 0, one = 1;
+/* Move the counter on by `n`; where it was. */
+static int64_t advance(mp_queue *q, int64_t n) {
+    int64_t was = 0;
     if (mp__alone(q->c)) {
-        item = (*q->counter)++;
+        was = *q->counter;
+        *q->counter += n;
     } else {
-        MP__CHECK(q->c, MPI_Fetch_and_op(&one, &item, MPI_INT64_T, 0, 0, MPI_SUM, q->window));
+        MP__CHECK(q->c, MPI_Fetch_and_op(&n, &was, MPI_INT64_T, 0, 0, MPI_SUM, q->window));
         MP__CHECK(q->c, MPI_Win_flush(0, q->window));
     }
+    return was;
+}
+
+int64_t mp_queue_next(mp_queue *q) {
+    int64_t item = advance(q, 1);
     return item < q->n_items ? item : -1;
+}
+
+void mp_queue_drain(mp_queue *q) {
+    advance(q, q->n_items);
+}
+
+void mp_queue_serve(mp_queue *q) {
+    int waiting = 0; /* any call makes progress; nobody sends messages here */
+    if (!mp__alone(q->c))
+        MP__CHECK(q->c,
+                  MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, q->c->comm, &waiting, MPI_STATUS_IGNORE));
 }
 
 void mp_queue_free(mp_queue *q) {

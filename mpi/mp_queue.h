@@ -11,6 +11,11 @@ typedef struct mp_queue mp_queue;
 sx_err mp_queue_new(mp_queue **q, mp_comm *c, int64_t n_items);
 /* Next item, or -1 when none is left. Not collective. */
 int64_t mp_queue_next(mp_queue *q);
+/* Let MPI answer the ranks that ask this one; cheap. Rank 0 calls it now and then during long work
+ * on an item. Not collective. */
+void mp_queue_serve(mp_queue *q);
+/* Give out no more items, to nobody. Not collective. */
+void mp_queue_drain(mp_queue *q);
 /* Collective over c; takes NULL. */
 void mp_queue_free(mp_queue *q);
 

@@ -172,7 +172,7 @@ if as_nobody "$SAGAX" --version >/dev/null 2>&1 && as_nobody test -w open; then
     as_nobody "$SAGAX" cache build odd open/odd.h5 >out 2>err
     check "a folder without permission gives 1" [ $? = 1 ]
     last="cache build odd, as nobody"
-    says err "0 of 1 volumes failed, 1 folders could not be read"
+    says err "1 folders could not be read"
     as_nobody "$SAGAX" validate odd --json >out 2>err
     check "and is reported with its reason" [ "$(jq -r '.reason // "ok"' out | tr '\n' ' ')" = "ok unreadable " ]
 else
@@ -181,9 +181,9 @@ fi
 chmod 755 odd/sub-4
 
 # ---- no ranks where none are needed ----
-SLURM_NTASKS=4 expect 0 cache info odd.h5
-SLURM_NTASKS=4 expect 0 cache verify --json odd.h5
-SLURM_NTASKS=4 expect 69 cache build odd odd.h5
+SLURM_STEP_NUM_TASKS=4 expect 0 cache info odd.h5
+SLURM_STEP_NUM_TASKS=4 expect 0 cache verify --json odd.h5
+SLURM_STEP_NUM_TASKS=4 expect 69 cache build odd odd.h5
 
 # ---- a name that is not UTF-8 stops nothing ----
 odd=$(printf 'bids3/sub-1/anat/sub-1_acq-sag_rec-\xff_T2w.nii.gz')

@@ -2,7 +2,7 @@
 # sagax doctor reports facts as text and JSON and warns where a run would go wrong.
 set -u
 . "$(dirname "$0")/lib.sh"
-unset SLURM_PROCID SLURM_NTASKS PMI_RANK PMIX_RANK OMP_NUM_THREADS
+unset SLURM_PROCID SLURM_NTASKS SLURM_STEP_NUM_TASKS PMI_RANK PMI_SIZE PMIX_RANK OMPI_COMM_WORLD_SIZE OMP_NUM_THREADS
 
 expect 0 doctor
 for row in version libraries machine kernels threads launcher hdf5 folder file_system; do
@@ -19,11 +19,35 @@ json '.threads.warning' ''
 OPENBLAS_NUM_THREADS=8 expect 0 doctor --json
 json '.threads.warning | contains("OPENBLAS_NUM_THREADS=1")' true
 
-# srun without a process manager would start four worlds of one
+# What doctor warns of is what a verb with ranks refuses: environment, tasks that would be lost (0: none).
+# A batch script's own shell has SLURM_NTASKS, but is no task of a step.
+while read -r lost variables; do
+    variables=($variables)
+    n_checks=$((n_checks + 1))
+    env "${variables[@]}" "$SAGAX" doctor --json >out 2>err
+    warned=$(jq -r .launcher.warning out)
+    last="${variables[*]} sagax"
+    if [ "$lost" = 0 ]; then
+        [ -z "$warned" ] || _fail "$last doctor: want no warning"
+        want=66
+    else
+        [[ $warned == *"each of $lost tasks"*"srun --mpi=pmix" ]] || _fail "$last doctor: want a warning"
+        want=69
+    fi
+    env "${variables[@]}" "$SAGAX" cache build absent absent.h5 >out 2>err
+    check "$last cache: exit code, want $want" [ $? = $want ]
+done <<'END'
+0 SLURM_PROCID=0 SLURM_NTASKS=4
+0 SLURM_NTASKS=4
+0 SLURM_NTASKS=4 PMI_RANK=0
+0 SLURM_NTASKS=4 SLURM_STEP_NUM_TASKS=1
+4 SLURM_PROCID=0 SLURM_NTASKS=4 SLURM_STEP_NUM_TASKS=4
+4 SLURM_NTASKS=4 SLURM_STEP_NUM_TASKS=4 PMI_RANK=0
+4 PMI_SIZE=4 PMI_RANK=0
+END
 SLURM_PROCID=0 SLURM_NTASKS=4 expect 0 doctor --json
-json '.launcher.warning | contains("srun --mpi=")' true
 json '.launcher.value' 'SLURM_NTASKS=4 SLURM_PROCID=0'
-SLURM_PROCID=0 SLURM_NTASKS=4 PMIX_RANK=0 expect 0 doctor --json
+SLURM_STEP_NUM_TASKS=4 PMIX_RANK=0 expect 0 doctor --json
 json '.launcher.warning' ''
 
 finish

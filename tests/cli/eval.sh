@@ -2,7 +2,7 @@
 # The verb eval: rows, missing predictions, samples, pictures, and equal bytes on any number of ranks.
 set -u
 . "$SAGAX_SOURCE_DIR/tests/cli/lib.sh"
-rm -rf cohort sr out.* ranks*
+rm -rf ./*
 expect 0 phantom cohort -q --subjects 2 --set phantom.height_mm=60 --set phantom.width_mm=30 \
     --set phantom.depth_mm=60 --set phantom.iso_mm=1.5 --set phantom.chunks=2
 inputs=(--truth cohort/derivatives/truth --lr cohort)
@@ -37,6 +37,11 @@ check "the truth scores nearly perfect" sh -c "$(declare -f column); [ \$(column
 check "the baseline does not depend on predictions" [ "$(column psnr cubic out.tsv)" = "$(column psnr cubic base.tsv)" ]
 check "a page with differences" grep -q "sr − cubic" out.md
 check "a picture" sh -c 'head -c 4 out.png | grep -q PNG'
+check "two subjects are no interval" grep -q '| sr | 2 | [0-9.]* (n too small)' out.md
+expect 0 eval images out "${inputs[@]}" --sr sr --json
+json '.rows | length' 10
+json '[.means[].method] | tostring' '["cubic","sr","sr-mean","sr − cubic","sr-mean − cubic"]'
+json '.means[0].psnr | "\(.n) \(.mean > 10) \(.low)"' '2 true null'
 expect 0 eval images out "${inputs[@]}" --sr sr --dry-run
 check "dry run names truth and predictions" [ "$(grep -c superres out)" -eq 6 ]
 
@@ -62,6 +67,58 @@ for np in 2 3; do
 done
 check "and the same as without mpiexec" cmp ranks1.tsv out.tsv
 
+# Names that differ in other entities are other scans; what has no partner is counted.
+scan=$anat/sub-001_ses-01_acq-ax_chunk-1_T2w.nii.gz
+mkdir -p pair/$anat pairsr/$anat/
+for rec in a b c; do
+    cp cohort/$scan pair/$anat/sub-001_ses-01_acq-ax_rec-${rec}_T2w.nii.gz
+    cp cohort/$scan pairsr/$anat/sub-001_ses-01_acq-ax_rec-${rec}_res-iso_desc-superres_T2w.nii.gz
+done
+rm pair/$anat/*rec-c* # its prediction has no scan now
+mkdir -p pair/sub-007/anat && cp cohort/$scan pair/sub-007/anat/sub-007_acq-ax_T2w.nii.gz
+expect 0 eval images pair "${inputs[@]}" --lr pair --sr pairsr
+check "each scan has its own prediction" [ "$(column method sr pair.tsv | wc -l)" -eq 2 ]
+says err "sub-007_acq-ax_T2w.nii.gz: no truth"
+says err "rec-c_res-iso_desc-superres_T2w.nii.gz: a prediction without a scan"
+check "both are counted" grep -q "1 scans without truth, 1 predictions without a scan" pair.md
+rm pairsr/$anat/*rec-b*
+expect 1 eval images pair "${inputs[@]}" --lr pair --sr pairsr
+says err "rec-b_T2w: no prediction"
+mkdir -p stitch/$anat
+cp cohort/$scan stitch/$anat/sub-001_ses-01_desc-superres_T2w.nii.gz
+expect 0 eval images pair "${inputs[@]}" --lr pair --sr stitch
+check "a stitched prediction belongs to all" [ "$(column method sr pair.tsv | wc -l)" -eq 2 ]
+expect 0 eval images pair "${inputs[@]}" --sr sr --subjects 001
+check "one subject only" [ "$(column method cubic pair.tsv | wc -l)" -eq 2 ]
+
+# Predictions of two runs are no samples of one.
+two=pairsr/$anat/sub-001_ses-01_acq-ax_rec-b_res-iso_desc-superres
+for sample in 01 02; do
+    cp cohort/$scan ${two}${sample}_T2w.nii.gz
+    echo '{"Sagax": {"WeightsSHA256": "'$sample'", "ConfigurationSHA256": "0"}}' >${two}${sample}_T2w.json
+done
+expect 1 eval images pair "${inputs[@]}" --lr pair --sr pairsr
+says err "come from different weights or configurations"
+check "both samples fail" [ "$(column psnr sr pair.tsv | grep -c nan)" -eq 2 ]
+
+# A stop request, and an output that cannot be made, end it early.
+touch blocked
+expect 73 eval images blocked/out "${inputs[@]}"
+says err "blocked"
+check "before anything is scored" bash -c "! grep -q item err"
+"$SAGAX" eval images stopped "${inputs[@]}" >out 2>err &
+pid=$!
+for _ in $(seq 600); do
+    grep -q . /proc/$pid/environ 2>/dev/null && grep -q '^SigCgt:.*[4-7cdef]...$' /proc/$pid/status && break
+    sleep 0.02
+done
+kill -TERM $pid
+last="eval with a stop request"
+wait $pid
+check "a stop request ends with exit 75" [ $? = 75 ]
+check "without files" [ ! -e stopped.tsv ]
+
+expect 64 eval images out "${inputs[@]}" --set data.acq=ax
 expect 64 eval images out --lr cohort
 expect 64 eval nothing out
 expect 66 eval images out --lr cohort --truth sr

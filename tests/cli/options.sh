@@ -68,6 +68,16 @@ says err "range.ini:2: train.batch = -8 is out of range 1..65536"
 expect 66 train --print-config --config absent.ini
 says err "absent.ini"
 
+# ---- a verb shows the values it will use, and no keys that it does not read ----
+expect 0 sr --print-config
+json '.data.acq.value' ax
+json '.data | keys | map(select(startswith("split"))) | length' 0
+expect 0 eval --print-config
+json '.data | keys | tostring' '["exclude","hr_mm","max_gib","quantile","subjects","suffix","xform"]'
+expect 0 cache --print-config
+json '.data.acq.value' sag,iso
+json '.data.split_train.value' 0.8
+
 # ---- one file serves several verbs; the preset yields to it ----
 expect 0 sr --print-config --config good.ini
 json '.diffusion.target.value' x0

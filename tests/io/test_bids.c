@@ -157,6 +157,7 @@ START_TEST(a_list_names_files_and_may_override_their_entities) {
     ck_assert_str_eq(x.item[0].subject, "9");
     ck_assert_str_eq(x.item[0].acq, "sag");
     ck_assert_int_eq(x.item[0].bytes, 1);
+    ck_assert_str_eq(x.item[0].dir, "sub-9/anat");
     ck_assert_str_eq(x.item[1].subject, "02");
     ck_assert_str_eq(x.item[1].acq, "sag");
     io_items_clear(&x);
@@ -188,9 +189,13 @@ START_TEST(one_file_is_taken_whatever_its_name) {
 END_TEST
 
 static const char *const bad_lists[][2] = {
-    {"file\nx.nii\n", ":1: no column"},        {"path\nnonsense.nii.gz\n", ":2: no subject"},
-    {"path\tsubject\n\t1\n", ":2: no path"},   {"path\tsubject\na.nii\t1\na.nii\t1\n", "twice"},
-    {"path\tsubject\na.nii\n", ":2: 1 cells"}, {"path\tsubject\na.nii\t1\n./a.nii\t2\n", "twice"},
+    {"file\nx.nii\n", ":1: no column"},
+    {"path\nnonsense.nii.gz\n", ":2: no subject"},
+    {"path\tsubject\n\t1\n", ":2: no path"},
+    {"path\tsubject\na.nii\t1\na.nii\t1\n", "twice"},
+    {"path\tsubject\na.nii\n", ":2: 1 cells"},
+    {"path\tsubject\na.nii\t1\n./a.nii\t2\n", "twice"},
+    {"path\tsubject\na.nii\t../1\n", ":2: a label"},
 };
 
 START_TEST(a_bad_list_is_refused_with_its_line) {

@@ -11,7 +11,7 @@
 
 /* ---- one volume ---- */
 
-static const cache_recipe recipe = {.xform = IO_XFORM_AUTO, .hr_mm = 0.5, .quantile = 1};
+static const cache_recipe recipe = {.read = {.frame = -1}, .hr_mm = 0.5, .quantile = 1};
 
 /* A scan stored as R, A, S with one bright voxel in a block of grey; its place in millimetres is
  * the test. Freed with io_cache_volume_clear. */

@@ -4,7 +4,7 @@ set -u
 program=$1
 fail() { echo "FAIL: $*"; exit 1; }
 
-out=$(SLURM_NTASKS=4 "$program" 2>&1)
+out=$(SLURM_STEP_NUM_TASKS=4 "$program" 2>&1)
 code=$?
 [ $code = 69 ] || fail "four promised tasks, one process: got exit $code, want 69: $out"
 case $out in
@@ -12,9 +12,10 @@ case $out in
 *) fail "the message lacks the srun line: $out" ;;
 esac
 
-SLURM_NTASKS=1 "$program" >/dev/null 2>&1 || fail "one promised task, one process must run"
+SLURM_NTASKS=4 SLURM_PROCID=0 "$program" >/dev/null 2>&1 ||
+    fail "a batch script's own process must run"
 SLURM_NTASKS=4 SLURM_STEP_NUM_TASKS=1 "$program" >/dev/null 2>&1 ||
     fail "a step of one task inside an allocation of four must run"
-SLURM_NTASKS=4 "$MPIEXEC" -n 1 "$program" >/dev/null 2>&1 ||
+SLURM_STEP_NUM_TASKS=4 "$MPIEXEC" -n 1 "$program" >/dev/null 2>&1 ||
     fail "one rank that mpiexec started must run"
 echo "ok"

@@ -1,0 +1,64 @@
+/* Whether a scan is one that this network and this configuration can restore, and what its slices
+ * are like (sr.h). */
+#include <math.h>
+#include <string.h>
+#include "base/sx_file.h"
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "jobs/job_json.h"
+#include "jobs/sr.h"
+
+#define SIDECAR_LIMIT ((size_t)16 << 20)
+
+/* ---- the slices ---- */
+
+void sr_thickness(const sr_config *c, const io_item *item, sr_record *r) {
+    double sidecar = io_bids_slice_thickness(item, 0.0);
+    r->thickness_mm = c->thickness_mm > 0.0 ? c->thickness_mm
+                      : sidecar > 0.0       ? sidecar
+                                            : r->spacing_mm;
+    r->thickness_from = c->thickness_mm > 0.0 ? "configuration"
+                        : sidecar > 0.0       ? "sidecar"
+                                              : "spacing";
+}
+
+static bool sidecar_is_broken(const io_item *item, char **path) {
+    const char *name = sx_path_base(item->path);
+    char *text = NULL;
+    size_t n_bytes = 0;
+    *path = sx_strf("%.*s%s.json", (int)(name - item->path), item->path, item->stem);
+    if (!sx_file_exists(*path)) return false;
+    json_t *root = NULL;
+    if (sx_file_read(*path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK)
+        root = json_loadb(text, n_bytes, 0, NULL);
+    bool broken = !json_is_object(root);
+    json_decref(root);
+    sx_free(text);
+    return broken;
+}
+
+void sr_check_warn(const sr_config *c, const io_item *item, const sr_record *r) {
+    const double tolerance = 0.02; /* of spacings in headers */
+    char *sidecar;
+    if (sidecar_is_broken(item, &sidecar))
+        sx_warn("%s: not readable as JSON; the slice thickness is taken from the %s", sidecar,
+                r->thickness_from);
+    sx_free(sidecar);
+    if (c->trained_max_mm > 0.0 && (r->spacing_mm < c->trained_min_mm * (1 - tolerance) ||
+                                    r->spacing_mm > c->trained_max_mm * (1 + tolerance)))
+        sx_warn("%s: slices %g mm apart; the weights were trained for %g to %g mm", item->rel,
+                r->spacing_mm, c->trained_min_mm, c->trained_max_mm);
+}
+
+/* ---- whole intensities ---- */
+
+sx_err sr_check_dtype(const sr_config *c, const io_item *item, const im_mapping *m) {
+    enum { LEAST_STEPS = 256 }; /* fewer are seen as bands */
+    const double low = m->offset, high = m->offset + m->scale;
+    if (c->dtype != IO_INT16 || (m->scale >= LEAST_STEPS && low >= INT16_MIN && high <= INT16_MAX))
+        return SX_OK;
+    return sx_fail(SX_E_DATA,
+                   "%s: intensities from %g to %g; sr.dtype = int16 needs at least %d whole steps "
+                   "and none beyond %d: use float32",
+                   item->path, low, high, LEAST_STEPS, INT16_MAX);
+}
