@@ -31,18 +31,11 @@ static bool has_content(const uint16_t *pixels, int64_t n, double min_content) {
 /* A list that grows; the verdict on each slice of this rank's volumes. */
 typedef struct verdicts {
     train_slice *item;
-    int64_t n, room, n_small, n_empty;
+    int64_t n, n_small, n_empty;
 } verdicts;
 
 static void keep(verdicts *v, int64_t volume, int64_t slice) {
-    if (v->n == v->room) {
-        int64_t room = v->room ? 2 * v->room : 256;
-        train_slice *bigger = SX_NEW_ARRAY(train_slice, room);
-        if (v->n) memcpy(bigger, v->item, (size_t)v->n * sizeof *bigger);
-        sx_free(v->item);
-        v->item = bigger;
-        v->room = room;
-    }
+    v->item = sx_grow(v->item, v->n, sizeof *v->item);
     v->item[v->n++] = (train_slice){(int32_t)volume, (int32_t)slice};
 }
 
@@ -84,9 +77,11 @@ sx_err train_slices_list(train_slices *s, mp_comm *c, io_cache *k, io_split spli
     rc = mp_agree(c, rc);
     if (rc == SX_OK) {
         size_t n_bytes = 0;
+        void *all = NULL;
         int64_t out[2] = {v.n_small, v.n_empty};
-        mp_allgather(c, v.item, (size_t)v.n * sizeof *v.item, (void **)&s->item, &n_bytes);
+        mp_allgather(c, v.item, (size_t)v.n * sizeof *v.item, &all, &n_bytes);
         mp_sum_i64(c, out, 2);
+        s->item = all;
         s->n = (int64_t)(n_bytes / sizeof *s->item);
         s->n_small = out[0];
         s->n_empty = out[1];

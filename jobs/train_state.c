@@ -77,22 +77,10 @@ static int64_t step_in_name(const char *name) {
     return end != name + 5 && strcmp(end, ".h5") == 0 && step >= 0 ? step : -1;
 }
 
-static void found_add(found *f, int64_t *room, int64_t step) {
-    if (f->n == *room) {
-        *room += 64;
-        int64_t *bigger = SX_NEW_ARRAY(int64_t, *room);
-        if (f->n) memcpy(bigger, f->step, (size_t)f->n * sizeof *bigger);
-        sx_free(f->step);
-        f->step = bigger;
-    }
-    f->step[f->n++] = step;
-}
-
 /* No folder is no checkpoint; one that cannot be listed is an error. */
 static sx_err find_checkpoints(const train_config *c, found *f) {
     char *folder = sx_path_join(c->run_path, "ckpt");
     sx_err rc = SX_OK;
-    int64_t room = 0;
     *f = (found){0};
     DIR *dir = opendir(folder);
     if (!dir) {
@@ -102,7 +90,9 @@ static sx_err find_checkpoints(const train_config *c, found *f) {
     errno = 0;
     for (struct dirent *e; (e = readdir(dir));) {
         int64_t step = step_in_name(e->d_name);
-        if (step >= 0) found_add(f, &room, step);
+        if (step < 0) continue;
+        f->step = sx_grow(f->step, f->n, sizeof *f->step);
+        f->step[f->n++] = step;
     }
     if (errno != 0) rc = sx_fail(SX_E_IO, "%s: %s", folder, strerror(errno));
     closedir(dir);

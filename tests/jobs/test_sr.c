@@ -153,7 +153,7 @@ START_TEST(scans_whose_outputs_share_a_name_are_found) {
         {.rel = (char[]){"a_res-2_T2w.nii"}, .stem = (char[]){"a_res-2_T2w"}, .suffix = "T2w"}};
     char no_folder[] = "";
     for (int i = 0; i < 3; i++) item[i].dir = no_folder;
-    const io_items items = {item, 3};
+    const io_items items = {.item = item, .n = 3};
     char **clash = sr_items_clashes(&items);
     ck_assert_str_eq(clash[0], "a_res-1_T2w.nii and a_res-2_T2w.nii would both become "
                                "a_res-iso_desc-superres_T2w.nii.gz");
