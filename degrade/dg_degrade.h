@@ -60,7 +60,6 @@ dg_config dg_config_validation(const dg_config *c);
 typedef struct dg_draw {
     uint32_t steps;              /* bit s: step s fires for this slice */
     double lr_mm;                /* spacing of the imagined axial scan */
-    double phase;                /* rows by which the LR grid is off centre; drawn as 0 */
     double magnification;        /* 0.75..1.5 */
     double angle_deg;            /* -5..5 */
     int gap_rows;                /* n of the gap model */

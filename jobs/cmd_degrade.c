@@ -137,7 +137,6 @@ static char *draw_json(const dg_draw *d, int64_t slice) {
         double value;
     } reals[] = {
         {"lr_mm", d->lr_mm},
-        {"phase_rows", d->phase},
         {"magnification", d->magnification},
         {"angle_deg", d->angle_deg},
         {"slice_noise_sigma", d->slice_noise_sigma},
