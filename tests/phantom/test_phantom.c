@@ -240,6 +240,26 @@ START_TEST(a_later_session_keeps_lesions_and_adds_some) {
 }
 END_TEST
 
+START_TEST(a_lesion_is_brighter_than_the_cord_would_be) {
+    ph__anatomy a, healthy;
+    ck_assert_int_eq(ph__anatomy_make(&a, &fine, 1, 2), SX_OK);
+    healthy = a;
+    healthy.n_lesions = 0;
+    for (int i = 0; i < a.n_lesions; i++) {
+        const ph__lesion *x = &a.lesion[i];
+        const ph__section *c = &a.section[(int)(x->s / PH__SECTION_MM)];
+        const ph__site p = {
+            .u = x->u, .v = c->cord_v + x->v, .s = x->s, .section = c, .soft = 1.0f};
+        ph__ink with = {0, 0, 0}, without = {0, 0, 0};
+        ph__paint_cord(&a, &p, &with);
+        ph__paint_cord(&healthy, &p, &without);
+        ck_assert_msg(with.signal > 1.15f * without.signal, "lesion %d: %.0f in a cord of %.0f", i,
+                      (double)with.signal, (double)without.signal);
+    }
+    ph__anatomy_clear(&a);
+}
+END_TEST
+
 START_TEST(the_grid_is_PIR_centred_and_of_the_size_asked_for) {
     const im_volume *v = &body[0].truth;
     char codes[4];
@@ -292,6 +312,7 @@ int main(void) {
         bodies_of_different_vertebrae_never_touch, numbers_grow_downwards_without_a_gap,
         the_canal_is_in_every_row, liquor_is_brighter_than_cord_than_marrow_than_bone_plates,
         signals_are_finite_and_within_scale, a_later_session_keeps_lesions_and_adds_some,
+        a_lesion_is_brighter_than_the_cord_would_be,
         the_grid_is_PIR_centred_and_of_the_size_asked_for, impossible_sizes_are_refused);
     for (int b = 0; b < N_BODIES; b++) ph_subject_clear(&body[b]);
     return rc;
