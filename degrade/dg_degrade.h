@@ -88,6 +88,9 @@ void dg_work_free(dg_work *w); /* takes NULL */
 sx_err dg_pair(const dg_config *c, const dg_draw *d, const float *src, int h, int w, int size_h,
                int size_w, float *hr, float *lr, dg_work *work);
 
+/* Row and column of the slice at which that crop begins; negative where the slice is padded. */
+void dg_crop_origin(const dg_draw *d, int h, int w, int size_h, int size_w, int *row, int *col);
+
 /* Called after each step with the LR (and HR) image of that moment: for montages and tests. */
 typedef void dg_observer(void *user, dg_step after, const float *hr, const float *lr, int h, int w);
 sx_err dg_pair_observed(const dg_config *c, const dg_draw *d, const float *src, int h, int w,

@@ -100,13 +100,17 @@ static int crop_start(int n, int size, sx_rng *rng) {
     return (int)sx_rng_int(rng, 0, n - size);
 }
 
+void dg_crop_origin(const dg_draw *d, int h, int w, int size_h, int size_w, int *row, int *col) {
+    sx_rng rng = sx_rng_make(d->seed, SX_RNG_CROP, d->epoch, d->item);
+    *row = crop_start(h, size_h > 0 ? size_h : h, &rng);
+    *col = crop_start(w, size_w > 0 ? size_w : w, &rng);
+}
+
 static void choose_crop(pair *p, int size_h, int size_w) {
     const dg_draw *d = p->draw;
-    sx_rng rng = sx_rng_make(d->seed, SX_RNG_CROP, d->epoch, d->item);
     p->out_h = size_h > 0 ? size_h : p->h;
     p->out_w = size_w > 0 ? size_w : p->w;
-    p->row0 = crop_start(p->h, p->out_h, &rng);
-    p->col0 = crop_start(p->w, p->out_w, &rng);
+    dg_crop_origin(d, p->h, p->w, size_h, size_w, &p->row0, &p->col0);
 
     /* Whether the stripes move or not: slice noise fills the region, and levels share it. */
     int margin = (int)ceil(fabs(d->interlace_shift) * p->w) + 1;

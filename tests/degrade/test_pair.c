@@ -359,7 +359,10 @@ START_TEST(crops_start_anywhere_with_equal_chance) {
     for (int i = 0; i < H * W; i++) src[i] = (float)i;
     for (uint64_t item = 0; item < N; item++) {
         dg_draw d = dg_draw_make(&c, 3, 0, item);
+        int row, col;
         ck_assert_int_eq(dg_pair(&c, &d, src, H, W, S, S, hr, lr, work), SX_OK);
+        dg_crop_origin(&d, H, W, S, S, &row, &col);
+        ck_assert_int_eq(row * W + col, (int)hr[0]);
         rows[(int)hr[0] / W]++;
         columns[(int)hr[0] % W]++;
     }
