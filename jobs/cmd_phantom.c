@@ -256,8 +256,9 @@ static const float *plane(const im_volume *v, int64_t k) {
 // Each sub-region has a shade; background is black.
 static void shade_labels(const ph_subject *b, im_volume *shade) {
     static const unsigned char shades[256] = {
-        [41] = 110, [42] = 135, [43] = 160, [44] = 168, [45] = 200, [46] = 208, [47] = 232,
-        [48] = 240, [49] = 75,  [50] = 95,  [60] = 255, [61] = 35,  [62] = 185, [100] = 55};
+        [26] = 120, [41] = 110, [42] = 135, [43] = 160, [44] = 168,
+        [45] = 200, [46] = 208, [47] = 232, [48] = 240, [49] = 75,
+        [50] = 95,  [60] = 255, [61] = 35,  [62] = 185, [100] = 55};
     for (int64_t i = 0, n = im_volume_count(shade); i < n; i++)
         shade->voxel[i] = (float)shades[(int)b->subregion.voxel[i]];
 }

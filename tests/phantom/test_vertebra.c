@@ -1,15 +1,18 @@
 /* Three bodies, neck, chest and lower back, in fields wide enough for the processes of vertebrae:
- * every part of a whole vertebra is there, on its side; foramina are open between them. */
+ * every part of a whole vertebra is there, on its side, and the whole has the holes of a vertebra;
+ * foramina are open between them. */
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include "phantom/ph__anatomy.h"
 #include "tests/check_run.h"
+#include "tests/phantom/topology.h"
 
 enum { N_BODIES = 3, ROWS = PH__LEVELS + 1 };
 
 typedef struct part_stat {
     int64_t n;
-    double x; /* sum of the places, mm to the right */
+    double x, row; /* sums of the places, mm to the right and rows down */
 } part_stat;
 
 /* One vertebra: its voxels by sub-region. */
@@ -40,6 +43,7 @@ static void note_voxel(bone *b, int part, const int64_t p[3], const int64_t dim[
     }
     b->part[part].n++;
     b->part[part].x += x;
+    b->part[part].row += (double)p[1];
 }
 
 static void measure(const ph_subject *s, bone list[ROWS]) {
@@ -52,6 +56,18 @@ static void measure(const ph_subject *s, bone list[ROWS]) {
                 double x = v->affine[0][3] + v->affine[0][2] * (double)p[2];
                 if (id) note_voxel(&list[id], (int)s->subregion.voxel[at], p, v->dim, x);
             }
+}
+
+static mask mask_of(const ph_subject *s, const bone *b, int id) {
+    const int64_t *dim = s->truth.dim;
+    mask m = mask_new(b->high[0] - b->low[0] + 1, b->high[1] - b->low[1] + 1,
+                      b->high[2] - b->low[2] + 1);
+    for (int64_t z = b->low[2]; z <= b->high[2]; z++)
+        for (int64_t y = b->low[1]; y <= b->high[1]; y++)
+            for (int64_t x = b->low[0]; x <= b->high[0]; x++)
+                if (vertebra_of(s, (z * dim[1] + y) * dim[0] + x) == id)
+                    *mask_at(&m, x - b->low[0], y - b->low[1], z - b->low[2]) = 1;
+    return m;
 }
 
 /* The next whole vertebra of all bodies, atlas and sacrum left out; false: none. */
@@ -79,6 +95,35 @@ START_TEST(a_whole_vertebra_has_all_its_parts_each_on_its_side) {
         }
     }
     ck_assert_msg(n >= 10, "%d whole vertebrae, want at least 10", n);
+}
+END_TEST
+
+START_TEST(the_axis_has_its_only_end_plate_below) {
+    const part_stat *part = bones[0][PH__C2].part, *plate = &part[PH__ENDPLATE];
+    ck_assert_int_gt(plate->n, 100);
+    double below = plate->row / (double)plate->n;
+    below -= part[PH__CORPUS].row / (double)part[PH__CORPUS].n;
+    ck_assert_msg(below * 0.8571 > 10, "end-plate %.1f mm below the middle of body and dens",
+                  below);
+}
+END_TEST
+
+/* One piece, one ring about the canal, two more about the transverse foramina of the neck. */
+START_TEST(a_whole_vertebra_has_one_piece_and_the_holes_of_its_kind) {
+    int n = 0, right = 0;
+    for (int b = 0, id = 0; next_whole(&b, &id); n++) {
+        int betti[3];
+        mask m = mask_of(&body[b], &bones[b][id], id);
+        mask_betti(&m, betti);
+        sx_free(m.in);
+        int want = ph__is_cervical(id) ? 3 : 1;
+        bool good = betti[0] == 1 && betti[1] == want && betti[2] == 0;
+        right += good;
+        if (!good)
+            printf("body %d vertebra %d: %d pieces, %d holes, %d cavities\n", b, id, betti[0],
+                   betti[1], betti[2]);
+    }
+    ck_assert_msg(right >= 0.95 * n, "%d of %d whole vertebrae", right, n);
 }
 END_TEST
 
@@ -139,6 +184,28 @@ static sx_err make_body(int b, int row, double height_mm) {
     }
 }
 
+START_TEST(the_counter_knows_a_ring_a_shell_and_two_pieces) {
+    const struct {
+        const char *shape;
+        int b[3];
+    } cases[] = {{"ring", {1, 1, 0}}, {"shell", {1, 0, 1}}, {"pieces", {2, 0, 0}}};
+    for (int n = 0; n < 3; n++) {
+        mask m = mask_new(5, 5, 5);
+        int b[3];
+        for (int i = 0; i < 125; i++) {
+            int x = i % 5, y = i / 5 % 5, z = i / 25;
+            bool middle = x == 2 && y == 2;
+            bool in = n == 0 ? z == 1 && !middle : n == 1 ? !(middle && z == 2) : z != 2;
+            *mask_at(&m, x, y, z) = in;
+        }
+        mask_betti(&m, b);
+        ck_assert_msg(b[0] == cases[n].b[0] && b[1] == cases[n].b[1] && b[2] == cases[n].b[2],
+                      "%s: got %d %d %d", cases[n].shape, b[0], b[1], b[2]);
+        sx_free(m.in);
+    }
+}
+END_TEST
+
 int main(void) {
     static const struct {
         int row;
@@ -148,8 +215,10 @@ int main(void) {
         if (make_body(b, bodies[b].row, bodies[b].height_mm) != SX_OK) return 1;
         measure(&body[b], bones[b]);
     }
-    int rc = CHECK_RUN("vertebra", a_whole_vertebra_has_all_its_parts_each_on_its_side,
-
+    int rc = CHECK_RUN("vertebra", the_counter_knows_a_ring_a_shell_and_two_pieces,
+                       a_whole_vertebra_has_all_its_parts_each_on_its_side,
+                       the_axis_has_its_only_end_plate_below,
+                       a_whole_vertebra_has_one_piece_and_the_holes_of_its_kind,
                        foramina_of_chest_and_loin_are_full_of_fat);
     for (int b = 0; b < N_BODIES; b++) {
         ph_subject_clear(&body[b]);
