@@ -60,7 +60,6 @@ dg_config dg_config_validation(const dg_config *c);
 typedef struct dg_draw {
     uint32_t steps;              /* bit s: step s fires for this slice */
     double lr_mm;                /* spacing of the imagined axial scan */
-    double phase;                /* rows by which the LR grid is off centre; drawn as 0 */
     double magnification;        /* 0.75..1.5 */
     double angle_deg;            /* -5..5 */
     int gap_rows;                /* n of the gap model */
@@ -88,6 +87,9 @@ dg_work *dg_work_new(void);
 void dg_work_free(dg_work *w); /* takes NULL */
 sx_err dg_pair(const dg_config *c, const dg_draw *d, const float *src, int h, int w, int size_h,
                int size_w, float *hr, float *lr, dg_work *work);
+
+/* Row and column of the slice at which that crop begins; negative where the slice is padded. */
+void dg_crop_origin(const dg_draw *d, int h, int w, int size_h, int size_w, int *row, int *col);
 
 /* Called after each step with the LR (and HR) image of that moment: for montages and tests. */
 typedef void dg_observer(void *user, dg_step after, const float *hr, const float *lr, int h, int w);

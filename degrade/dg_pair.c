@@ -100,16 +100,20 @@ static int crop_start(int n, int size, sx_rng *rng) {
     return (int)sx_rng_int(rng, 0, n - size);
 }
 
+void dg_crop_origin(const dg_draw *d, int h, int w, int size_h, int size_w, int *row, int *col) {
+    sx_rng rng = sx_rng_make(d->seed, SX_RNG_CROP, d->epoch, d->item);
+    *row = crop_start(h, size_h > 0 ? size_h : h, &rng);
+    *col = crop_start(w, size_w > 0 ? size_w : w, &rng);
+}
+
 static void choose_crop(pair *p, int size_h, int size_w) {
     const dg_draw *d = p->draw;
-    sx_rng rng = sx_rng_make(d->seed, SX_RNG_CROP, d->epoch, d->item);
     p->out_h = size_h > 0 ? size_h : p->h;
     p->out_w = size_w > 0 ? size_w : p->w;
-    p->row0 = crop_start(p->h, p->out_h, &rng);
-    p->col0 = crop_start(p->w, p->out_w, &rng);
+    dg_crop_origin(d, p->h, p->w, size_h, size_w, &p->row0, &p->col0);
 
-    double reach = fires(p, DG_INTERLACE) ? fabs(d->interlace_shift) * p->w : 0.0;
-    int margin = (int)ceil(reach) + 1;
+    /* Whether the stripes move or not: slice noise fills the region, and levels share it. */
+    int margin = (int)ceil(fabs(d->interlace_shift) * p->w) + 1;
     int from = p->col0 - margin, to = p->col0 + p->out_w + margin;
     p->region0 = from > 0 ? from : 0;
     p->region = (to < p->w ? to : p->w) - p->region0;
@@ -221,18 +225,6 @@ static void geometry(pair *p) {
 
 /* ---- the axial acquisition ---- */
 
-/* Weights of the rows that stand for one slice: U(0.1, 1), mirrored about the centre so that the
- * slice stays where it is. */
-static void draw_window(sx_rng *rng, int n, double weight[DG_ROWS_WINDOW]) {
-    double sum = 0.0;
-    for (int i = 0; i < n; i++) {
-        weight[i] = i < n - 1 - i || i == n - 1 - i ? (double)sx_rng_range(rng, 0.1f, 1.0f)
-                                                    : weight[n - 1 - i];
-        sum += weight[i];
-    }
-    for (int i = 0; i < n; i++) weight[i] /= sum;
-}
-
 /* LR rows [n_slices][region] as measured, without noise. */
 static void acquire(pair *p, bool with_gap) {
     static const double itself[1] = {1.0};
@@ -241,7 +233,7 @@ static void acquire(pair *p, bool with_gap) {
     dg_rows kernel;
     for (int k = 0; k < p->n_slices; k++) {
         double window[DG_ROWS_WINDOW], position = p->first_row + k * p->r;
-        if (with_gap) draw_window(&rng, p->draw->gap_rows, window);
+        if (with_gap) dg__window_draw(&rng, p->draw->gap_rows, window);
         dg__rows_make(&kernel, position, psf, with_gap ? window : itself,
                       with_gap ? p->draw->gap_rows : 1);
         dg__rows_apply(&kernel, p->image, p->h, p->stride, p->region,
@@ -367,7 +359,6 @@ static sx_err prepare(pair *p, int size_h, int size_w) {
                        p->w, MIN_SIDE);
     p->r = p->draw->lr_mm / p->config->hr_mm;
     dg_grid(p->h, p->r, &p->n_slices, &p->first_row);
-    p->first_row += p->draw->phase;
     if (fires(p, DG_DOWN_UP) && p->n_slices < 2)
         return sx_fail(SX_E_DATA, "degradation: %d rows hold fewer than two slices of %g mm", p->h,
                        p->draw->lr_mm);

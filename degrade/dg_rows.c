@@ -13,6 +13,16 @@ static void keys(double f, double w[4]) {
     w[3] = f * f * (-0.5 + 0.5 * f);
 }
 
+void dg__window_draw(sx_rng *rng, int n, double weight[DG_ROWS_WINDOW]) {
+    double sum = 0.0;
+    for (int i = 0; i < n; i++) {
+        weight[i] = i < n - 1 - i || i == n - 1 - i ? (double)sx_rng_range(rng, 0.1f, 1.0f)
+                                                    : weight[n - 1 - i];
+        sum += weight[i];
+    }
+    for (int i = 0; i < n; i++) weight[i] /= sum;
+}
+
 void dg__rows_make(dg_rows *k, double p, const dg_psf *psf, const double *window, int n) {
     static const dg_psf none = {1, {1.0f}};
     if (!psf) psf = &none;

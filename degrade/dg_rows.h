@@ -4,6 +4,7 @@
 #define DG_ROWS_H
 
 #include <stdint.h>
+#include "base/sx_rng.h"
 #include "degrade/dg_psf.h"
 
 #define DG_ROWS_WINDOW 61 /* rows of the widest gap window */
@@ -14,6 +15,10 @@ typedef struct dg_rows {
     int n;
     float weight[DG_ROWS_MAX]; /* sum 1 */
 } dg_rows;
+
+/* Weights [n] of the rows that stand for one slice, filled: U(0.1, 1), mirrored about the centre so
+ * that the slice stays where it is; sum 1. */
+void dg__window_draw(sx_rng *rng, int n, double weight[DG_ROWS_WINDOW]);
 
 /* Kernel at row position p: window * profile * cubic interpolation (Keys, a = -1/2, which
  * reproduces ramps, so nothing is displaced). `psf` NULL: no profile. `window` [n]: weights, sum 1,

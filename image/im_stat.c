@@ -79,8 +79,13 @@ int64_t im_clear_nonfinite(float *x, int64_t n) {
 /* ---- mapping ---- */
 
 sx_err im_mapping_fit(const float *x, int64_t n, double quantile, im_mapping *map) {
-    const double low = im_quantile(x, n, 0.0), high = im_quantile(x, n, 1.0);
-    if (isnan(low)) return sx_fail(SX_E_DATA, "no finite voxel");
+    double low = INFINITY, high = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) continue;
+        low = fmin(low, (double)x[i]);
+        high = fmax(high, (double)x[i]);
+    }
+    if (low > high) return sx_fail(SX_E_DATA, "no finite voxel");
     if (!(high > low)) return sx_fail(SX_E_DATA, "constant: every finite voxel is %g", low);
     if (!(high > 0.0)) return sx_fail(SX_E_DATA, "no voxel above 0 (maximum %g)", high);
     *map = (im_mapping){.offset = 0.0, .quantile = quantile};

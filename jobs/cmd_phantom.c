@@ -5,25 +5,22 @@
  * from a queue; every file is a pure function of (options, subject, session), so the tree does not
  * depend on the number of ranks. Files that exist are kept, and a session that is complete costs
  * nothing. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "base/sx_rng.h"
 #include "io/io_bids.h"
 #include "io/io_nifti.h"
 #include "io/io_png.h"
 #include "io/io_table.h"
+#include "jobs/job_json.h"
 #include "jobs/verbs.h"
 #include "mpi/mp_queue.h"
 #include "mpi/mp_stop.h"
-#include "phantom/ph_phantom.h"
+#include "phantom/ph_protocol.h"
 
 static const job_option options_phantom[] = {
     {"phantom.subjects", JOB_INT, "4", NULL, 1, 999, "subjects"},
@@ -49,16 +46,6 @@ static const job_alias aliases[] = {{"--subjects", "phantom.subjects"},
                                     {"--seed", "phantom.seed"},
                                     {"--picture", "phantom.picture"},
                                     JOB_ALIASES_END};
-
-static const double overlap_mm = 20.0; // of neighbouring chunks
-
-// The protocols of a scan; spacing as in ph_scan_options.
-typedef struct protocol {
-    const char *acq;
-    double spacing_mm[3], thickness_mm, repetition_s, echo_s;
-} protocol;
-static const protocol axial = {"ax", {0.6, 0.6, 5.0}, 4.0, 4.5, 0.095};
-static const protocol sagittal = {"sag", {0.8, 0.8, 3.3}, 3.0, 3.6, 0.105};
 
 // One (subject, session) and where its files go.
 typedef struct session {
@@ -114,93 +101,53 @@ static sx_err write_truth(session *s) {
 
 /* ---- scans ---- */
 
-static sx_err write_sidecar(const char *path, const protocol *p) {
+static sx_err write_sidecar(const char *path, const ph_planned_scan *x) {
+    const ph_protocol *p = x->protocol;
     json_t *o =
         json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:b}", "Modality", "MR", "Manufacturer",
                   "sagax phantom", "MagneticFieldStrength", 3.0, "SliceThickness", p->thickness_mm,
                   "SpacingBetweenSlices", p->spacing_mm[2], "RepetitionTime", p->repetition_s,
                   "EchoTime", p->echo_s, "Simulated", 1);
-    char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_SORT_KEYS);
+    if (x->scan.motion_mm != 0)
+        json_object_set_new(o, "SimulatedMotionMM", json_real(x->scan.motion_mm));
+    char *text = job_json_text(o, JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_SORT_KEYS);
     sx_err rc = sx_file_write(path, text, strlen(text));
-    free(text);
-    json_decref(o);
+    sx_free(text);
     return rc;
 }
 
-// One scan with its sidecar; `stem` without extension, `from_mm` to `to_mm` down from the top.
-static sx_err write_scan(session *s, const protocol *p, const char *stem, sx_rng r, double from_mm,
-                         double to_mm) {
+// One scan with its sidecar.
+static sx_err write_scan(session *s, const ph_planned_scan *x) {
     im_volume scan = {.voxel = NULL};
+    char tail[64], number[16] = "";
+    if (x->chunk) snprintf(number, sizeof number, "_chunk-%d", x->chunk);
+    snprintf(tail, sizeof tail, "acq-%s%s_T2w", x->protocol->acq, number);
+    char *stem = name_file(s, false, tail);
     char *image = sx_strf("%s.nii.gz", stem), *sidecar = sx_strf("%s.json", stem);
-    bool moves = p == &axial && (double)sx_rng_uniform(&r) < job_real(s->j, "phantom.motion");
-    double motion_mm = moves ? (double)sx_rng_range(&r, -1.5f, 1.5f) : 0.0;
-    uint64_t key = (uint64_t)sx_rng_u32(&r) << 32;
-    key |= sx_rng_u32(&r); /* one draw a statement: their order is part of the scan's bytes */
-    ph_scan_options o = {.thickness_mm = p->thickness_mm,
-                         .axial = p == &axial,
-                         .motion_mm = motion_mm,
-                         .bias = job_real(s->j, "phantom.bias"),
-                         .noise = job_real(s->j, "phantom.noise"),
-                         .from_mm = from_mm,
-                         .to_mm = to_mm,
-                         .key = key};
-    memcpy(o.spacing_mm, p->spacing_mm, sizeof o.spacing_mm);
     sx_err rc = SX_OK;
     SX_TRY(rc, sx_mkdirs_for(image));
-    if (!sx_file_exists(sidecar)) SX_TRY(rc, write_sidecar(sidecar, p));
+    if (!sx_file_exists(sidecar)) SX_TRY(rc, write_sidecar(sidecar, x));
     if (sx_file_exists(image)) goto out;
     SX_TRY(rc, need_body(s));
-    SX_TRY(rc, ph_scan(&scan, &s->body.truth, &o));
+    SX_TRY(rc, ph_scan(&scan, &s->body.truth, &x->scan));
     SX_TRY(rc, io_nifti_write(image, &scan, IO_INT16, "sagax phantom"));
 out:
     im_volume_clear(&scan);
+    sx_free(stem);
     sx_free(image);
     sx_free(sidecar);
     return rc;
 }
 
-static double truth_height_mm(const ph_options *o) {
-    return rint(o->height_mm / o->iso_mm) * o->iso_mm;
-}
-
-// n stretches of equal length, whole slices each, cover the field of view and have at least
-// `overlap_mm` in common (less where the field of view is short).
-static void plan_chunk(double height_mm, int n, int i, double *from_mm, double *to_mm) {
-    const double slice_mm = axial.spacing_mm[2];
-    double common = n > 1 ? fmin(overlap_mm, 0.25 * height_mm / n) : 0.0;
-    double length = slice_mm * ceil((height_mm + (n - 1) * common) / n / slice_mm - 1e-9);
-    if (n == 1 || length > height_mm) length = height_mm;
-    *from_mm = n > 1 ? i * (height_mm - length) / (n - 1) : 0.0;
-    *to_mm = fmin(*from_mm + length, height_mm);
-}
-
-static int count_chunks(const session *s, sx_rng *r) {
-    int drawn = (int)sx_rng_int(r, 2, 4), asked = (int)job_int(s->j, "phantom.chunks");
-    return asked > 0 ? asked : drawn;
-}
-
-static sx_rng acquisition_stream(const session *s, int item) {
-    const int first = 4096; // beyond the items of the anatomy (phantom/ph_anatomy.c)
-    return sx_rng_make(s->options.seed, SX_RNG_PHANTOM, (uint64_t)s->subject,
-                       (uint64_t)(first + 16 * s->number + item));
-}
-
 static sx_err write_scans(session *s) {
-    sx_rng r = acquisition_stream(s, 0);
-    const double height = truth_height_mm(&s->options);
-    const int n = count_chunks(s, &r);
-    char *stem = name_file(s, false, "acq-sag_T2w");
-    sx_err rc = write_scan(s, &sagittal, stem, acquisition_stream(s, 1), 0.0, height);
-    sx_free(stem);
-    for (int i = 0; i < n && rc == SX_OK; i++) {
-        double from, to;
-        char tail[64] = "acq-ax_T2w";
-        if (n > 1) snprintf(tail, sizeof tail, "acq-ax_chunk-%d_T2w", i + 1);
-        plan_chunk(height, n, i, &from, &to);
-        stem = name_file(s, false, tail);
-        rc = write_scan(s, &axial, stem, acquisition_stream(s, 2 + i), from, to);
-        sx_free(stem);
-    }
+    const ph_session_options how = {.chunks = (int)job_int(s->j, "phantom.chunks"),
+                                    .motion = job_real(s->j, "phantom.motion"),
+                                    .bias = job_real(s->j, "phantom.bias"),
+                                    .noise = job_real(s->j, "phantom.noise")};
+    ph_planned_scan list[PH_MAX_SCANS];
+    int n = ph_plan_session(&s->options, &how, s->subject, s->number, list);
+    sx_err rc = SX_OK;
+    for (int i = 0; i < n && rc == SX_OK; i++) rc = write_scan(s, &list[i]);
     return rc;
 }
 
@@ -219,31 +166,68 @@ static sx_err write_session(const job *j, int64_t item) {
 
 /* ---- the data set around the sessions ---- */
 
-static sx_err write_description(const char *root) {
-    static const char text[] = "{\n"
-                               "  \"Name\": \"Phantom spines\",\n"
-                               "  \"BIDSVersion\": \"1.9.0\",\n"
-                               "  \"DatasetType\": \"raw\",\n"
-                               "  \"GeneratedBy\": [{\"Name\": \"sagax phantom\"}]\n"
-                               "}\n";
-    char *path = sx_path_join(root, "dataset_description.json");
-    sx_err rc = sx_file_exists(path) ? SX_OK : sx_file_write(path, text, sizeof text - 1);
-    sx_free(path);
+// The options that the bytes of a file depend on, sorted, as text; new.
+static char *options_text(json_t *options) {
+    static const char *const free_keys[] = {"subjects", "sessions", "picture"};
+    for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
+        json_object_del(options, free_keys[i]);
+    return job_json_text(options, JSON_COMPACT | JSON_REAL_PRECISION(9) | JSON_SORT_KEYS);
+}
+
+// Files that exist are kept, so those that come must be of the same phantoms.
+static sx_err check_description(const char *path, const char *options) {
+    json_t *o = json_load_file(path, 0, NULL);
+    json_t *by = json_array_get(json_object_get(o, "GeneratedBy"), 0);
+    json_t *before = json_object_get(by, "Parameters");
+    char *text = options_text(before ? json_incref(before) : json_object());
+    sx_err rc = SX_OK;
+    if (strcmp(text, options) != 0)
+        rc =
+            sx_fail(SX_E_CONFIG, "%s: the phantoms there were made with %s, these would be with %s",
+                    path, before ? text : "unknown options", options);
+    sx_free(text);
+    json_decref(o);
     return rc;
 }
 
-// Rewritten on every run: a later run may add subjects.
+static sx_err write_description(const job *j, const char *root) {
+    char *path = sx_path_join(root, "dataset_description.json"), *text = NULL;
+    char *options = options_text(job_section_json(j, "phantom"));
+    sx_err rc = SX_OK;
+    if (sx_file_exists(path)) {
+        rc = check_description(path, options);
+        goto out;
+    }
+    text =
+        job_json_text(json_pack("{s:s, s:s, s:s, s:[{s:s, s:o}]}", "Name", "Phantom spines",
+                                "BIDSVersion", "1.9.0", "DatasetType", "raw", "GeneratedBy", "Name",
+                                "sagax phantom", "Parameters", json_loads(options, 0, NULL)),
+                      JSON_INDENT(2) | JSON_REAL_PRECISION(9) | JSON_SORT_KEYS);
+    rc = sx_file_write(path, text, strlen(text));
+out:
+    sx_free(path);
+    sx_free(text);
+    sx_free(options);
+    return rc;
+}
+
+// Rewritten on every run: a run may add subjects, but takes none away.
 static sx_err write_participants(const char *root, int64_t subjects) {
     static const char *const header[] = {"participant_id", "species"};
+    char *path = sx_path_join(root, "participants.tsv");
     io_table t = {0};
+    sx_err rc = SX_OK;
+    if (sx_file_exists(path)) SX_TRY(rc, io_table_read(path, &t));
+    if (t.n_rows > subjects) subjects = t.n_rows;
+    io_table_clear(&t);
     io_table_init(&t, 2, header);
     for (int64_t i = 0; i < subjects; i++) {
         char id[32];
         snprintf(id, sizeof id, "sub-%03d", (int)i + 1);
         io_table_add(&t, (const char *const[]){id, "phantom"});
     }
-    char *path = sx_path_join(root, "participants.tsv");
-    sx_err rc = io_table_write(path, &t);
+    rc = io_table_write(path, &t);
+out:
     sx_free(path);
     io_table_clear(&t);
     return rc;
@@ -254,7 +238,7 @@ static sx_err write_dataset(const job *j) {
     char *truth = sx_path_join(root, "derivatives/truth");
     sx_err rc = SX_OK;
     SX_TRY(rc, sx_mkdirs(truth));
-    SX_TRY(rc, write_description(root));
+    SX_TRY(rc, write_description(j, root));
     SX_TRY(rc, write_participants(root, job_int(j, "phantom.subjects")));
     SX_TRY(rc, io_bids_describe(truth, "Truth of phantom spines", "../.."));
 out:
@@ -269,55 +253,87 @@ static const float *plane(const im_volume *v, int64_t k) {
     return v->voxel + k * v->dim[0] * v->dim[1];
 }
 
-// The labels as shades: neighbours differ, background is black.
+// Each sub-region has a shade; background is black.
 static void shade_labels(const ph_subject *b, im_volume *shade) {
-    for (int64_t i = 0, n = im_volume_count(shade); i < n; i++) {
-        int label = (int)b->instance.voxel[i], region = (int)b->subregion.voxel[i];
-        int code = label ? label * 5 + region * 3 : region ? region * 11 : 0;
-        shade->voxel[i] = region ? 60.0f + (float)(code * 29 % 190) : 0.0f;
+    static const unsigned char shades[256] = {
+        [26] = 120, [41] = 110, [42] = 135, [43] = 160, [44] = 168,
+        [45] = 200, [46] = 208, [47] = 232, [48] = 240, [49] = 75,
+        [50] = 95,  [60] = 255, [61] = 35,  [62] = 185, [100] = 55};
+    for (int64_t i = 0, n = im_volume_count(shade); i < n; i++)
+        shade->voxel[i] = (float)shades[(int)b->subregion.voxel[i]];
+}
+
+// Row, nearest to the middle of the field, of the centre of a body (50) or disc (100).
+static int64_t find_row(const ph_subject *b, int part) {
+    const int64_t h = b->truth.dim[1], w = b->truth.dim[0];
+    const float *id = plane(&b->instance, b->truth.dim[2] / 2);
+    const float *region = plane(&b->subregion, b->truth.dim[2] / 2);
+    int64_t sum[256] = {0}, count[256] = {0}, best = 0;
+    for (int64_t i = 0; i < h * w; i++) {
+        if ((int)region[i] != part) continue;
+        sum[(int)id[i]] += i / w;
+        count[(int)id[i]]++;
     }
+    for (int n = 0; n < 256; n++)
+        if (count[n] && llabs(sum[n] / count[n] - h / 2) < llabs(best - h / 2))
+            best = sum[n] / count[n];
+    return best;
+}
+
+// Row j as an axial image [posterior][from the patient's right to the left], new.
+static float *axial_plane(const im_volume *v, int64_t j) {
+    const int64_t h = v->dim[0], w = v->dim[2];
+    float *x = SX_NEW_ARRAY(float, h *w);
+    for (int64_t i = 0; i < h; i++)
+        for (int64_t k = 0; k < w; k++)
+            x[i * w + w - 1 - k] = v->voxel[(k * v->dim[1] + j) * h + i];
+    return x;
 }
 
 static sx_err draw_picture(const job *j) {
     session s = {.j = j, .options = subject_options(j)};
+    const ph_session_options how = {
+        .chunks = 1, .bias = job_real(j, "phantom.bias"), .noise = job_real(j, "phantom.noise")};
+    ph_planned_scan list[PH_MAX_SCANS]; // sagittal, axial
     im_volume scan[2] = {{.voxel = NULL}, {.voxel = NULL}};
     im_volume view[2] = {{.voxel = NULL}, {.voxel = NULL}}, shade = {.voxel = NULL};
-    const protocol *protocols[2] = {&axial, &sagittal};
+    float *axial[4] = {NULL};
     sx_err rc = SX_OK;
     SX_TRY(rc, need_body(&s));
     const im_volume *truth = &s.body.truth;
+    ph_plan_session(&s.options, &how, 0, 0, list);
     for (int n = 0; n < 2; n++) {
-        ph_scan_options o = {.thickness_mm = protocols[n]->thickness_mm,
-                             .axial = n == 0,
-                             .bias = job_real(j, "phantom.bias"),
-                             .noise = job_real(j, "phantom.noise"),
-                             .to_mm = truth_height_mm(&s.options),
-                             .key = s.options.seed + (uint64_t)n};
-        memcpy(o.spacing_mm, protocols[n]->spacing_mm, sizeof o.spacing_mm);
-        SX_TRY(rc, ph_scan(&scan[n], truth, &o));
+        SX_TRY(rc, ph_scan(&scan[n], truth, &list[n].scan));
         SX_TRY(rc, im_volume_init(&view[n], truth->dim));
         memcpy(view[n].affine, truth->affine, sizeof view[n].affine);
         SX_TRY(rc, im_resample(&view[n], &scan[n], 0, NULL));
     }
     SX_TRY(rc, im_volume_init(&shade, truth->dim));
     shade_labels(&s.body, &shade);
-    const int h = (int)truth->dim[1], w = (int)truth->dim[0];
-    const int64_t k = truth->dim[2] / 2, off = k + (int64_t)(11.0 / s.options.iso_mm);
-    const int64_t beside = off < truth->dim[2] ? off : truth->dim[2] - 1;
+    for (int n = 0; n < 4; n++)
+        axial[n] = axial_plane(n % 2 ? &shade : &view[1], find_row(&s.body, n < 2 ? 50 : 100));
+    const int h = (int)truth->dim[1], w = (int)truth->dim[0], side = (int)truth->dim[2];
+    const int64_t k = side / 2, off = k + (int64_t)(16.0 / s.options.iso_mm);
+    const int64_t beside = off < side ? off : side - 1;
     const io_panel panel[] = {{plane(truth, k), h, w, 0, 800, "TRUTH"},
-                              {plane(&view[0], k), h, w, 0, 800, "AXIAL SCAN 5 MM"},
-                              {plane(&view[1], k), h, w, 0, 800, "SAGITTAL SCAN"},
+                              {plane(&view[1], k), h, w, 0, 800, "AXIAL SCAN 5 MM"},
+                              {plane(&view[0], k), h, w, 0, 800, "SAGITTAL SCAN"},
+                              {axial[0], w, side, 0, 800, "AXIAL SCAN, BODY"},
+                              {axial[2], w, side, 0, 800, "AXIAL SCAN, DISC"},
                               {plane(&shade, k), h, w, 0, 255, "LABELS"},
                               {plane(truth, beside), h, w, 0, 800, "TRUTH, BESIDE"},
-                              {plane(&shade, beside), h, w, 0, 255, "LABELS, BESIDE"}};
+                              {plane(&shade, beside), h, w, 0, 255, "LABELS, BESIDE"},
+                              {axial[1], w, side, 0, 255, "LABELS, BODY"},
+                              {axial[3], w, side, 0, 255, "LABELS, DISC"}};
     const char *path = job_text(j, "phantom.picture");
     SX_TRY(rc, sx_mkdirs_for(path));
-    SX_TRY(rc, io_png_montage(path, panel, sizeof panel / sizeof panel[0], 3, 2));
+    SX_TRY(rc, io_png_montage(path, panel, sizeof panel / sizeof panel[0], 5, 2));
 out:
     for (int n = 0; n < 2; n++) {
         im_volume_clear(&scan[n]);
         im_volume_clear(&view[n]);
     }
+    for (int n = 0; n < 4; n++) sx_free(axial[n]);
     im_volume_clear(&shade);
     ph_subject_clear(&s.body);
     return rc;

@@ -11,6 +11,7 @@
 #include "base/sx_hash.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "jobs/cache_pixel.h"
 #include "jobs/job_json.h"
 #include "jobs/job_weights.h"
 #include "jobs/train_report.h"
@@ -54,23 +55,7 @@ static void hash_cache(const io_cache *k, char hex[SX_HASH_HEX]) {
 
 /* The pixel size and mapping of the cached grid; all volumes must share them. */
 static sx_err read_geometry(training *t) {
-    double first_mm = 0;
-    for (int64_t i = 0; i < io_cache_n_volumes(t->cache); i++) {
-        const io_cache_volume *e = io_cache_entry(t->cache, i);
-        if (!e->ok) continue;
-        double mm = sqrt(e->affine[0][0] * e->affine[0][0] + e->affine[1][0] * e->affine[1][0] +
-                         e->affine[2][0] * e->affine[2][0]);
-        if (first_mm == 0) {
-            first_mm = mm;
-            t->quantile = e->mapping.quantile;
-        }
-        if (fabs(mm - first_mm) > 1e-3)
-            return sx_fail(SX_E_DATA, "%s: %s has pixels of %g mm, others of %g mm",
-                           t->c.cache_path, e->rel, mm, first_mm);
-    }
-    /* Affines carry rounding of the order of 1e-9 mm; degradation and checkpoints should not. */
-    t->c.degrade.hr_mm = rint(first_mm * 1e6) / 1e6;
-    return SX_OK;
+    return cache_pixel_mm(t->cache, t->c.cache_path, &t->c.degrade.hr_mm, &t->quantile);
 }
 
 static sx_err open_data(training *t) {

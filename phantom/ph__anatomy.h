@@ -15,6 +15,7 @@
 
 /* SPINEPS sub-regions. */
 enum {
+    PH__SACRUM = 26, /* all of it; also its instance number */
     PH__ARCUS = 41,
     PH__SPINOUS = 42,
     PH__COSTAL = 43,        /* 43 left, 44 right */
@@ -32,8 +33,8 @@ enum {
 #define PH__C2 2
 #define PH__T1 8
 #define PH__L1 20
-#define PH__S1 25 /* row of the table; its label is 26, as is that of S2 */
-#define PH__LEVELS 26
+#define PH__S1 25 /* row of the table; S1 to S5 are one bone, PH__SACRUM */
+#define PH__LEVELS 29
 
 /* Adult mean dimensions of one level (mm, degrees). */
 typedef struct ph__level {
@@ -50,11 +51,12 @@ typedef struct ph__level {
     float back, fat;               /* body centre to skin; subcutaneous fat               */
 } ph__level;
 
-/* Row 1 is C1, 8 T1, 20 L1, 25 S1, 26 S2; row 0 is not used. */
+/* Row 1 is C1, 8 T1, 20 L1, 25 S1, 29 S5; row 0 is not used. */
 const ph__level *ph__level_at(int row);
 bool ph__is_cervical(int row);
 bool ph__is_thoracic(int row);
 bool ph__is_lumbar(int row);
+bool ph__is_sacral(int row);
 
 /* A tapering bar with elliptic section, the brick of the posterior elements; drawn for |u|, so one
  * rod is a left and a right bar, or one across the midline. */
@@ -76,6 +78,7 @@ typedef struct ph__vertebra {
     float marrow;             /* signal                                           */
     float spot[4], spot_gain; /* haemangioma: centre, radius; gain 0: none        */
     float modic;              /* end-plate marrow change, signed share            */
+    ph__rod dens;             /* of C2: part of the body */
     ph__rod rod[PH__MAX_RODS];
     int n_rods;
     float low[3], high[3]; /* box of the rods, |u| in the first entry          */
@@ -106,7 +109,7 @@ typedef struct ph__lesion {
     float gain;
 } ph__lesion;
 
-#define PH__MAX_VERTEBRAE 26
+#define PH__MAX_VERTEBRAE PH__LEVELS
 #define PH__MAX_LESIONS 12
 #define PH__SECTION_MM 0.25f
 

@@ -26,6 +26,11 @@ static inline float ph__max_round(float a, float b, float r) {
     return ph__mix(b, a, h) + r * h * (1.0f - h);
 }
 
+/* Smaller of two distances with a fillet of about `r` where they meet. */
+static inline float ph__min_round(float a, float b, float r) {
+    return -ph__max_round(-a, -b, r);
+}
+
 static inline uint32_t ph__hash(uint32_t x) {
     x ^= x >> 16;
     x *= 0x7feb352du;

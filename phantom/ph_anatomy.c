@@ -64,7 +64,7 @@ static traits draw_traits(ph__anatomy *a, const ph_options *o, int subject) {
 static void draw_disc(ph__vertebra *v, const traits *t, sx_rng *r) {
     // Water content falls with a Pfirrmann-like grade; cervical discs are never bright.
     float grade = ph__clamp01(t->degeneration * 0.6f + 0.5f * sx_rng_uniform(r));
-    float young = ph__is_cervical(v->row) ? 260.0f : ph__is_thoracic(v->row) ? 300.0f : 420.0f;
+    float young = ph__is_cervical(v->row) ? 260.0f : ph__is_thoracic(v->row) ? 300.0f : 700.0f;
     v->disc_signal = ph__mix(young, 130.0f, grade);
     v->bulge = grade > 0.6f ? sx_rng_range(r, 0.8f, 2.6f) : sx_rng_range(r, 0.0f, 0.7f);
     v->bulge_u = sx_rng_range(r, -4.0f, 4.0f);
@@ -84,7 +84,7 @@ static void draw_vertebra(ph__vertebra *v, const traits *t, const ph_options *o,
     sx_rng r = stream(o, subject, ITEM_LEVEL + row);
     memset(v, 0, sizeof *v);
     v->row = row;
-    v->id = row <= PH__S1 - 1 ? row : 26;
+    v->id = ph__is_sacral(row) ? PH__SACRUM : row;
     v->half[0] = 0.5f * l->width * t->scale * sx_rng_range(&r, 0.97f, 1.03f);
     v->half[1] = 0.5f * l->depth * t->scale * sx_rng_range(&r, 0.97f, 1.03f);
     v->half[2] = 0.5f * l->height * t->scale * sx_rng_range(&r, 0.97f, 1.03f);
@@ -131,21 +131,29 @@ static void build_arch(ph__vertebra *v, const ph__level *l, float k, float reach
                                                    : 3.5f) *
                             k;
     float lift = ph__is_cervical(v->row) ? 0.0f : 0.3f * hz;
-    add_rod(v, V3(0.75f * v->half[0], -0.8f * v->half[1], lift), V3(ca + pu, cv + 0.3f * cb, lift),
-            V3(pu, pu, pw), 1, PH__ARCUS, PH__ARCUS);
+    bool loin = ph__is_lumbar(v->row);
+    add_rod(v, V3(0.66f * v->half[0], -0.72f * v->half[1], lift), V3(ca + pu, cv + 0.3f * cb, lift),
+            V3(1.5f * pu, 1.5f * pu, 1.2f * pw), 0.7f, PH__ARCUS, PH__ARCUS);
     add_rod(v, V3(ca + 2.2f, cv - 0.25f * cb, 0), V3(1.5f, cv - cb - 1.8f, -0.35f * hz),
             V3(2.6f, 2.4f, l->lamina * k), 0.9f, PH__ARCUS, PH__ARCUS);
     if (ph__is_cervical(v->row)) { // one solid pillar, cut obliquely by the joints
-        add_rod(v, V3(pillar, cv - 0.5f, -0.2f * reach), V3(pillar, cv + 1.2f, 0.38f * reach),
-                V3(5 * k, 3.6f * k, 3 * k), 1, PH__ARTICULAR_SUP, PH__ARTICULAR_SUP + 1);
+        if (v->row == PH__C2) // beside the body, sloping down from the dens: the shoulder of C1
+            add_rod(v, V3(6 * k, -1.5f, 0.3f * hz), V3(13.5f * k, -3.5f, 0.55f * hz),
+                    V3(5 * k, 5 * k, 3.6f * k), 1, PH__ARTICULAR_SUP, PH__ARTICULAR_SUP + 1);
+        else
+            add_rod(v, V3(pillar, cv - 0.5f, -0.2f * reach), V3(pillar, cv + 1.2f, 0.38f * reach),
+                    V3(5 * k, 3.6f * k, 3 * k), 1, PH__ARTICULAR_SUP, PH__ARTICULAR_SUP + 1);
         add_rod(v, V3(pillar, cv - 2.5f, 0.1f * reach), V3(pillar, cv - 5.5f, -0.42f * reach),
                 V3(5 * k, 3 * k, 3 * k), 1, PH__ARTICULAR_INF, PH__ARTICULAR_INF + 1);
         return;
     }
-    add_rod(v, V3(pillar, cv + 0.5f, 0), V3(pillar + 0.6f, cv - 0.4f, 0.62f * reach),
-            V3(4 * k, 2.6f * k, 3.5f * k), 0.9f, PH__ARTICULAR_SUP, PH__ARTICULAR_SUP + 1);
-    add_rod(v, V3(pillar, cv - 3.6f, -0.1f * hz), V3(pillar - 0.4f, cv - 6.0f, -0.5f * reach),
-            V3(3.9f * k, 2.4f * k, 3.5f * k), 0.9f, PH__ARTICULAR_INF, PH__ARTICULAR_INF + 1);
+    // In the loin the upper process lies in front of and beside the lower one of the level above.
+    float out = loin ? 2.6f * k : 0.5f, thick = loin ? 1.5f : 1.0f;
+    add_rod(v, V3(pillar + 0.3f * out, cv + 0.5f, 0), V3(pillar + out, cv - 0.6f, 0.62f * reach),
+            V3(4 * k, 2.6f * k * thick, 3.5f * k), 0.95f, PH__ARTICULAR_SUP, PH__ARTICULAR_SUP + 1);
+    add_rod(v, V3(pillar, cv - 3.6f, -0.1f * hz), V3(pillar - out, cv - 6.2f, -0.5f * reach),
+            V3(3.9f * k, 2.4f * k * thick, 3.5f * k), 0.95f, PH__ARTICULAR_INF,
+            PH__ARTICULAR_INF + 1);
 }
 
 static void build_spinous(ph__vertebra *v, const ph__level *l, float k) {
@@ -167,7 +175,9 @@ static void build_transverse(ph__vertebra *v, const ph__level *l, float k) {
     if (ph__is_cervical(v->row)) { // two bars about the transverse foramen
         add_rod(v, V3(hx - 1, 0.1f * hy, 0), V3(hx + 9, 0.1f * hy, -3), V3(2.2f, 2, 2.6f), 1,
                 PH__COSTAL, PH__COSTAL + 1);
-        add_rod(v, V3(ca + 5, cv + 2, 0), V3(hx + 10, -0.5f * hy, -2.5f), V3(2.2f, 1.9f, 2.6f), 1,
+        add_rod(v, V3(ca + 3.5f, cv + 1, 0), V3(hx + 10, -0.5f * hy, -2.5f), V3(2.2f, 1.9f, 2.6f),
+                1, PH__COSTAL, PH__COSTAL + 1);
+        add_rod(v, V3(hx + 9, 0.1f * hy, -3), V3(hx + 10, -0.5f * hy, -2.5f), V3(2, 2, 2.6f), 1,
                 PH__COSTAL, PH__COSTAL + 1);
     } else if (ph__is_thoracic(v->row)) {
         add_rod(v, V3(ca + 3.5f, cv - 3, 1), V3(tip, cv - 15, 4), V3(3.2f, 3.2f, 5), 1, PH__COSTAL,
@@ -181,12 +191,29 @@ static void build_transverse(ph__vertebra *v, const ph__level *l, float k) {
     }
 }
 
+// One bone: wings that shrink downwards, and a roof over the canal.
+static void build_sacrum(ph__vertebra *v, const ph__level *l, float k) {
+    float cv = v->canal_v, ca = 0.5f * l->canal_width * k, cb = 0.5f * l->canal_ap * k;
+    float hx = v->half[0], hy = v->half[1], hz = v->half[2], tip = l->transverse * k;
+    add_rod(v, V3(0.6f * hx, -0.3f * hy, 0), V3(tip, -0.7f * hy, -2), V3(6, 0.6f * hy, hz + 1.5f),
+            0.9f, PH__SACRUM, PH__SACRUM);
+    add_rod(v, V3(0.9f * hx, -0.5f * hy, 0), V3(ca + 1, cv, 0), V3(5, 4, 0.7f * hz), 1, PH__SACRUM,
+            PH__SACRUM);
+    add_rod(v, V3(ca + 2, cv, 0), V3(0, cv - cb - 2, -1), V3(2.6f, 2.6f, hz + 1.5f), 1, PH__SACRUM,
+            PH__SACRUM);
+    add_rod(v, V3(0, cv - cb - 2, -1), V3(0, cv - cb - l->spine_length * k, -2),
+            V3(2.5f, 2.5f, l->blade * k), 0.8f, PH__SACRUM, PH__SACRUM);
+    if (v->row == PH__S1) // the seat of L5
+        add_rod(v, V3(ca + 5, cv - 1, 0), V3(ca + 7, cv - 2, hz + 8), V3(5, 4, 4), 0.9f, PH__SACRUM,
+                PH__SACRUM);
+}
+
 static void bound_rods(ph__vertebra *v) {
     for (int c = 0; c < 3; c++) v->low[c] = 1e9f, v->high[c] = -1e9f;
     for (int n = 0; n < v->n_rods; n++) {
         const ph__rod *q = &v->rod[n];
         for (int c = 0; c < 3; c++) {
-            float r = q->r[c] * fmaxf(1.0f, q->taper) + 1.0f;
+            float r = q->r[c] * fmaxf(1.0f, q->taper) + 2.0f;
             v->low[c] = fminf(v->low[c], fminf(q->a[c], q->b[c]) - r);
             v->high[c] = fmaxf(v->high[c], fmaxf(q->a[c], q->b[c]) + r);
         }
@@ -197,14 +224,16 @@ static void build_rods(ph__vertebra *v, float k) {
     const ph__level *l = ph__level_at(v->row);
     if (v->row == PH__C1) {
         build_atlas(v, k);
+    } else if (ph__is_sacral(v->row)) {
+        build_sacrum(v, l, k);
     } else {
         build_arch(v, l, k, (l->height + l->disc) * k);
         build_spinous(v, l, k);
         build_transverse(v, l, k);
     }
     if (v->row == PH__C2) // the dens belongs to the body of C2
-        add_rod(v, V3(0, 1, v->half[2] - 3), V3(0, 2, v->half[2] + 15 * k), V3(4.8f, 5, 4.5f),
-                0.95f, PH__CORPUS, PH__CORPUS);
+        v->dens = (ph__rod){
+            {0, 1, v->half[2] - 6}, {0, 2, v->half[2] + 14 * k}, {5, 5, 4.5f}, 0.95f, 0, 0};
     bound_rods(v);
 }
 
@@ -328,6 +357,9 @@ static void fill_section(ph__anatomy *a, int n, float k) {
     c->neck = 1.0f - ph__smooth(7.5f, 9.5f, row);
     c->chest = ph__smooth(8.0f, 10.0f, row) * (1.0f - ph__smooth(19.0f, 21.0f, row));
     fill_canal(c, l, m, t, k);
+    float sac = fmaxf(0.05f, 1.0f - ph__smooth(26.0f, 27.5f, row)); // it ends at S2
+    c->sac_a *= sac;
+    c->sac_b *= sac;
     c->skin_radius = ph__mix(160.0f, 75.0f, c->neck);
     float middle = 0.5f * (v->s + v->half[2] + w->s - w->half[2]);
     float disc = 0.5f * (w->s - w->half[2] - v->s - v->half[2]);

@@ -6,12 +6,16 @@
 #include "base/sx_mem.h"
 #include "phantom/ph__field.h"
 
-static const float cortex_mm = 0.8f, border_mm = 1.6f;
+static const float cortex_mm = 0.55f, border_mm = 1.6f;
 static const float endplate_mm = 1.1f; // as labelled; cartilage and bone
 static const float plate_mm = 0.7f;    // of it dark
 static const float round_mm = 2.2f;    // edges of a body
+static const float fillet_mm = 2.5f;   // where processes meet
+static const float uneven_mm = 0.45f;  // roughness of their surface
+static const float joint_mm = 0.75f;   // half the space between two bones
 static const float blur = 1.3f;        // partial volume in voxels: an image is never pixel-sharp
 static const float cortex_signal = 42.0f;
+static const float joint_signal = 200.0f; // cartilage and a film of fluid
 
 // Place of a point in a vertebra's own frame.
 static void to_vertebra(const ph__vertebra *v, const ph__site *p, float q[3]) {
@@ -48,34 +52,73 @@ static float marrow_texture(const ph__anatomy *a, const ph__vertebra *v, const f
     return 1.0f + 0.14f * fine + 0.16f * coarse;
 }
 
-static void paint_processes(const ph__anatomy *a, const ph__vertebra *v, const ph__site *p,
-                            ph__ink *ink) {
-    float q[3], d = 1e9f;
+// The bones near a voxel: the processes of one vertebra, or a pair of ribs.
+typedef struct bone {
+    const ph__vertebra *v;
+    float d, q[3];
+    int label;
+} bone;
+
+// The nearest processes, the distance to the next ones, so that joints stay open, the nearest rib.
+typedef struct nearest {
+    bone bone, rib;
+    float next;
+} nearest;
+
+static void consider(nearest *n, const bone *b) {
+    // The pieces of the sacrum are one bone.
+    bool same = n->bone.v && n->bone.v->id == b->v->id;
+    float farther = fmaxf(b->d, n->bone.d);
+    if (b->d < n->bone.d) n->bone = *b;
+    if (!same) n->next = fminf(n->next, farther);
+}
+
+static void find_processes(const ph__anatomy *a, const ph__vertebra *v, const ph__site *p,
+                           nearest *found) {
+    bone b = {.v = v, .d = 1e9f}, rib = b;
+    float *q = b.q, hard = 1e9f;
     to_vertebra(v, p, q);
     q[0] = fabsf(q[0]);
     if (!in_box(v, q)) return;
-    const ph__rod *nearest = NULL;
+    memcpy(rib.q, q, sizeof rib.q);
     for (int n = 0; n < v->n_rods; n++) {
-        float e = rod_distance(&v->rod[n], q);
-        if (e >= d) continue;
-        d = e;
-        nearest = &v->rod[n];
+        const ph__rod *r = &v->rod[n];
+        float e = rod_distance(r, q);
+        if (!r->label) {
+            rib.d = fminf(rib.d, e);
+            continue;
+        }
+        b.d = ph__min_round(b.d, e, fillet_mm);
+        if (e >= hard) continue;
+        hard = e;
+        b.label = p->u > 0 ? r->label_right : r->label;
     }
     // An uneven surface: no process is an ellipse.
-    d += 0.7f *
-         ph__noise(a->texture + 40u + (uint32_t)v->row, p->u / 4.5f, q[1] / 4.5f, q[2] / 4.5f);
-    if (d > p->soft) return;
-    int label = p->u > 0 ? nearest->label_right : nearest->label;
-    ph__paint(ink, d, p->soft, cortex_signal, label ? v->id : 0, label);
-    ph__tint(ink, d + 0.9f * cortex_mm, p->soft, 1.25f * v->marrow * marrow_texture(a, v, q));
+    float uneven = uneven_mm * ph__noise(a->texture + 100u * (uint32_t)v->row + 2u, p->u / 4.5f,
+                                         q[1] / 4.5f, q[2] / 4.5f);
+    b.d += uneven;
+    rib.d += uneven;
+    consider(found, &b);
+    if (rib.d < found->rib.d) found->rib = rib;
+}
+
+static void paint_bone(const ph__anatomy *a, const bone *b, float d, float soft, ph__ink *ink) {
+    if (d > soft) return;
+    ph__paint(ink, d, soft, cortex_signal, b->label ? b->v->id : 0, b->label);
+    ph__tint(ink, d + 0.9f * cortex_mm, soft, 1.25f * b->v->marrow * marrow_texture(a, b->v, b->q));
 }
 
 static void paint_bones(const ph__anatomy *a, const ph__site *p, ph__ink *ink) {
-    // Thoracic spinous processes hang two levels down; a dens reaches one up.
+    // Thoracic spinous processes hang two levels down.
     int first = p->section->upper - 2, last = p->section->upper + 2;
+    nearest n = {.bone = {.d = 1e9f}, .rib = {.d = 1e9f}, .next = 1e9f};
     if (first < 0) first = 0;
     if (last >= a->n_vertebrae) last = a->n_vertebrae - 1;
-    for (int i = first; i <= last; i++) paint_processes(a, &a->vertebra[i], p, ink);
+    for (int i = first; i <= last; i++) find_processes(a, &a->vertebra[i], p, &n);
+    // Vertebrae part half way; ribs leave them what is theirs.
+    ph__tint(ink, fmaxf(n.bone.d, n.next) - 1.0f, p->soft, joint_signal);
+    paint_bone(a, &n.rib, fmaxf(n.rib.d, 2.0f * joint_mm - n.bone.d), p->soft, ink);
+    paint_bone(a, &n.bone, fmaxf(n.bone.d, 0.5f * (n.bone.d - n.next) + joint_mm), p->soft, ink);
 }
 
 /* ---- bodies and discs ---- */
@@ -101,6 +144,7 @@ static body_site locate(const ph__vertebra *v, const ph__site *p) {
     to_vertebra(v, p, b.q);
     float hx = v->half[0], hy = v->half[1], hz = v->half[2];
     float w = fminf(1.0f, fabsf(b.q[2]) / hz), waist = 1.0f - 0.09f * (1.0f - w * w);
+    if (v->row == PH__C2) waist *= 1.0f - 0.13f * (1.0f + (b.q[2] > 0 ? w : -w)); // tapers upwards
     b.rho = outline(b.q[0], b.q[1], hx * waist, hy * waist);
     b.side = (b.rho - 1.0f) * fminf(hx, hy) * waist;
     float hollow = ph__is_cervical(v->row) ? 0.05f : 0.07f;
@@ -126,16 +170,32 @@ static float body_signal(const ph__anatomy *a, const ph__vertebra *v, const body
     return signal * (1.0f + v->modic * ph__smooth(-6.0f, -2.0f, b->bottom));
 }
 
+// C2 goes on into the dens; the pieces of the sacrum into each other.
+static float body_distance(const ph__vertebra *v, const body_site *b) {
+    float d = ph__max_round(b->side, b->end, round_mm);
+    return v->row == PH__C2 ? ph__min_round(d, rod_distance(&v->dens, b->q), 5.0f) : d;
+}
+
+// Distance to the nearer end-plate that the body has: none above C2 and inside the sacrum.
+static float plate_distance(const ph__vertebra *v, const body_site *b) {
+    if (v->row == PH__S1) return b->top;
+    return v->row == PH__C2 ? b->bottom : ph__is_sacral(v->row) ? -1e9f : b->end;
+}
+
 static void paint_body(const ph__anatomy *a, const ph__vertebra *v, const ph__site *p,
                        const body_site *b, ph__ink *ink) {
-    float d = ph__max_round(b->side, b->end, round_mm);
+    float d = body_distance(v, b), side = v->row == PH__C2 ? d : b->side;
     if (d > p->soft) return;
-    // C2 goes on into the dens: no plate above.
-    float end = v->row == PH__C2 ? b->bottom : b->end;
+    float end = plate_distance(v, b);
     bool plate = end > -endplate_mm;
-    int region = plate ? PH__ENDPLATE : b->side > -border_mm ? PH__BORDER : PH__CORPUS;
+    int region = plate                   ? PH__ENDPLATE
+                 : ph__is_sacral(v->row) ? PH__SACRUM
+                 : side > -border_mm     ? PH__BORDER
+                                         : PH__CORPUS;
     ph__paint(ink, d, p->soft, cortex_signal, v->id + (plate ? 200 : 0), region);
-    float inner = ph__max_round(b->side + cortex_mm, fmaxf(b->end, end + plate_mm), round_mm);
+    float inner = v->row == PH__C2
+                      ? fmaxf(d + cortex_mm, end + plate_mm)
+                      : ph__max_round(side + cortex_mm, fmaxf(b->end, end + plate_mm), round_mm);
     ph__tint(ink, inner, p->soft, body_signal(a, v, b));
 }
 
@@ -145,7 +205,7 @@ static float disc_texture(const ph__anatomy *a, const ph__vertebra *v, const bod
     float cleft = 1.0f - 0.3f * ph__smooth(1.0f, 0.2f, middle_mm) * (v->disc_signal > 200.0f);
     float ring = ph__mix(155.0f, 62.0f, ph__smooth(0.6f, 1.0f, rho));
     float grain =
-        ph__noise(a->texture + 60u + (uint32_t)v->row, b->q[0] / 3, b->q[1] / 3, b->q[2] / 2);
+        ph__noise(a->texture + 100u * (uint32_t)v->row + 3u, b->q[0] / 3, b->q[1] / 3, b->q[2] / 2);
     return ph__mix(ring, v->disc_signal * cleft, nucleus) * (1.0f + 0.15f * grain);
 }
 
@@ -170,14 +230,15 @@ static void paint_column(const ph__anatomy *a, const ph__site *p, ph__ink *ink) 
     body_site up = locate(v, p), low = locate(w, p);
     bool atlas = v->row == PH__C1;
     float rho = 0, disc = atlas ? 1e9f : disc_distance(v, w, &up, &low, &rho);
-    float upper = atlas ? 1e9f : ph__max_round(up.side, up.end, round_mm);
-    float all = fminf(disc, fminf(upper, ph__max_round(low.side, low.end, round_mm)));
-    ph__tint(ink, all - 0.8f, p->soft, 60.0f); // longitudinal ligaments
+    float upper = atlas ? 1e9f : body_distance(v, &up);
+    float all = fminf(disc, fminf(upper, body_distance(w, &low)));
+    ph__tint(ink, all - 0.35f, p->soft, 60.0f); // longitudinal ligaments
+    bool fused = ph__is_sacral(v->row);
     if (disc < p->soft)
         ph__paint(ink, disc, p->soft,
                   disc_texture(a, v, &up, rho, fminf(up.bottom, low.top),
                                0.5f * fabsf(up.bottom - low.top)),
-                  v->id + 100, PH__DISC);
+                  fused ? PH__SACRUM : v->id + 100, fused ? PH__SACRUM : PH__DISC);
     if (!atlas) paint_body(a, v, p, &up, ink);
     paint_body(a, w, p, &low, ink);
 }

@@ -28,6 +28,34 @@ expect 0 degrade "$image" f --count 2 --slice 1 --set degrade.montage=false --js
 check "one slice, two draws" jqs 'all(.slice == 1) and .[0].lr_mm != .[1].lr_mm' out
 check "no pictures" [ "$(ls f | wc -l)" = 2 ]
 
+
+# ---- any number of ranks; more pairs than slices; where a pair comes from ----
+expect 0 degrade cache.h5 one --count 20 --size 48 --json
+cp out one.jsonl
+check "twenty different pairs" [ "$(sha256sum one/*.safetensors | cut -c1-64 | sort -u | wc -l)" = 20 ]
+check "each draw has its own key" jqs '[.[].item] == [range(20)]' one.jsonl
+check "a pair names its source" jqs --slurpfile first <(head -n 1 one.jsonl) 'all((.source | endswith(".nii.gz"))
+    and (.source_sha256 | length == 64) and (.config_sha256 | length == 64)
+    and .config_sha256 == $first[0].config_sha256 and (.crop | length == 2) and .hr_mm == 0.8571)' one.jsonl
+for np in 2 3; do
+    check "$np ranks" "$MPIEXEC" -n $np "$SAGAX" degrade cache.h5 np$np --count 20 --size 48 --json >np$np.jsonl 2>err
+    check "$np ranks write the bytes of one" diff -r one np$np
+    check "$np ranks print the lines of one" cmp one.jsonl np$np.jsonl
+done
+
+# ---- the cache's pixels decide ----
+expect 0 cache build bids coarse.h5 --set data.hr_mm=1.2
+expect 0 degrade coarse.h5 i --count 1 --json
+check "pixels of the cache" jqs '.[0].hr_mm == 1.2' out
+
+# ---- a damaged slice fails alone ----
+expect 0 degrade cache.h5 x --dry-run
+slices=$(sed 's/.*from \([0-9]*\) slices/\1/' out)
+cp cache.h5 damaged.h5
+printf 'DAMAGE' | dd of=damaged.h5 bs=1 seek=$(($(stat -c %s damaged.h5) / 2)) conv=notrunc 2>/dev/null
+expect 1 degrade damaged.h5 k --count "$slices" --set degrade.montage=false
+check "the others are there" [ "$(ls k | wc -l)" = $((slices - 1)) ]
+
 expect 64 degrade "$image" g --slice 100000
 expect 64 degrade "$image" g --level 8
 expect 78 degrade "$image" g --set degrade.steps=psf,smear

@@ -2,7 +2,7 @@
 # The phantom verb from outside: the tree, equal bytes on any number of ranks, reruns, chunks, picture.
 set -u
 . "$(dirname "$0")/lib.sh"
-rm -rf dry no one np2 np3 whole shot.png # of an earlier run: existing files are kept
+rm -rf dry no one np2 np3 whole theirs moved shot.png # of an earlier run: existing files are kept
 small="--subjects 2 --sessions 2 --seed 9 --set phantom.height_mm=70 --set phantom.width_mm=30
        --set phantom.depth_mm=80 --set phantom.iso_mm=1.6"
 
@@ -55,6 +55,25 @@ content one >again.txt
 check "a rerun restores the same tree" cmp one.txt again.txt
 check "a rerun leaves what is there" \
     test -z "$(find one -name '*sub-002_ses-01*iso_T2w.nii.gz' -newermt 2002-01-01)"
+
+# ---- no two kinds of phantom in one tree; subjects and sessions may differ ----
+expect 78 phantom one $small --seed 10
+says err dataset_description.json
+expect 78 phantom one $small --set phantom.noise=0.02
+content one >kept.txt
+check "a refused run changes nothing" cmp one.txt kept.txt
+expect 0 phantom one $small --subjects 1 --sessions 1
+content one >kept.txt
+check "fewer subjects take none away" cmp one.txt kept.txt
+echo '{"Name": "somebody else'"'"'s"}' >theirs.json
+mkdir -p theirs && cp theirs.json theirs/dataset_description.json
+expect 78 phantom theirs $small
+
+# ---- scans that moved say how far ----
+expect 0 phantom moved $small --subjects 1 --sessions 1 --set phantom.motion=1
+check "axial sidecars tell the motion" jq -e '(.SimulatedMotionMM | fabs) <= 1.5 and .SimulatedMotionMM != 0' \
+    moved/sub-001/ses-01/anat/*acq-ax*.json >/dev/null
+check "sagittal ones have none" jq -e 'has("SimulatedMotionMM") | not' moved/sub-001/ses-01/anat/*acq-sag*.json >/dev/null
 
 # ---- one chunk has no chunk entity; the picture ----
 expect 0 phantom whole $small --subjects 1 --sessions 1 --set phantom.chunks=1 --picture shot.png

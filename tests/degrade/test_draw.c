@@ -40,12 +40,6 @@ static double get_blur(const dg_draw *d) {
 static double get_noise(const dg_draw *d) {
     return d->noise_sigma;
 }
-static double get_bias_first(const dg_draw *d) {
-    return d->bias[0];
-}
-static double get_bias_last(const dg_draw *d) {
-    return d->bias[9];
-}
 static double get_brightness(const dg_draw *d) {
     return d->brightness;
 }
@@ -71,25 +65,20 @@ static const struct uniform {
     {"interlace shift", get_shift, 0.002, 0.02, 0},
     {"blur", get_blur, 0.5, 4, 0},
     {"noise", get_noise, 0, 0.05, 0},
-    {"first bias coefficient", get_bias_first, 0, 0.5, 0},
-    {"last bias coefficient", get_bias_last, 0, 0.5, 0},
     {"brightness", get_brightness, 0.8, 1.2, 0},
     {"contrast", get_contrast, 0.8, 1.2, 0},
     {"resolution", get_lr, 4, 9, 0.25},
     {"interlace rows", get_interlace_rows, 4, 10, 1},
 };
 
-START_TEST(a_parameter_is_uniform_over_its_range) {
-    const struct uniform *u = &uniforms[_i];
-    dg_config c = level(7);
+/* Ends, mean and variance of what was drawn against those of the uniform variable. */
+static void check_uniform(const struct uniform *u, const double x[N_DRAWS]) {
     double sum = 0.0, sum2 = 0.0, least = INFINITY, most = -INFINITY;
-    for (uint64_t i = 0; i < N_DRAWS; i++) {
-        dg_draw d = dg_draw_make(&c, SEED, 3, i);
-        double x = u->get(&d);
-        sum += x;
-        sum2 += x * x;
-        least = fmin(least, x);
-        most = fmax(most, x);
+    for (int i = 0; i < N_DRAWS; i++) {
+        sum += x[i];
+        sum2 += x[i] * x[i];
+        least = fmin(least, x[i]);
+        most = fmax(most, x[i]);
     }
     double width = u->hi - u->lo, mean = 0.5 * (u->lo + u->hi);
     double variance = (width * width + 2.0 * width * u->step) / 12.0; /* ((n^2 - 1)/12) step^2 */
@@ -105,6 +94,25 @@ START_TEST(a_parameter_is_uniform_over_its_range) {
     double spread = sum2 / N_DRAWS - got * got, tolerance = 4.0 * variance * sqrt(0.8 / N_DRAWS);
     ck_assert_msg(fabs(spread - variance) < tolerance, "%s: variance %g, want %g, tolerance %g",
                   u->name, spread, variance, tolerance);
+}
+
+START_TEST(a_parameter_is_uniform_over_its_range) {
+    double x[N_DRAWS];
+    dg_config c = level(7);
+    for (uint64_t i = 0; i < N_DRAWS; i++) {
+        dg_draw d = dg_draw_make(&c, SEED, 3, i);
+        x[i] = uniforms[_i].get(&d);
+    }
+    check_uniform(&uniforms[_i], x);
+}
+END_TEST
+
+START_TEST(a_bias_coefficient_is_uniform_over_its_range) {
+    const struct uniform u = {.name = "bias coefficient", .lo = 0, .hi = 0.5};
+    double x[N_DRAWS];
+    dg_config c = level(7);
+    for (uint64_t i = 0; i < N_DRAWS; i++) x[i] = dg_draw_make(&c, SEED, 3, i).bias[_i];
+    check_uniform(&u, x);
 }
 END_TEST
 
@@ -214,6 +222,7 @@ int main(void) {
     TCase *t = tcase_create("draw");
     tcase_add_loop_test(t, a_parameter_is_uniform_over_its_range, 0,
                         (int)(sizeof uniforms / sizeof *uniforms));
+    tcase_add_loop_test(t, a_bias_coefficient_is_uniform_over_its_range, 0, 10);
     tcase_add_test(t, the_gap_is_uniform_up_to_half_a_slice);
     tcase_add_test(t, steps_fire_with_their_probability);
     tcase_add_test(t, levels_add_the_steps_of_the_papers_table);

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/sx_mem.h"
+#include "base/sx_rng.h"
 #include "degrade/dg_degrade.h"
+#include "degrade/dg_psf.h"
 #include "tests/check_run.h"
 
 static const double hr_mm = 0.8571;
@@ -133,6 +135,142 @@ START_TEST(rows_beyond_the_outermost_slices_take_the_edge_slice) {
 }
 END_TEST
 
+/* ---- geometry ---- */
+
+START_TEST(a_dot_lands_where_magnification_and_angle_put_it) {
+    enum { H = 120, W = 110 };
+    static const uint32_t steps[] = {BIT(DG_RESCALE), BIT(DG_ROTATE),
+                                     BIT(DG_RESCALE) | BIT(DG_ROTATE)};
+    const double at[2] = {-12.0, 25.0}; /* rows, columns from the centre of the slice */
+    dg_config c = level(7);
+    dg_draw d = full_draw(&c, 5.0, 1);
+    float src[H * W], hr[H * W], lr[H * W];
+    for (int i = 0; i < H * W; i++) {
+        double y = i / W - 0.5 * (H - 1) - at[0], x = i % W - 0.5 * (W - 1) - at[1];
+        src[i] = (float)exp(-0.5 * (x * x + y * y) / 4.0);
+    }
+    d.magnification = 1.5;
+    d.angle_deg = 5.0; /* counter-clockwise as displayed: what is on the right goes up */
+    for (int n = 0; n < 3; n++) {
+        d.steps = steps[n];
+        double m = d.steps & BIT(DG_RESCALE) ? 1.5 : 1.0;
+        double a = d.steps & BIT(DG_ROTATE) ? 5.0 * 3.14159265358979 / 180.0 : 0.0;
+        double want[2] = {m * (cos(a) * at[0] - sin(a) * at[1]),
+                          m * (cos(a) * at[1] + sin(a) * at[0])};
+        double got[2] = {0, 0}, sum = 0.0;
+        ck_assert_int_eq(dg_pair(&c, &d, src, H, W, 0, 0, hr, lr, NULL), SX_OK);
+        ck_assert(memcmp(hr, lr, sizeof hr) == 0);
+        for (int i = 0; i < H * W; i++) {
+            got[0] += (double)hr[i] * (i / W - 0.5 * (H - 1));
+            got[1] += (double)hr[i] * (i % W - 0.5 * (W - 1));
+            sum += (double)hr[i];
+        }
+        for (int k = 0; k < 2; k++)
+            ck_assert_msg(fabs(got[k] / sum - want[k]) < 0.05, "case %d axis %d: got %g, want %g",
+                          n, k, got[k] / sum, want[k]);
+    }
+}
+END_TEST
+
+/* ---- slices as the scanner sees them: five rows a slice, so that centres are rows 2, 7, … ---- */
+
+enum { SLICES = 20, ROWS = 5 * SLICES, COLUMNS = 24 };
+
+/* LR at the slice centres [SLICES][COLUMNS] of `src` under these steps. */
+static void slices_of(const dg_draw *d, const float *src, float *slice) {
+    dg_config c = level(7);
+    float *hr = SX_NEW_ARRAY(float, 2 * ROWS * COLUMNS), *lr = hr + ROWS * COLUMNS;
+    ck_assert_int_eq(dg_pair(&c, d, src, ROWS, COLUMNS, 0, 0, hr, lr, NULL), SX_OK);
+    for (int k = 0; k < SLICES; k++)
+        memcpy(slice + k * COLUMNS, lr + (2 + 5 * k) * COLUMNS, COLUMNS * sizeof(float));
+    sx_free(hr);
+}
+
+static dg_draw five_row_draw(uint32_t steps) {
+    dg_config c = level(7);
+    dg_draw d = full_draw(&c, 5 * hr_mm, 3);
+    d.steps = steps;
+    return d;
+}
+
+START_TEST(a_slice_weighs_rows_as_its_profile_says) {
+    dg_draw d = five_row_draw(BIT(DG_PSF) | BIT(DG_DOWN_UP));
+    float *src = SX_NEW_ARRAY(float, ROWS *COLUMNS), got[SLICES * COLUMNS];
+    dg_psf psf;
+    ck_assert_int_eq(dg_psf_make(&psf, d.lr_mm, hr_mm), SX_OK);
+    for (int row = 45; row < 50; row++) { /* each tap meets a slice centre */
+        for (int i = 0; i < ROWS * COLUMNS; i++) src[i] = i / COLUMNS == row;
+        slices_of(&d, src, got);
+        for (int k = 0; k < SLICES; k++) {
+            int tap = row - (2 + 5 * k) + psf.n_taps / 2;
+            float want = tap >= 0 && tap < psf.n_taps ? psf.tap[tap] : 0.0f;
+            ck_assert_float_eq_tol(got[k * COLUMNS], want, 1e-6f);
+        }
+    }
+    sx_free(src);
+}
+END_TEST
+
+START_TEST(a_gap_averages_rows_under_mirrored_random_weights) {
+    dg_draw d = five_row_draw(BIT(DG_GAP) | BIT(DG_DOWN_UP));
+    float *src = picture(ROWS, COLUMNS), got[SLICES * COLUMNS];
+    sx_rng r = sx_rng_make(d.seed, SX_RNG_DEGRADE, d.epoch, 4 * d.item + 1);
+    d.gap_rows = 3;
+    slices_of(&d, src, got);
+    for (int k = 0; k < SLICES; k++) {
+        float outer = sx_rng_range(&r, 0.1f, 1.0f), inner = sx_rng_range(&r, 0.1f, 1.0f);
+        for (int j = 0; j < COLUMNS; j++) {
+            const float *x = src + (2 + 5 * k) * COLUMNS + j;
+            float want = (outer * (x[-COLUMNS] + x[COLUMNS]) + inner * *x) / (2 * outer + inner);
+            ck_assert_float_eq_tol(got[k * COLUMNS + j], want, 2e-6f);
+        }
+    }
+    sx_free(src);
+}
+END_TEST
+
+START_TEST(noises_have_streams_of_their_own) {
+    dg_draw d = five_row_draw(BIT(DG_DOWN_UP) | BIT(DG_SLICE_NOISE));
+    float *src = SX_NEW_ARRAY(float, ROWS *COLUMNS), got[SLICES * COLUMNS];
+    sx_rng r = sx_rng_make(d.seed, SX_RNG_DEGRADE, d.epoch, 4 * d.item + 2);
+    for (int i = 0; i < ROWS * COLUMNS; i++) src[i] = 0.5f;
+    d.slice_noise_sigma = d.noise_sigma = 0.01;
+    slices_of(&d, src, got);
+    for (int i = 0; i < SLICES * COLUMNS; i++)
+        ck_assert_float_eq_tol(got[i], 0.5f + 0.01f * sx_rng_normal(&r), 1e-6f);
+    d.steps = BIT(DG_NOISE);
+    slices_of(&d, src, got);
+    r = sx_rng_make(d.seed, SX_RNG_DEGRADE, d.epoch, 4 * d.item + 3);
+    for (int i = 0; i < 2 * COLUMNS; i++) sx_rng_normal(&r); /* rows before the first centre */
+    for (int j = 0; j < COLUMNS; j++)
+        ck_assert_float_eq_tol(got[j], 0.5f + 0.01f * sx_rng_normal(&r), 1e-6f);
+    sx_free(src);
+}
+END_TEST
+
+START_TEST(slice_noise_is_the_same_with_and_without_interlace) {
+    enum { H = 120, W = 200, S = 64 };
+    dg_config c = level(7);
+    float *src = picture(H, W), hr[S * S], still[S * S], moved[S * S];
+    for (uint64_t item = 0; item < 8; item++) {
+        dg_draw d = full_draw(&c, 5.0, item);
+        d.steps = BIT(DG_DOWN_UP) | BIT(DG_SLICE_NOISE);
+        d.interlace_shift = 0.02;
+        ck_assert_int_eq(dg_pair(&c, &d, src, H, W, S, S, hr, still, NULL), SX_OK);
+        d.steps |= BIT(DG_INTERLACE);
+        ck_assert_int_eq(dg_pair(&c, &d, src, H, W, S, S, hr, moved, NULL), SX_OK);
+        int same = 0, some = 0;
+        for (int i = 0; i < S; i++) {
+            bool equal = !memcmp(still + i * S, moved + i * S, S * sizeof(float));
+            same += equal;
+            some += !equal;
+        }
+        ck_assert_msg(same >= S / 4 && some >= S / 4, "%d rows stayed, %d moved", same, some);
+    }
+    sx_free(src);
+}
+END_TEST
+
 /* ---- the pair as a function ---- */
 
 START_TEST(equal_keys_give_equal_bytes_with_and_without_own_scratch) {
@@ -213,7 +351,7 @@ START_TEST(a_crop_is_a_part_of_the_whole) {
 END_TEST
 
 START_TEST(crops_start_anywhere_with_equal_chance) {
-    enum { H = 40, W = 36, S = 32, N = 4000 };
+    enum { H = 40, W = 36, S = 32, N = 10000 };
     dg_config c = level(0);
     dg_work *work = dg_work_new();
     float src[H * W], hr[S * S], lr[S * S];
@@ -221,12 +359,16 @@ START_TEST(crops_start_anywhere_with_equal_chance) {
     for (int i = 0; i < H * W; i++) src[i] = (float)i;
     for (uint64_t item = 0; item < N; item++) {
         dg_draw d = dg_draw_make(&c, 3, 0, item);
+        int row, col;
         ck_assert_int_eq(dg_pair(&c, &d, src, H, W, S, S, hr, lr, work), SX_OK);
+        dg_crop_origin(&d, H, W, S, S, &row, &col);
+        ck_assert_int_eq(row * W + col, (int)hr[0]);
         rows[(int)hr[0] / W]++;
         columns[(int)hr[0] % W]++;
     }
-    for (int i = 0; i <= H - S; i++) ck_assert_int_lt(abs(rows[i] - N / 9), 80);
-    for (int i = 0; i <= W - S; i++) ck_assert_int_lt(abs(columns[i] - N / 5), 102);
+    /* four standard deviations of a count */
+    for (int i = 0; i <= H - S; i++) ck_assert_int_lt(abs(rows[i] - N / 9), 126);
+    for (int i = 0; i <= W - S; i++) ck_assert_int_lt(abs(columns[i] - N / 5), 160);
     dg_work_free(work);
 }
 END_TEST
@@ -397,6 +539,30 @@ START_TEST(blur_keeps_a_constant_and_spreads_a_point) {
 }
 END_TEST
 
+START_TEST(blur_is_a_gaussian_of_the_drawn_width_cut_to_nine_pixels) {
+    enum { S = 32, MID = 16 };
+    static const double sigmas[] = {0.5, 1.0, 4.0};
+    dg_config c = level(7);
+    dg_draw d = full_draw(&c, 5.0, 1);
+    float src[S * S] = {0}, hr[S * S], lr[S * S];
+    d.steps = BIT(DG_BLUR);
+    src[MID * S + MID] = 1.0f;
+    for (int n = 0; n < 3; n++) {
+        double sum = 0.0, s = d.blur_sigma_px = sigmas[n];
+        for (int i = -4; i <= 4; i++) sum += exp(-0.5 * i * i / (s * s));
+        ck_assert_int_eq(dg_pair(&c, &d, src, S, S, 0, 0, hr, lr, NULL), SX_OK);
+        for (int i = -5; i <= 5; i++)
+            for (int j = -5; j <= 5; j++) {
+                bool inside = abs(i) <= 4 && abs(j) <= 4;
+                double want = inside ? exp(-0.5 * (i * i + j * j) / (s * s)) / (sum * sum) : 0.0;
+                double got = (double)lr[(MID + i) * S + MID + j];
+                ck_assert_msg(fabs(got - want) < 1e-6, "sigma %g at (%d, %d): got %g, want %g", s,
+                              i, j, got, want);
+            }
+    }
+}
+END_TEST
+
 /* ---- the observer ---- */
 
 typedef struct seen {
@@ -448,6 +614,11 @@ int main(void) {
     tcase_add_test(t, a_ramp_survives_every_gap);
     tcase_add_test(t, interlace_moves_alternate_stripes_by_a_share_of_the_width);
     tcase_add_test(t, rows_beyond_the_outermost_slices_take_the_edge_slice);
+    tcase_add_test(t, a_dot_lands_where_magnification_and_angle_put_it);
+    tcase_add_test(t, a_slice_weighs_rows_as_its_profile_says);
+    tcase_add_test(t, a_gap_averages_rows_under_mirrored_random_weights);
+    tcase_add_test(t, noises_have_streams_of_their_own);
+    tcase_add_test(t, slice_noise_is_the_same_with_and_without_interlace);
     tcase_add_test(t, equal_keys_give_equal_bytes_with_and_without_own_scratch);
     tcase_add_test(t, hr_is_the_slice_itself_when_geometry_is_off);
     tcase_add_test(t, level_0_leaves_both_alone);
@@ -460,6 +631,7 @@ int main(void) {
     tcase_add_test(t, bias_darkens_as_its_polynomial_says);
     tcase_add_test(t, jitter_is_brightness_then_contrast);
     tcase_add_test(t, blur_keeps_a_constant_and_spreads_a_point);
+    tcase_add_test(t, blur_is_a_gaussian_of_the_drawn_width_cut_to_nine_pixels);
     tcase_add_test(t, the_observer_sees_the_fired_steps_in_order_and_changes_nothing);
     suite_add_tcase(s, t);
     return check_run_suite(s);

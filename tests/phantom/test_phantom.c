@@ -52,12 +52,25 @@ START_TEST(equal_keys_give_equal_bytes_and_others_do_not) {
 }
 END_TEST
 
+/* The first subject of seed 3 that starts at C2, and the first that starts in the lower thorax. */
+static int find_subject(int lowest_row, int highest_row) {
+    for (int subject = 0; subject < 100; subject++) {
+        ph__anatomy a;
+        if (ph__anatomy_make(&a, &fine, subject, 0) != SX_OK) return -1;
+        int row = a.vertebra[0].row;
+        ph__anatomy_clear(&a);
+        if (row >= lowest_row && row <= highest_row) return subject;
+    }
+    return -1;
+}
+
 /* What an instance number may be in each sub-region. */
 static bool agree(int number, int part) {
     if (part == 0 || part == PH__CORD || part == PH__CANAL) return number == 0;
-    if (part == PH__DISC) return number > 100 && number <= 126;
+    if (part == PH__DISC) return number > 100 && number < 100 + PH__S1;
+    if (part == PH__SACRUM) return number == PH__SACRUM;
     if (part == PH__ENDPLATE) return number > 200 && number <= 226;
-    return part >= PH__ARCUS && part <= PH__CORPUS && number >= 1 && number <= 26;
+    return part >= PH__ARCUS && part <= PH__CORPUS && number >= 1 && number < PH__S1;
 }
 
 START_TEST(instance_and_subregion_agree_in_every_voxel) {
@@ -153,6 +166,51 @@ static double corpus_height(const ph_subject *s, int id) {
     return count > 0 ? sum / count : (double)NAN;
 }
 
+START_TEST(joints_keep_processes_of_different_vertebrae_apart) {
+    for (int b = 0; b < N_BODIES; b++) {
+        const ph_subject *s = &body[b];
+        int64_t list[27], facets = 0;
+        for (int64_t i = 0; i < im_volume_count(&s->truth); i++) {
+            if (region(s, i) < PH__ARCUS || region(s, i) > PH__ARTICULAR_INF + 1) continue;
+            facets += region(s, i) >= PH__ARTICULAR_SUP;
+            int n = neighbours(&s->truth, i, list);
+            for (int m = 0; m < n; m++) {
+                int to = region(s, list[m]);
+                if (to >= PH__ARCUS && to <= PH__ARTICULAR_INF + 1 &&
+                    instance(s, list[m]) != instance(s, i))
+                    ck_abort_msg("body %d: vertebrae %d and %d touch", b, instance(s, i),
+                                 instance(s, list[m]));
+            }
+        }
+        ck_assert_int_gt(facets, 1000);
+    }
+}
+END_TEST
+
+/* From the chest to the end of the sacrum. */
+START_TEST(the_sacrum_is_one_bone_of_five_tapering_pieces) {
+    ph_options o = coarse;
+    ph_subject s;
+    int64_t voxels = 0, low = INT64_MAX, high = 0;
+    o.height_mm = 480;
+    o.width_mm = 110;
+    o.depth_mm = 240;
+    ck_assert_int_eq(ph_subject_make(&s, &o, find_subject(10, 15), 0), SX_OK);
+    for (int64_t i = 0; i < im_volume_count(&s.truth); i++) {
+        int id = instance(&s, i), row = (int)(i / s.truth.dim[0] % s.truth.dim[1]);
+        ck_assert_msg(agree(id, region(&s, i)), "instance %d, sub-region %d", id, region(&s, i));
+        if (region(&s, i) != PH__SACRUM) continue;
+        voxels++;
+        low = row < low ? row : low;
+        high = row > high ? row : high;
+    }
+    double height_mm = (double)(high - low) * o.iso_mm;
+    ck_assert_msg(height_mm > 80 && height_mm < 140, "sacrum of %.0f mm", height_mm);
+    ck_assert_int_gt(voxels, 2000);
+    ph_subject_clear(&s);
+}
+END_TEST
+
 START_TEST(numbers_grow_downwards_without_a_gap) {
     for (int b = 0; b < N_BODIES; b++) {
         int last = 0;
@@ -240,6 +298,26 @@ START_TEST(a_later_session_keeps_lesions_and_adds_some) {
 }
 END_TEST
 
+START_TEST(a_lesion_is_brighter_than_the_cord_would_be) {
+    ph__anatomy a, healthy;
+    ck_assert_int_eq(ph__anatomy_make(&a, &fine, 1, 2), SX_OK);
+    healthy = a;
+    healthy.n_lesions = 0;
+    for (int i = 0; i < a.n_lesions; i++) {
+        const ph__lesion *x = &a.lesion[i];
+        const ph__section *c = &a.section[(int)(x->s / PH__SECTION_MM)];
+        const ph__site p = {
+            .u = x->u, .v = c->cord_v + x->v, .s = x->s, .section = c, .soft = 1.0f};
+        ph__ink with = {0, 0, 0}, without = {0, 0, 0};
+        ph__paint_cord(&a, &p, &with);
+        ph__paint_cord(&healthy, &p, &without);
+        ck_assert_msg(with.signal > 1.15f * without.signal, "lesion %d: %.0f in a cord of %.0f", i,
+                      (double)with.signal, (double)without.signal);
+    }
+    ph__anatomy_clear(&a);
+}
+END_TEST
+
 START_TEST(the_grid_is_PIR_centred_and_of_the_size_asked_for) {
     const im_volume *v = &body[0].truth;
     char codes[4];
@@ -268,18 +346,6 @@ START_TEST(impossible_sizes_are_refused) {
 }
 END_TEST
 
-/* The first subject of seed 3 that starts at C2, and the first that starts in the lower thorax. */
-static int find_subject(int lowest_row, int highest_row) {
-    for (int subject = 0; subject < 100; subject++) {
-        ph__anatomy a;
-        if (ph__anatomy_make(&a, &fine, subject, 0) != SX_OK) return -1;
-        int row = a.vertebra[0].row;
-        ph__anatomy_clear(&a);
-        if (row >= lowest_row && row <= highest_row) return subject;
-    }
-    return -1;
-}
-
 int main(void) {
     const int range[N_BODIES][2] = {{1, 1}, {10, 14}};
     for (int b = 0; b < N_BODIES; b++) {
@@ -289,9 +355,12 @@ int main(void) {
     int rc = CHECK_RUN(
         "phantom", equal_keys_give_equal_bytes_and_others_do_not,
         instance_and_subregion_agree_in_every_voxel, each_vertebral_body_is_one_component,
-        bodies_of_different_vertebrae_never_touch, numbers_grow_downwards_without_a_gap,
+        bodies_of_different_vertebrae_never_touch,
+        joints_keep_processes_of_different_vertebrae_apart,
+        the_sacrum_is_one_bone_of_five_tapering_pieces, numbers_grow_downwards_without_a_gap,
         the_canal_is_in_every_row, liquor_is_brighter_than_cord_than_marrow_than_bone_plates,
         signals_are_finite_and_within_scale, a_later_session_keeps_lesions_and_adds_some,
+        a_lesion_is_brighter_than_the_cord_would_be,
         the_grid_is_PIR_centred_and_of_the_size_asked_for, impossible_sizes_are_refused);
     for (int b = 0; b < N_BODIES; b++) ph_subject_clear(&body[b]);
     return rc;

@@ -47,6 +47,11 @@ static double edge(const double w[3]) {
 static double rod(const double w[3]) {
     return 1000.0 * exp(-(w[1] - 20.0) * (w[1] - 20.0) / (2 * 3.0 * 3.0));
 }
+static double sheet_mm = 0;
+static double sheet(const double w[3]) {
+    double off = fabs(w[2] - sheet_mm);
+    return off < 0.5 ? 1000.0 : 0.0;
+}
 static double nothing(const double w[3]) {
     return w[2] > -20.0 ? 1000.0 : 0.0;
 }
@@ -152,6 +157,28 @@ START_TEST(an_edge_is_seen_only_by_slices_that_reach_it) {
 }
 END_TEST
 
+/* A sheet of one voxel, moved voxel by voxel past a slice, tells the profile of that slice. */
+START_TEST(a_slice_is_as_thick_as_asked_for) {
+    enum { N = 13 };
+    ph_scan_options o = axial();
+    double got[N] = {0}, most = 0, width_mm = 0;
+    for (int n = 0; n < N; n++) {
+        im_volume scan;
+        sheet_mm = -12.7 - 42 - (n - N / 2); /* on a row of the truth */
+        scan_of(&scan, sheet, &o);
+        got[n] = slice_mean(&scan, 7);
+        most = fmax(most, got[n]);
+        im_volume_clear(&scan);
+    }
+    for (int n = 0; n + 1 < N; n++) { /* between the crossings of half the maximum */
+        double a = got[n] / most - 0.5, b = got[n + 1] / most - 0.5;
+        width_mm += a > 0 && b > 0 ? 1.0 : a > 0 || b > 0 ? fmax(a, b) / fabs(a - b) : 0.0;
+    }
+    ck_assert_msg(fabs(width_mm - o.thickness_mm) < 0.3, "half maximum over %.2f mm, want %g",
+                  width_mm, o.thickness_mm);
+}
+END_TEST
+
 START_TEST(slices_of_a_chunk_lie_inside_its_stretch_and_fill_it) {
     im_volume scan;
     ph_scan_options o = axial();
@@ -208,15 +235,18 @@ START_TEST(bias_is_smooth_and_within_its_strength) {
     scan_of(&plain, ramp, &o);
     o.bias = 0.3;
     scan_of(&gained, ramp, &o);
-    double spread = 0, step = 0;
+    double spread = 0, step = 0, least = 1, most = -1;
     for (int64_t i = 1; i < im_volume_count(&plain); i++) {
         double g = (double)(gained.voxel[i] / plain.voxel[i]) - 1.0;
         double before = (double)(gained.voxel[i - 1] / plain.voxel[i - 1]) - 1.0;
         spread = fmax(spread, fabs(g));
+        least = fmin(least, g);
+        most = fmax(most, g);
         if (i % plain.dim[0]) step = fmax(step, fabs(g - before));
     }
     ck_assert_msg(spread <= 0.3001 && spread > 0.01, "largest gain: got %g, want 0.01..0.3",
                   spread);
+    ck_assert_msg(most - least > 0.03, "gain from %g to %g: it should vary", least, most);
     ck_assert_msg(step < 0.005, "largest step between voxels: got %g, want below 0.005", step);
     im_volume_clear(&plain);
     im_volume_clear(&gained);
@@ -243,7 +273,7 @@ END_TEST
 int main(void) {
     return CHECK_RUN("scan", a_marker_stays_where_it_is_in_the_world,
                      a_ramp_keeps_its_height_in_every_inner_slice,
-                     an_edge_is_seen_only_by_slices_that_reach_it,
+                     an_edge_is_seen_only_by_slices_that_reach_it, a_slice_is_as_thick_as_asked_for,
                      slices_of_a_chunk_lie_inside_its_stretch_and_fill_it,
                      motion_moves_odd_slices_back_and_even_ones_not,
                      noise_is_rician_of_the_asked_sigma_and_keyed,
