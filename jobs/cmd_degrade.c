@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/sx_hash.h"
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
