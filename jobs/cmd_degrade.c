@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/sx_hash.h"
 #include "base/sx_file.h"
+#include "base/sx_hash.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_cache.h"

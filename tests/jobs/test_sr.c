@@ -29,6 +29,8 @@ static void write_ramp(const char *path, double pixel_mm, double spacing_mm) {
     im_volume_clear(&v);
 }
 
+static const io_read_opt as_it_is = {.xform = IO_XFORM_AUTO, .frame = -1};
+
 static double height_mm(const im_volume *v, int64_t row) {
     const double p[3] = {0, (double)row, 0};
     double q[3];
@@ -40,8 +42,7 @@ static sr_volume ramp(void) {
     const char *path = "sr_ramp.nii";
     write_ramp(path, HR_MM, SPACING_MM);
     sr_volume v = {0};
-    ck_assert_msg(sr_volume_read(path, IO_XFORM_AUTO, HR_MM, 1.0, &v) == SX_OK, "%s",
-                  sx_err_text());
+    ck_assert_msg(sr_volume_read(path, &as_it_is, HR_MM, 1.0, &v) == SX_OK, "%s", sx_err_text());
     unlink(path);
     return v;
 }
@@ -105,7 +106,7 @@ START_TEST(only_slices_thicker_than_pixels_are_taken) {
     for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++) {
         write_ramp(path, geometries[i].pixel_mm, geometries[i].spacing_mm);
         sr_volume v = {0};
-        sx_err rc = sr_volume_read(path, IO_XFORM_AUTO, HR_MM, 1.0, &v);
+        sx_err rc = sr_volume_read(path, &as_it_is, HR_MM, 1.0, &v);
         unlink(path);
         const char *text = rc == SX_OK ? "" : sx_err_text();
         bool refused = rc == SX_E_DATA && strstr(text, "no axial scan");
