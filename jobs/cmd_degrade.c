@@ -371,9 +371,8 @@ out:
 /* Pairs until none is left or a stop is wanted. A slice that cannot be read fails alone; what fails
  * otherwise (a full disk) ends the work of this rank. Collective. */
 static sx_err write_pairs(pairs *p, mp_comm *c) {
-    mp_queue *q = NULL;
-    sx_err rc = mp_agree(c, mp_queue_new(&q, c, p->count));
-    if (rc != SX_OK) return rc;
+    mp_queue *q = mp_queue_new(c, p->count);
+    sx_err rc = SX_OK;
     for (int64_t i; rc == SX_OK && (i = mp_queue_next(q)) >= 0;) {
         if (mp_stop_wanted()) {
             rc = sx_fail(SX_E_AGAIN, "stopped before pair %lld of %lld", (long long)i + 1,

@@ -182,13 +182,11 @@ static void score_item(const session *e, int64_t item, row_list *l) {
 
 /* Every rank takes items until none is left; afterwards all have all rows, in order. Collective. */
 static sx_err score_all(const session *e, ev_row **row, int64_t *n) {
-    mp_queue *q = NULL;
+    mp_queue *q = mp_queue_new(e->comm, e->cohort.n_scored);
     row_list mine = {NULL, 0, 0};
     void *all = NULL;
     size_t n_bytes = 0;
     sx_progress progress;
-    sx_err rc = mp_queue_new(&q, e->comm, e->cohort.n_scored);
-    if (rc != SX_OK) return rc;
     sx_progress_begin(&progress, "eval", "item", 0, e->cohort.n_scored);
     for (int64_t i; !mp_stop_wanted() && (i = mp_queue_next(q)) >= 0;) {
         sx_progress_step(&progress, i, e->cohort.lr.item[e->cohort.scored[i]].stem);

@@ -344,10 +344,9 @@ out:
 // Items until none is left, a stop is wanted or one fails; all ranks leave together.
 static sx_err write_sessions(job *j, int64_t n_items) {
     mp_comm *c = job_comm(j);
-    mp_queue *q = NULL;
+    mp_queue *q = mp_queue_new(c, n_items);
     sx_progress bar;
-    sx_err rc = mp_queue_new(&q, c, n_items), again = SX_OK;
-    if ((rc = mp_agree(c, rc)) != SX_OK) return rc;
+    sx_err rc = SX_OK, again = SX_OK;
     sx_progress_begin(&bar, "phantom", "session", 0, n_items);
     for (int64_t item; rc == SX_OK && (item = mp_queue_next(q)) >= 0;) {
         if (mp_stop_wanted()) {

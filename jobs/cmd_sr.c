@@ -126,9 +126,8 @@ static void process(cohort *h, mp_comm *share, int64_t index) {
 /* ---- the cohort ---- */
 
 /* Volumes to ranks. */
-static sx_err process_shared_out(cohort *h) {
-    sx_err rc = mp_queue_new(&h->queue, h->c.comm, h->items.n);
-    if (rc != SX_OK) return rc;
+static void process_shared_out(cohort *h) {
+    h->queue = mp_queue_new(h->c.comm, h->items.n);
     sx_progress_begin(&h->progress, "sr", "item", 0, h->items.n);
     for (int64_t i; (i = mp_queue_next(h->queue)) >= 0;) {
         if (mp_stop_wanted()) continue;
@@ -141,7 +140,6 @@ static sx_err process_shared_out(cohort *h) {
     sx_progress_end(&h->progress);
     mp_queue_free(h->queue);
     h->queue = NULL;
-    return SX_OK;
 }
 
 /* All ranks on each volume. */
@@ -267,7 +265,7 @@ static sx_err run(job *j) {
         goto out;
     }
     if (h.items.n >= mp_size(h.c.comm))
-        SX_TRY(rc, process_shared_out(&h));
+        process_shared_out(&h);
     else
         process_together(&h);
     rc = conclude(&h);

@@ -17,7 +17,7 @@ struct mp_queue {
     MPI_Win window;
 };
 
-sx_err mp_queue_new(mp_queue **out, mp_comm *c, int64_t n_items) {
+mp_queue *mp_queue_new(mp_comm *c, int64_t n_items) {
     mp_queue *q = SX_NEW(mp_queue);
     q->c = c;
     q->n_items = n_items;
@@ -34,8 +34,7 @@ sx_err mp_queue_new(mp_queue **out, mp_comm *c, int64_t n_items) {
         }
         mp_barrier(c); /* nobody asks before the counter is zero */
     }
-    *out = q;
-    return SX_OK;
+    return q;
 }
 
 /* Move the counter on by `n`; where it was. */

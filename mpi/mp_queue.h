@@ -7,8 +7,8 @@
 #include "mpi/mp_comm.h"
 
 typedef struct mp_queue mp_queue;
-/* Collective over c. Always SX_OK. */
-sx_err mp_queue_new(mp_queue **q, mp_comm *c, int64_t n_items);
+/* Freed with mp_queue_free. Collective over c. */
+mp_queue *mp_queue_new(mp_comm *c, int64_t n_items);
 /* Next item, or -1 when none is left. Not collective. */
 int64_t mp_queue_next(mp_queue *q);
 /* Let MPI answer the ranks that ask this one; cheap. Rank 0 calls it now and then during long work
