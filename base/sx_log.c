@@ -128,14 +128,18 @@ static void format_duration(double s, char *out, size_t n) {
         snprintf(out, n, "%lld:%02lld", (long long)(t / 60), (long long)(t % 60));
 }
 
+/* "train 120/480 step, 2.2 step/s, ETA 2:43, loss 0.01"; no rate before something is done. */
 static void format_progress(const sx_progress *p, double now_s, const char *note, char *out,
                             size_t n) {
-    char eta[32];
+    char eta[32], pace[96] = "";
     double elapsed_s = now_s - p->start_s;
     double rate = elapsed_s > 0 ? (double)(p->done - p->first) / elapsed_s : 0;
-    format_duration(rate > 0 ? (double)(p->total - p->done) / rate : 0, eta, sizeof eta);
-    snprintf(out, n, "%s %lld/%lld %s, %.3g %s/s, ETA %s%s%s", p->what, (long long)p->done,
-             (long long)p->total, p->unit, rate, p->unit, eta, note ? ", " : "", note ? note : "");
+    if (rate > 0) {
+        format_duration((double)(p->total - p->done) / rate, eta, sizeof eta);
+        snprintf(pace, sizeof pace, ", %.3g %s/s, ETA %s", rate, p->unit, eta);
+    }
+    snprintf(out, n, "%s %lld/%lld %s%s%s%s", p->what, (long long)p->done, (long long)p->total,
+             p->unit, pace, note ? ", " : "", note ? note : "");
 }
 
 static void draw_bar(const sx_progress *p, const char *text) {
