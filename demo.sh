@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 out=${1:-demo-out}
-minutes=${SAGAX_DEMO_MINUTES:-8}
+minutes=${SAGAX_DEMO_MINUTES:-9}
 length=(--set train.minutes="$minutes")
 how_long="$minutes minutes"
 if [ -n "${SAGAX_DEMO_STEPS:-}" ]; then
@@ -50,4 +50,4 @@ say "6/6 scores against the isotropic truth"
     --set data.subjects="$held_out" --set eval.picture=picture.png scores
 cat scores.md
 
-say "done: $out/scores.md (table), $out/picture.png (scan | cubic | SR | mean of 4 SR | truth), $out/run/preview (training)"
+say "done: $out/scores.md (table), $out/picture.png (scan | cubic | SR | mean of 2 SR | truth), $out/run/preview (training)"
