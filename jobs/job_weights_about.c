@@ -108,21 +108,40 @@ out:
     return rc;
 }
 
-sx_err job_weights_inherit(job *j, const char *path) {
+sx_err job_weights_about(const char *path, char **text) {
     char *file = job_weights_path(path);
     io_tensors t = {0};
     io_ckpt k = {0};
+    sx_err rc;
+    *text = NULL;
+    if (job_weights_is_tensors(file)) {
+        SX_TRY(rc, io_tensors_read(file, &t));
+        *text = sx_strdup(io_tensors_meta(&t, "sagax"));
+    } else {
+        SX_TRY(rc, io_ckpt_read(file, &k));
+        *text = sx_strdup(k.json);
+    }
+out:
+    io_tensors_clear(&t);
+    io_ckpt_clear(&k);
+    sx_free(file);
+    return rc;
+}
+
+sx_err job_weights_inherit(job *j, const char *path) {
+    char *file = job_weights_path(path), *text = NULL;
+    io_tensors t = {0};
     sx_err rc;
     if (job_weights_is_tensors(file)) {
         SX_TRY(rc, io_tensors_read(file, &t));
         rc = job_weights_inherit_tensors(j, file, &t);
     } else {
-        SX_TRY(rc, io_ckpt_read(file, &k));
-        rc = inherit_json(j, file, k.json);
+        SX_TRY(rc, job_weights_about(file, &text));
+        rc = inherit_json(j, file, text);
     }
 out:
     io_tensors_clear(&t);
-    io_ckpt_clear(&k);
+    sx_free(text);
     sx_free(file);
     return rc;
 }

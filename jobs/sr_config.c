@@ -3,7 +3,6 @@
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "degrade/dg_degrade.h"
-#include "io/io_ckpt.h"
 #include "jobs/job_data.h"
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"
@@ -29,35 +28,16 @@ const job_option options_sr[] = {
     JOB_OPTIONS_END,
 };
 
-/* The JSON text of a weights file about itself, new, or NULL. Errors: those of the readers. */
-static sx_err read_about(const char *file, char **text) {
-    io_tensors t = {0};
-    io_ckpt k = {0};
-    sx_err rc;
-    if (job_weights_is_tensors(file)) {
-        SX_TRY(rc, io_tensors_read(file, &t));
-        const char *ours = io_tensors_meta(&t, "sagax");
-        *text = ours ? sx_strdup(ours) : NULL;
-    } else {
-        SX_TRY(rc, io_ckpt_read(file, &k));
-        *text = sx_strdup(k.json);
-    }
-out:
-    io_tensors_clear(&t);
-    io_ckpt_clear(&k);
-    return rc;
-}
-
 static void take_mm(const json_t *o, const char *key, double *mm) {
     double value = json_number_value(json_object_get(o, key));
     if (value > 0.0) *mm = value;
 }
 
 /* The spacings that the training imagined: a level's, or what was set beside it. */
-static sx_err read_trained(sr_config *c, const char *file) {
+static sx_err read_trained(sr_config *c, const char *path) {
     char *text = NULL;
     dg_config d;
-    sx_err rc = read_about(file, &text);
+    sx_err rc = job_weights_about(path, &text);
     json_t *root = text ? json_loads(text, 0, NULL) : NULL;
     const json_t *o = json_object_get(root, "degrade"), *level = json_object_get(o, "level");
     if (json_is_integer(level) && dg_config_level(&d, (int)json_integer_value(level)) == SX_OK) {
@@ -81,7 +61,7 @@ static sx_err read_weights(sr_config *c, const char *path) {
     c->params = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_read(path, net_params(n), c->params));
     SX_TRY(rc, sx_hash_file(file, c->weights_sha256));
-    rc = read_trained(c, file);
+    rc = read_trained(c, path);
 out:
     net_free(n);
     sx_free(file);
