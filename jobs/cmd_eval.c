@@ -130,18 +130,12 @@ static sx_err score_file(const exam *x, const char *path, const io_read_opt *opt
 
 typedef struct row_list {
     ev_row *row;
-    int64_t n, room;
+    int64_t n;
 } row_list;
 
 /* Add a row; of a failure the reason is said and the scores stay NaN. */
 static void add_row(row_list *l, int64_t item, const char *method, sx_err rc, const ev_scores *s) {
-    if (l->n == l->room) {
-        l->room = l->room ? 2 * l->room : 64;
-        ev_row *grown = SX_NEW_ARRAY(ev_row, l->room);
-        if (l->n > 0) memcpy(grown, l->row, (size_t)l->n * sizeof *grown);
-        sx_free(l->row);
-        l->row = grown;
-    }
+    l->row = sx_grow(l->row, l->n, sizeof *l->row);
     ev_row *r = &l->row[l->n];
     r->item = item;
     r->place = l->n++;
@@ -183,7 +177,7 @@ static void score_item(const session *e, int64_t item, row_list *l) {
 /* Every rank takes items until none is left; afterwards all have all rows, in order. Collective. */
 static sx_err score_all(const session *e, ev_row **row, int64_t *n) {
     mp_queue *q = mp_queue_new(e->comm, e->cohort.n_scored);
-    row_list mine = {NULL, 0, 0};
+    row_list mine = {NULL, 0};
     void *all = NULL;
     size_t n_bytes = 0;
     sx_progress progress;

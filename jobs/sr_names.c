@@ -60,14 +60,6 @@ void sr__paths_clear(sr__paths *p) {
 
 /* ---- what must go ---- */
 
-/* Remove "<path>.tmp.*". */
-static void sweep(const char *path) {
-    const char *base = sx_path_base(path);
-    char *folder = sx_strf("%.*s", (int)(base - path), path);
-    sx_file_sweep(folder, base);
-    sx_free(folder);
-}
-
 static bool equal_to(const char *name, const char *const *list, int n) {
     for (int i = 0; i < n; i++)
         if (strcmp(name, sx_path_base(list[i])) == 0) return true;
@@ -117,7 +109,7 @@ void sr_sweep(const sr_config *c, const io_item *item) {
         path[2 * i] = p[i].image;
         path[2 * i + 1] = p[i].sidecar;
     }
-    for (int i = 0; i < 2 * n; i++) sweep(path[i]);
+    for (int i = 0; i < 2 * n; i++) sx_file_sweep_for(path[i]);
     remove_others(c, item, path, 2 * n);
     for (int i = 0; i < n; i++) sr__paths_clear(&p[i]);
     sx_free(path);

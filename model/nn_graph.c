@@ -32,23 +32,13 @@ void nn_graph_free(nn_graph *g) {
     sx_free(g);
 }
 
-/* Array with room for one more item than n: the old one or a larger copy. */
-static void *grow(void *items, int n, int *room, size_t size) {
-    if (n < *room) return items;
-    *room = n < 32 ? 64 : 2 * n;
-    void *larger = sx_alloc(*room, size);
-    if (n > 0) memcpy(larger, items, (size_t)n * size);
-    sx_free(items);
-    return larger;
-}
-
 /* ---- building ---- */
 
 static nn_tensor tensor_append(nn_graph *g, nn__tensor t) {
     SX_ASSERT(t.h > 0 && t.w > 0 && t.c > 0);
     t.count = (int64_t)t.h * t.w * t.c;
     t.value_slot = t.grad_slot = -1;
-    g->tensor = grow(g->tensor, g->n_tensors, &g->tensor_room, sizeof *g->tensor);
+    g->tensor = sx_grow(g->tensor, g->n_tensors, sizeof *g->tensor);
     g->tensor[g->n_tensors] = t;
     return g->n_tensors++;
 }
@@ -78,7 +68,7 @@ nn_tensor nn__op_append(nn_graph *g, nn__op op) {
     nn__tensor t = {.producer = g->n_ops};
     op.kind->shape(g, &op, &t);
     op.out = tensor_append(g, t);
-    g->op = grow(g->op, g->n_ops, &g->op_room, sizeof *g->op);
+    g->op = sx_grow(g->op, g->n_ops, sizeof *g->op);
     g->op[g->n_ops++] = op;
     return op.out;
 }
@@ -86,7 +76,7 @@ nn_tensor nn__op_append(nn_graph *g, nn__op op) {
 int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank,
                      const int64_t *shape, int64_t fan_in, nn_init init) {
     nn_params *p = &g->params;
-    p->item = grow(p->item, p->n, &g->param_room, sizeof *p->item);
+    p->item = sx_grow(p->item, p->n, sizeof *p->item);
     nn_param *it = &p->item[p->n];
     *it = (nn_param){.rank = rank, .count = 1, .offset = p->block, .fan_in = fan_in, .init = init};
     int length = snprintf(it->name, sizeof it->name, "%s.%s", name, suffix);

@@ -65,7 +65,6 @@ struct nn_graph {
     nn__op *op;
     nn__slot *slot;
     int n_tensors, n_ops, n_slots;
-    int tensor_room, op_room, param_room;
     nn_params params;
     int output; /* tensor, or -1 */
 

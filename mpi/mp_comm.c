@@ -98,9 +98,6 @@ int mp_rank(const mp_comm *c) {
 int mp_size(const mp_comm *c) {
     return c->size;
 }
-const char *mp_host(const mp_comm *c) {
-    return c->host;
-}
 const void *mp_native(const mp_comm *c) {
     return c->comm == MPI_COMM_NULL ? NULL : &c->comm;
 }

@@ -29,7 +29,6 @@ void mp_finish(mp_comm *world);
 
 int mp_rank(const mp_comm *c);
 int mp_size(const mp_comm *c);
-const char *mp_host(const mp_comm *c); /* borrowed */
 /* For io/ only: pointer to the MPI_Comm, NULL for mp_self(). */
 const void *mp_native(const mp_comm *c);
 /* Print the message and stop every rank with this exit code. */
