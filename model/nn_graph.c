@@ -5,14 +5,15 @@
 
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "model/nn_moments.h"
 #include "model/nn_ops.h"
 
 enum { PARAM_ALIGN = 16 }; /* floats: 64 bytes */
 
 const nn__kind *const nn__kinds[NN__N_KINDS] = {
-    &nn__conv_kind,      &nn__linear_kind,    &nn__norm_kind,   &nn__silu_kind,
-    &nn__add_kind,       &nn__dropout_kind,   &nn__concat_kind, &nn__avgpool2_kind,
-    &nn__upsample2_kind, &nn__attention_kind,
+    &nn__fused_kind,    &nn__conv_kind,      &nn__linear_kind,    &nn__norm_kind,
+    &nn__silu_kind,     &nn__add_kind,       &nn__dropout_kind,   &nn__concat_kind,
+    &nn__avgpool2_kind, &nn__upsample2_kind, &nn__attention_kind,
 };
 
 nn_graph *nn_graph_new(void) {
@@ -37,7 +38,7 @@ void nn_graph_free(nn_graph *g) {
 static nn_tensor tensor_append(nn_graph *g, nn__tensor t) {
     SX_ASSERT(t.h > 0 && t.w > 0 && t.c > 0);
     t.count = (int64_t)t.h * t.w * t.c;
-    t.value_slot = t.grad_slot = -1;
+    t.value_slot = t.grad_slot = t.moments_slot = -1;
     g->tensor = sx_grow(g->tensor, g->n_tensors, sizeof *g->tensor);
     g->tensor[g->n_tensors] = t;
     return g->n_tensors++;
@@ -56,7 +57,9 @@ nn__op nn__op_make(const nn__kind *kind, nn_tensor a, nn_tensor b) {
                     .n_in = b < 0 ? 1 : 2,
                     .weight = -1,
                     .bias = -1,
-                    .saved_slot = -1};
+                    .ready_at = -1,
+                    .saved_slot = -1,
+                    .work_slot = -1};
 }
 
 nn_tensor nn__op_append(nn_graph *g, nn__op op) {
@@ -132,13 +135,22 @@ void nn_graph_dropout(nn_graph *g, bool on, uint64_t seed, uint64_t step, uint64
     g->dropout_image = image;
 }
 
+/* Moments of a tensor that some norm reads and whose op does not fill them. */
+static void take_moments(nn_graph *g, const nn__tensor *t) {
+    if (t->moments.mean != NULL)
+        nn__moments_of_image(t->moments, t->value, nn__pixels_of(t), t->c, g->scratch);
+}
+
 const float *nn_graph_forward(nn_graph *g, const float *params) {
     SX_ASSERT(g->block != NULL);
     g->values = params;
     double before_s = sx_now_s();
+    for (int i = 0; i < g->n_tensors; i++)
+        if (g->tensor[i].producer < 0) take_moments(g, &g->tensor[i]);
     for (int i = 0; i < g->n_ops; i++) {
         nn__op *op = &g->op[i];
         op->kind->forward(g, op);
+        if (!op->kind->makes_moments) take_moments(g, nn__out(g, op));
         double now_s = sx_now_s();
         op->forward_s += now_s - before_s;
         op->calls++;

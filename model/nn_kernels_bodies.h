@@ -11,6 +11,10 @@ const nn_kernels *nn__kernels_wino(void);
 /* Whether the wino body runs on wide vectors (AVX2 or better) on this machine. */
 int nn__kernels_wino_is_wide(void);
 
+/* Parts of the tables of bodies that take plain feeds only and prepare nothing. */
+bool nn__never_fuses(const nn_conv_shape *s);
+int64_t nn__nothing_ready(const nn_conv_shape *s);
+
 /* y[p][k] = bias[k] for all pixels. */
 void nn__fill_bias(const nn_conv_shape *s, const float *bias, float *y);
 /* sum[c] += column sums of a [rows][c], rows `stride` floats apart; double accumulators. */

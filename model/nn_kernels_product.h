@@ -52,29 +52,35 @@ NN_INLINE void nn__product_tile(const nn__product *p, const int rows, const int 
         for (int q = 0; q < cols; q++) nn_store(m + r * p->m_row + q * NN_VL, sum[r][q]);
 }
 
-/* All rows of one column panel. */
+/* All rows of one column panel, in chunks of nearly equal height: a last chunk of one or two rows
+ * would leave the multipliers waiting for each other. */
 NN_INLINE void nn__product_panel(const nn__product *p, int rows, const int cols, const float *a,
                                  const float *b, float *m) {
-    for (; rows >= NN__ROWS; rows -= NN__ROWS, a += NN__ROWS * p->a_row, m += NN__ROWS * p->m_row)
-        nn__product_tile(p, NN__ROWS, cols, a, b, m);
-    switch (rows) {
-    case 5:
-        nn__product_tile(p, 5, cols, a, b, m);
-        break;
-    case 4:
-        nn__product_tile(p, 4, cols, a, b, m);
-        break;
-    case 3:
-        nn__product_tile(p, 3, cols, a, b, m);
-        break;
-    case 2:
-        nn__product_tile(p, 2, cols, a, b, m);
-        break;
-    case 1:
-        nn__product_tile(p, 1, cols, a, b, m);
-        break;
-    default:
-        break;
+    for (int chunks = (rows + NN__ROWS - 1) / NN__ROWS; chunks > 0; chunks--) {
+        const int take = (rows + chunks - 1) / chunks;
+        switch (take) {
+        case 6:
+            nn__product_tile(p, 6, cols, a, b, m);
+            break;
+        case 5:
+            nn__product_tile(p, 5, cols, a, b, m);
+            break;
+        case 4:
+            nn__product_tile(p, 4, cols, a, b, m);
+            break;
+        case 3:
+            nn__product_tile(p, 3, cols, a, b, m);
+            break;
+        case 2:
+            nn__product_tile(p, 2, cols, a, b, m);
+            break;
+        default:
+            nn__product_tile(p, 1, cols, a, b, m);
+            break;
+        }
+        rows -= take;
+        a += take * p->a_row;
+        m += take * p->m_row;
     }
 }
 

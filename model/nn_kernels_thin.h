@@ -15,6 +15,8 @@
 #ifndef NN_KERNELS_THIN_H
 #define NN_KERNELS_THIN_H
 
+#include <string.h>
+
 #include "model/nn_kernels_bodies.h"
 #include "model/nn_simd.h"
 
@@ -161,7 +163,7 @@ static inline void nn__thin_outer(const nn__thin *t, const float *thin, const fl
 
 /* ---- the six cases ---- */
 
-static inline int nn__is_thin(const nn_conv_shape *s) {
+static inline bool nn__is_thin(const nn_conv_shape *s) {
     return s->ks == 3 && (s->c <= NN_THIN || s->k <= NN_THIN);
 }
 
@@ -170,7 +172,8 @@ NN_INLINE int nn__thin_in(const nn_conv_shape *s) {
 }
 
 /* Taps of a thin input, [c][9][k], need room; those of a thin output are the weights. */
-static inline int64_t nn__thin_scratch(const nn_conv_shape *s) {
+static inline int64_t nn__thin_scratch(const nn_conv_shape *s, int threads) {
+    (void)threads; /* one works */
     return nn__thin_in(s) ? (int64_t)9 * s->c * s->k : 0;
 }
 
@@ -188,40 +191,45 @@ static inline const float *nn__thin_turn(const nn_conv_shape *s, const float *we
     return taps;
 }
 
-static inline void nn__thin_forward(const nn_conv_shape *s, const float *x, const float *weight,
-                                    const float *bias, float *y, float *scratch) {
+static inline void nn__thin_forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
+                                    const float *ready, const nn_sink *y, const nn_room *r) {
+    (void)ready;
     const nn__thin t = nn__thin_of(s, 1);
-    nn__fill_bias(s, bias, y);
+    nn__fill_bias(s, y->bias, y->y[0]);
     if (nn__thin_in(s))
-        nn__thin_spread(&t, x, nn__thin_turn(s, weight, scratch), y);
+        nn__thin_spread(&t, x->x[0], nn__thin_turn(s, weight, r->scratch), y->y[0]);
     else
-        nn__thin_gather(&t, x, weight, y);
+        nn__thin_gather(&t, x->x[0], weight, y->y[0]);
 }
 
 static inline void nn__thin_backward_data(const nn_conv_shape *s, const float *dy,
-                                          const float *weight, float *dx, float *scratch) {
+                                          const float *weight, const nn_sink *sink,
+                                          const nn_room *r) {
     const nn__thin t = nn__thin_of(s, -1);
+    float *dx = sink->y[0];
+    if (!sink->residual[0]) memset(dx, 0, (size_t)s->h * (size_t)s->w * (size_t)s->c * sizeof *dx);
     if (nn__thin_in(s))
-        nn__thin_gather(&t, dy, nn__thin_turn(s, weight, scratch), dx);
+        nn__thin_gather(&t, dy, nn__thin_turn(s, weight, r->scratch), dx);
     else
         nn__thin_spread(&t, dy, weight, dx);
 }
 
-static inline void nn__thin_backward_weight(const nn_conv_shape *s, const float *x, const float *dy,
-                                            float *dweight, float *dbias, float *scratch) {
+static inline void nn__thin_backward_weight(const nn_conv_shape *s, const nn_feed *x,
+                                            const float *dy, float *dweight, float *dbias,
+                                            const nn_room *r) {
     const nn__thin t = nn__thin_of(s, nn__thin_in(s) ? -1 : 1);
     nn__column_sums(dy, (int64_t)s->h * s->w, s->k, s->k, dbias);
     if (!nn__thin_in(s)) {
-        nn__thin_outer(&t, dy, x, dweight);
+        nn__thin_outer(&t, dy, x->x[0], dweight);
         return;
     }
-    memset(scratch, 0, (size_t)nn__thin_scratch(s) * sizeof *scratch);
-    nn__thin_outer(&t, x, dy, scratch);
+    float *taps = r->scratch;
+    memset(taps, 0, (size_t)nn__thin_scratch(s, 1) * sizeof *taps);
+    nn__thin_outer(&t, x->x[0], dy, taps);
     for (int k = 0; k < s->k; k++)
         for (int p = 0; p < 9; p++)
             for (int c = 0; c < s->c; c++)
-                dweight[(int64_t)(k * 9 + p) * s->c + c] +=
-                    scratch[(int64_t)(c * 9 + p) * s->k + k];
+                dweight[(int64_t)(k * 9 + p) * s->c + c] += taps[(int64_t)(c * 9 + p) * s->k + k];
 }
 
 #endif

@@ -4,17 +4,20 @@
 
 #include "model/nn_kernels_bodies.h"
 
-/* One way to convolve, for the shapes that it takes. */
+/* One way to convolve, for the shapes that it takes; functions as in the kernel table. */
 typedef struct nn__family {
-    const char *name; /* "winograd", "thin" */
-    int (*takes)(const nn_conv_shape *s);
-    int64_t (*scratch)(const nn_conv_shape *s);
-    void (*forward)(const nn_conv_shape *s, const float *x, const float *weight, const float *bias,
-                    float *y, float *scratch);
-    void (*backward_data)(const nn_conv_shape *s, const float *dy, const float *weight, float *dx,
-                          float *scratch);
-    void (*backward_weight)(const nn_conv_shape *s, const float *x, const float *dy, float *dweight,
-                            float *dbias, float *scratch);
+    const char *name; /* "winograd", "thin", "pointwise" */
+    bool (*takes)(const nn_conv_shape *s);
+    bool fuses;
+    int64_t (*scratch)(const nn_conv_shape *s, int threads);
+    void (*forward)(const nn_conv_shape *s, const nn_feed *x, const float *weight,
+                    const float *ready, const nn_sink *y, const nn_room *r);
+    void (*backward_data)(const nn_conv_shape *s, const float *dy, const float *weight,
+                          const nn_sink *dx, const nn_room *r);
+    void (*backward_weight)(const nn_conv_shape *s, const nn_feed *x, const float *dy,
+                            float *dweight, float *dbias, const nn_room *r);
+    int64_t (*ready)(const nn_conv_shape *s); /* NULL: there is nothing to prepare */
+    void (*prepare)(const nn_conv_shape *s, const float *weight, float *ready);
 } nn__family;
 
 enum { NN__FAMILIES = 2 };
@@ -23,6 +26,8 @@ enum { NN__FAMILIES = 2 };
 typedef struct nn__isa {
     const char *name;
     nn__family family[NN__FAMILIES];
+    /* Row i of a feed, w pixels: y [w][to_c]. */
+    void (*feed_row)(const nn_feed *f, int w, int i, float *y, int64_t to_c);
 } nn__isa;
 
 extern const nn__isa nn__isa_portable;

@@ -26,24 +26,29 @@ static int64_t conv_macs(const nn_graph *g, const nn__op *op) {
 
 static int64_t conv_scratch(const nn_graph *g, const nn__op *op) {
     nn_conv_shape s = conv_shape_of(g, op);
-    return g->kernels->conv_scratch(&s);
+    return g->kernels->conv_scratch(&s, nn__threads(g));
 }
 
 static void conv_forward(const nn_graph *g, const nn__op *op) {
     nn_conv_shape s = conv_shape_of(g, op);
-    g->kernels->conv_forward(&s, nn__in(g, op, 0)->value, nn__value(g, op->weight),
-                             nn__value(g, op->bias), nn__out(g, op)->value, g->scratch);
+    const nn_feed x = nn_feed_plain(nn__in(g, op, 0)->value, s.c);
+    nn_sink y = nn_sink_plain(nn__out(g, op)->value, s.k, false);
+    y.bias = nn__value(g, op->bias);
+    const nn_room r = nn__room(g, 0);
+    g->kernels->conv_forward(&s, &x, nn__value(g, op->weight), nn__ready(g, op), &y, &r);
 }
 
 static void conv_backward(const nn_graph *g, const nn__op *op) {
     nn_conv_shape s = conv_shape_of(g, op);
     const nn__tensor *x = nn__in(g, op, 0);
     const float *dy = nn__out(g, op)->grad;
-    g->kernels->conv_backward_weight(&s, x->value, dy, nn__grad(g, op->weight),
-                                     nn__grad(g, op->bias), g->scratch);
+    const nn_feed feed = nn_feed_plain(x->value, s.c);
+    const nn_room r = nn__room(g, 0);
+    g->kernels->conv_backward_weight(&s, &feed, dy, nn__grad(g, op->weight), nn__grad(g, op->bias),
+                                     &r);
     if (!x->needs_grad) return;
-    if (op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));
-    g->kernels->conv_backward_data(&s, dy, nn__value(g, op->weight), x->grad, g->scratch);
+    const nn_sink dx = nn_sink_plain(x->grad, s.c, !op->first[0]);
+    g->kernels->conv_backward_data(&s, dy, nn__value(g, op->weight), &dx, &r);
 }
 
 const nn__kind nn__conv_kind = {.name = "conv",

@@ -17,6 +17,8 @@
 #define NN_INLINE static inline __attribute__((always_inline, unused))
 
 typedef float nn_v __attribute__((vector_size(4 * NN_VL)));
+typedef int32_t nn_vi __attribute__((vector_size(4 * NN_VL)));
+typedef uint32_t nn_vu __attribute__((vector_size(4 * NN_VL)));
 
 NN_INLINE nn_v nn_load(const float *p) {
     nn_v v;
@@ -41,6 +43,31 @@ NN_INLINE nn_v nn_load_n(const float *p, int64_t n) {
 }
 NN_INLINE void nn_store_n(float *p, nn_v v, int64_t n) {
     memcpy(p, &v, n >= NN_VL ? sizeof v : (size_t)n * sizeof(float));
+}
+
+/* a where the comparison holds, else b. */
+NN_INLINE nn_vi nn_select(nn_vi holds, nn_vi a, nn_vi b) {
+    return (a & holds) | (b & ~holds);
+}
+
+/* 1 / (1 + exp(-x)); the exponential is that of model/nn_loops.h, with its accuracy. */
+NN_INLINE nn_v nn_sigmoid(nn_v x) {
+    const float shift = 12582912.0f; /* 1.5 * 2^23 */
+    const int32_t shift_bits = 0x4b400000, most = 126;
+    const nn_v t = x * -1.44269504f;
+    const nn_v moved = t + shift;
+    const nn_v f = t - (moved - shift);
+    nn_v p = f * 1.5353362e-4f + 1.3398874e-3f;
+    p = p * f + 9.6184373e-3f;
+    p = p * f + 5.5503324e-2f;
+    p = p * f + 2.4022648e-1f;
+    p = p * f + 6.9314720e-1f;
+    p = p * f + 1.0f;
+    nn_vi n = (nn_vi)moved - shift_bits;
+    n = nn_select(n < most, n, most - (nn_vi){0});
+    n = nn_select(n > -most, n, -most - (nn_vi){0});
+    const nn_v scale = (nn_v)((n + 127) << 23);
+    return 1.0f / (1.0f + p * scale);
 }
 
 NN_INLINE float nn_sum(nn_v v) {

@@ -1,0 +1,357 @@
+/* How Winograd goes through an image: geometry, and the way from an image to tiles and back.
+ *
+ * The output is cut into tiles of 4x4; tiles go through in blocks whose transformed inputs V and
+ * products M stay in the L2 cache. A block is some whole rows of tiles, or a piece of one row where
+ * the image is wide. Any image size works: windows that reach over the border are read from a strip
+ * or a patch with zeros around, tiles that do are stored in part. Channels are padded to whole
+ * vectors.
+ *
+ * Static and included by each file that is compiled for its own instruction set. */
+#ifndef NN_KERNELS_BLOCKS_H
+#define NN_KERNELS_BLOCKS_H
+
+#include <string.h>
+
+#include "model/nn_kernels_strip.h"
+#include "model/nn_kernels_tiles.h"
+#include "model/nn_moments.h"
+
+enum {
+    NN__SLICE_PAD = 16, /* floats between slices, so that they do not share cache sets */
+    /* V and M of one block: 1 MB, about an L2 cache. The optimum is flat from 0.6 to 1.3 MB. */
+    NN__BLOCK_FLOATS = 256 * 1024,
+};
+
+static inline int nn__round_up(int n, int step) {
+    return (n + step - 1) / step * step;
+}
+
+static inline int nn__min(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* ---- geometry ---- */
+
+/* One direction of one convolution: `in` channels are read, `out` channels are written. */
+typedef struct nn__plan {
+    int h, w, in, out;
+    int in_pad, out_pad;         /* whole vectors */
+    int tiles_y, tiles_x;        /* rows of tiles, tiles in a row */
+    int band, piece;             /* of a block: rows of tiles, tiles in each */
+    int64_t in_slice, out_slice; /* floats of one point of a block */
+} nn__plan;
+
+/* A block, or a part of one: ny rows of nx tiles. */
+typedef struct nn__area {
+    int ty, tx, ny, nx;
+} nn__area;
+
+static nn__plan nn__plan_make(int h, int w, int in, int out) {
+    nn__plan p = {.h = h, .w = w, .in = in, .out = out};
+    p.in_pad = nn__round_up(in, NN_VL);
+    p.out_pad = nn__round_up(out, NN_VL);
+    p.tiles_y = (h + NN__TILE - 1) / NN__TILE;
+    p.tiles_x = (w + NN__TILE - 1) / NN__TILE;
+    const int fits = NN__BLOCK_FLOATS / (NN__POINTS * (p.in_pad + p.out_pad));
+    const int most = fits > 1 ? fits : 1;
+    if (2 * p.tiles_y * p.tiles_x <= 3 * most) { /* one block, even if it is a little large */
+        p.band = p.tiles_y;
+        p.piece = p.tiles_x;
+    } else if (p.tiles_x <= most) {
+        const int rows = nn__min(most / p.tiles_x, p.tiles_y);
+        const int bands = (p.tiles_y + rows - 1) / rows; /* of equal size */
+        p.band = (p.tiles_y + bands - 1) / bands;
+        p.piece = p.tiles_x;
+    } else {
+        const int pieces = (p.tiles_x + most - 1) / most;
+        p.band = 1;
+        p.piece = (p.tiles_x + pieces - 1) / pieces;
+    }
+    p.in_slice = (int64_t)p.band * p.piece * p.in_pad + NN__SLICE_PAD;
+    p.out_slice = (int64_t)p.band * p.piece * p.out_pad + NN__SLICE_PAD;
+    return p;
+}
+
+static inline int nn__has_one_block(const nn__plan *p) {
+    return p->band == p->tiles_y && p->piece == p->tiles_x;
+}
+
+static inline nn__area nn__whole(const nn__plan *p) {
+    return (nn__area){0, 0, p->tiles_y, p->tiles_x};
+}
+
+static inline int nn__tiles(nn__area a) {
+    return a.ny * a.nx;
+}
+
+/* Calls each block of a member's share of the rows of tiles. */
+typedef void nn__block_fn(void *arg, nn__area a);
+
+static void nn__each_block(const nn__plan *p, const nn_team *t, nn__block_fn *fn, void *arg) {
+    const int end = (int)nn_team_first(t, p->tiles_y, t->id + 1);
+    int left = end - (int)nn_team_first(t, p->tiles_y, t->id);
+    for (int bands = (left + p->band - 1) / p->band; bands > 0; bands--) {
+        const int ny = (left + bands - 1) / bands;
+        for (int tx = 0; tx < p->tiles_x; tx += p->piece)
+            fn(arg, (nn__area){end - left, tx, ny, nn__min(p->piece, p->tiles_x - tx)});
+        left -= ny;
+    }
+}
+
+/* Pixels of the image in an area. */
+static inline int64_t nn__pixels_in(const nn__plan *p, nn__area a) {
+    const int h = nn__min(p->h - a.ty * NN__TILE, a.ny * NN__TILE);
+    const int w = nn__min(p->w - a.tx * NN__TILE, a.nx * NN__TILE);
+    return (int64_t)h * w;
+}
+
+/* ---- from an image to windows ---- */
+
+/* Windows of `size` pixels a side (those of inputs or those of tiles), from a stored image, a patch
+ * with zeros around, or a strip. */
+typedef struct nn__source {
+    const nn__plan *p;
+    int c, pad, size;
+    const float *x;  /* stored image [h][w][c], or NULL: the strip */
+    nn__strip strip; /* of inputs only */
+    float *patch;    /* [size][size][pad] */
+} nn__source;
+
+static inline int64_t nn__patch_floats(int pad) {
+    return (int64_t)NN__WINDOW * NN__WINDOW * pad;
+}
+
+static inline int nn__strip_pad_w(const nn__plan *p) {
+    return p->tiles_x * NN__TILE + NN__WINDOW - NN__TILE;
+}
+
+static nn__source nn__source_of_image(const nn__plan *p, const float *x, int c, int size,
+                                      float *patch) {
+    return (nn__source){p, c, nn__round_up(c, NN_VL), size, x, {0}, patch};
+}
+
+/* Inputs: a stored image where the feed is plain. */
+static nn__source nn__source_of_feed(const nn__plan *p, const nn_feed *f, float *patch,
+                                     float *ring) {
+    if (nn_feed_is_plain(f)) return nn__source_of_image(p, f->x[0], p->in, NN__WINDOW, patch);
+    nn__source s = {p, p->in, p->in_pad, NN__WINDOW, NULL, {0}, patch};
+    s.strip = (nn__strip){f, p->h, p->w, nn__strip_pad_w(p), p->in, p->in_pad, -NN__RING, ring};
+    return s;
+}
+
+/* The patch of an image from (i, j), zero outside and in the padding. */
+static void nn__patch_load(const nn__source *s, int i0, int j0) {
+    memset(s->patch, 0, (size_t)(s->size * s->size) * (size_t)s->pad * sizeof *s->patch);
+    for (int r = 0; r < s->size; r++)
+        for (int q = 0; q < s->size; q++) {
+            const int i = i0 + r, j = j0 + q;
+            if (i >= 0 && j >= 0 && i < s->p->h && j < s->p->w)
+                memcpy(s->patch + (int64_t)(r * s->size + q) * s->pad,
+                       s->x + ((int64_t)i * s->p->w + j) * s->c, (size_t)s->c * sizeof *s->x);
+        }
+}
+
+/* The window of tile (ty, tx), which the next call may overwrite. */
+static inline nn__pixels nn__window(nn__source *s, int ty, int tx) {
+    const int border = (s->size - NN__TILE) / 2;
+    const int i = ty * NN__TILE - border, j = tx * NN__TILE - border;
+    nn__pixels d = {.column = s->pad};
+    if (s->x == NULL) {
+        if (s->strip.have < i + NN__RING) nn__strip_advance(&s->strip, i);
+        for (int r = 0; r < s->size; r++)
+            d.row[r] = nn__strip_row(&s->strip, i + r) + (int64_t)(j + 1) * s->pad;
+    } else if (s->c == s->pad && i >= 0 && j >= 0 && i + s->size <= s->p->h &&
+               j + s->size <= s->p->w) {
+        for (int r = 0; r < s->size; r++) d.row[r] = s->x + ((int64_t)(i + r) * s->p->w + j) * s->c;
+    } else {
+        nn__patch_load(s, i, j);
+        for (int r = 0; r < s->size; r++) d.row[r] = s->patch + (int64_t)r * s->size * s->pad;
+    }
+    return d;
+}
+
+/* Transformed inputs of tiles first .. last-1 of an area: v [point][tile][pad]. */
+static void nn__load_inputs(nn__source *s, nn__area a, int first, int last, float *v) {
+    for (int t = first; t < last; t++) {
+        const nn__pixels d = nn__window(s, a.ty + t / a.nx, a.tx + t % a.nx);
+        float *to = v + (int64_t)t * s->pad;
+        for (int c = 0; c < s->pad; c += NN_VL) nn__input_tile(&d, c, to + c, s->p->in_slice);
+    }
+}
+
+/* Transformed gradients: d [point][tile][pad]. */
+static void nn__load_gradients(nn__source *s, nn__area a, int first, int last, float *d) {
+    for (int t = first; t < last; t++) {
+        const nn__pixels dy = nn__window(s, a.ty + t / a.nx, a.tx + t % a.nx);
+        float *to = d + (int64_t)t * s->pad;
+        for (int c = 0; c < s->pad; c += NN_VL) nn__gradient_tile(&dy, c, to + c, s->p->out_slice);
+    }
+}
+
+/* ---- from products to an image ---- */
+
+/* One member's way to the sink, and the moments of what it stored. */
+typedef struct nn__target {
+    const nn__plan *p;
+    const nn_sink *sink;
+    float *shift, *sum, *sum2; /* [out_pad], of one block */
+    nn_moments all, part;      /* [out_pad] */
+    int64_t *n;                /* pixels in `all` */
+} nn__target;
+
+enum { NN__TARGET_FLOATS = 3 + 4 * 2 }; /* a channel; the doubles count twice */
+
+static inline int64_t nn__target_floats(const nn__plan *p) {
+    return (int64_t)NN__TARGET_FLOATS * p->out_pad + 2;
+}
+
+/* A target in its room, 64-byte aligned. */
+static nn__target nn__target_at(const nn__plan *p, const nn_sink *sink, float *room) {
+    const int n = p->out_pad;
+    double *d = (double *)(void *)room;
+    float *f = room + (int64_t)4 * 2 * n;
+    int64_t *count = (int64_t *)(void *)(f + (int64_t)3 * n); /* n is even */
+    return (nn__target){p, sink, f, f + n, f + 2 * n, {d, d + n}, {d + 2 * n, d + 3 * n}, count};
+}
+
+static void nn__target_start(nn__target *g) {
+    memset(g->all.mean, 0, (size_t)nn__target_floats(g->p) * sizeof(float));
+}
+
+/* One value on its way: y = v + bias + residual, and its share of the sums. */
+typedef struct nn__lanes {
+    nn_v bias, shift, sum, sum2;
+} nn__lanes;
+
+/* What a sink asks for; constants in every call. */
+typedef struct nn__sink_steps {
+    int residual, moments;
+} nn__sink_steps;
+
+NN_INLINE nn_v nn__finish(nn__lanes *l, const nn__sink_steps s, nn_v v, nn_v residual) {
+    v += l->bias;
+    if (s.residual) v += residual;
+    if (s.moments) {
+        const nn_v d = v - l->shift;
+        l->sum += d;
+        l->sum2 += d * d;
+    }
+    return v;
+}
+
+/* Where `n` channels of a tile go: to y, `row` and `column` floats apart. */
+typedef struct nn__place {
+    float *y;
+    const float *residual;
+    int64_t row, column;
+    int rows, columns, n; /* what lies in the image; channels */
+} nn__place;
+
+/* A tile that lies in the image with a whole vector of channels. */
+NN_INLINE void nn__store_tile(const nn__place *to, const nn__sink_steps s, const float *m,
+                              int64_t slice, int first, nn__lanes *l) {
+    nn_v t[6][4];
+    nn__output_columns(m, slice, t);
+#pragma GCC unroll 8
+    for (int i = 0; i < 4; i++) {
+        nn_v o[4];
+        nn__output_row(t, i, o);
+        if (s.moments && i == 0 && first) /* any value of the block is a good shift */
+            l->shift = o[0] + l->bias + (s.residual ? nn_load(to->residual) : nn_set1(0));
+#pragma GCC unroll 8
+        for (int j = 0; j < 4; j++) {
+            const int64_t at = i * to->row + j * to->column;
+            const nn_v r = s.residual ? nn_load(to->residual + at) : nn_set1(0);
+            nn_store(to->y + at, nn__finish(l, s, o[j], r));
+        }
+    }
+}
+
+/* The part of a tile that lies in the image. */
+NN_INLINE void nn__store_part(const nn__place *to, const nn__sink_steps s, const float *m,
+                              int64_t slice, int first, nn__lanes *l) {
+    nn_v t[6][4];
+    nn__output_columns(m, slice, t);
+    for (int i = 0; i < to->rows; i++) {
+        nn_v o[4];
+        nn__output_row(t, i, o);
+        for (int j = 0; j < to->columns; j++) {
+            const int64_t at = i * to->row + j * to->column;
+            const nn_v r = s.residual ? nn_load_n(to->residual + at, to->n) : nn_set1(0);
+            if (s.moments && i == 0 && j == 0 && first) l->shift = o[0] + l->bias + r;
+            nn_store_n(to->y + at, nn__finish(l, s, o[j], r), to->n);
+        }
+    }
+}
+
+/* All channels of one tile, m [point][tile][out_pad]. */
+NN_INLINE void nn__store_channels(const nn__target *g, const nn__sink_steps s, int i, int j,
+                                  int first, const float *m) {
+    const nn__plan *p = g->p;
+    const nn_sink *sink = g->sink;
+    for (int part = 0, k0 = 0; part < 2 && sink->y[part] != NULL; k0 += sink->c[part++]) {
+        const int c = sink->c[part];
+        const int64_t at = ((int64_t)i * p->w + j) * c;
+        nn__place to = {.row = (int64_t)p->w * c,
+                        .column = c,
+                        .rows = nn__min(NN__TILE, p->h - i),
+                        .columns = nn__min(NN__TILE, p->w - j)};
+        const int whole = to.rows == NN__TILE && to.columns == NN__TILE;
+        for (int k = 0; k < c; k += NN_VL) {
+            to.n = nn__min(NN_VL, c - k);
+            to.y = sink->y[part] + at + k;
+            if (s.residual) to.residual = sink->residual[part] + at + k;
+            nn__lanes l = {.bias = sink->bias ? nn_load_n(sink->bias + k0 + k, to.n) : nn_set1(0)};
+            if (s.moments) {
+                l.shift = nn_load(g->shift + k);
+                l.sum = nn_load(g->sum + k);
+                l.sum2 = nn_load(g->sum2 + k);
+            }
+            if (whole && to.n == NN_VL)
+                nn__store_tile(&to, s, m + k0 + k, p->out_slice, first, &l);
+            else
+                nn__store_part(&to, s, m + k0 + k, p->out_slice, first, &l);
+            if (s.moments) {
+                nn_store(g->shift + k, l.shift);
+                nn_store(g->sum + k, l.sum);
+                nn_store(g->sum2 + k, l.sum2);
+            }
+        }
+    }
+}
+
+NN_INLINE void nn__store_tiles(const nn__target *g, const nn__sink_steps s, nn__area a, int first,
+                               int last, const float *m) {
+    for (int t = first; t < last; t++)
+        nn__store_channels(g, s, (a.ty + t / a.nx) * NN__TILE, (a.tx + t % a.nx) * NN__TILE,
+                           t == first, m + (int64_t)t * g->p->out_pad);
+}
+
+static void nn__merge_block(nn__target *g, int64_t n) {
+    const int c = g->p->out;
+    nn__moments_of_sums(g->part, g->shift, g->sum, g->sum2, n, c);
+    nn__moments_merge(g->all, *g->n, g->part, n, c);
+    *g->n += n;
+    memset(g->sum, 0, (size_t)g->p->out_pad * sizeof *g->sum);
+    memset(g->sum2, 0, (size_t)g->p->out_pad * sizeof *g->sum2);
+}
+
+/* Tiles first .. last-1 of an area, m [point][tile][out_pad]. */
+static void nn__store_outputs(nn__target *g, nn__area a, int first, int last, const float *m) {
+    const bool residual = g->sink->residual[0] != NULL, moments = g->sink->moments.mean != NULL;
+    if (residual && moments)
+        nn__store_tiles(g, (nn__sink_steps){1, 1}, a, first, last, m);
+    else if (residual)
+        nn__store_tiles(g, (nn__sink_steps){1, 0}, a, first, last, m);
+    else if (moments)
+        nn__store_tiles(g, (nn__sink_steps){0, 1}, a, first, last, m);
+    else
+        nn__store_tiles(g, (nn__sink_steps){0, 0}, a, first, last, m);
+    if (!moments || first >= last) return;
+    int64_t n = 0;
+    for (int t = first; t < last; t++)
+        n += nn__pixels_in(g->p, (nn__area){a.ty + t / a.nx, a.tx + t % a.nx, 1, 1});
+    nn__merge_block(g, n);
+}
+
+#endif
