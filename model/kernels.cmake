@@ -17,5 +17,5 @@ foreach(isa ${wino_isas})
 endforeach()
 
 sagax_library(sx_kernels
-  SOURCES nn_kernels.c nn_kernels_ref.c nn_kernels_blas.c nn_kernels_wino.c nn_kernels_pointwise.c nn_moments.c nn_pool.c ${wino_objects}
+  SOURCES nn_kernels.c nn_kernels_ref.c nn_kernels_blas.c nn_kernels_wino.c nn_kernels_blas_feed.c nn_moments.c nn_pool.c ${wino_objects}
   DEPS sx_base PkgConfig::OPENBLAS Threads::Threads)

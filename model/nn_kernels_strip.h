@@ -32,8 +32,8 @@ NN_INLINE nn_v nn__feed_value(const nn__feed_steps s, nn_v x, nn_v gain, nn_v of
     return s.silu ? x * nn_sigmoid(x) : x;
 }
 
-/* `n` channels (whole vectors but for the last) of `w` pixels of one stored row, 2 rows and 2w
- * pixels for NN_DOWN2, w/2 for NN_UP2. From x, pixels from_c apart, to y, pixels to_c apart. */
+/* `n` channels of `w` pixels of one stored row; 2 w pixels of two rows for NN_DOWN2, w / 2 for
+ * NN_UP2. From x, pixels from_c apart, to y, pixels to_c apart. */
 typedef struct nn__feed_row {
     const float *x, *below; /* below: the second row of NN_DOWN2 */
     float *y;
@@ -45,42 +45,37 @@ typedef struct nn__feed_row {
     uint32_t mask_c;  /* elements between pixels */
 } nn__feed_row;
 
-NN_INLINE void nn__feed_pixels(const nn__feed_row *r, const nn__feed_steps s, const int resample,
-                               int c, int n) {
+/* At most NN_VL channels, from channel c, of one pixel of y; x and y as in the row. */
+NN_INLINE void nn__feed_lanes(const nn__feed_row *r, const nn__feed_steps s, const int resample,
+                              int j, int c, int n) {
     const nn_v gain = s.affine ? nn_load_n(r->gain + c, n) : nn_set1(1);
     const nn_v offset = s.affine ? nn_load_n(r->offset + c, n) : nn_set1(0);
-    const float *x = r->x + c;
-    float *y = r->y + c;
     if (resample == NN_UP2) {
-        for (int j = 0; j < r->w / 2; j++, x += r->from_c, y += 2 * r->to_c) {
-            const nn_v v = nn__feed_value(s, nn_load_n(x, n), gain, offset);
-            nn_store_n(y, v, n);
-            nn_store_n(y + r->to_c, v, n);
-        }
+        const nn_v v = nn__feed_value(s, nn_load_n(r->x + j * r->from_c + c, n), gain, offset);
+        nn_store_n(r->y + 2 * j * r->to_c + c, v, n);
+        nn_store_n(r->y + (2 * j + 1) * r->to_c + c, v, n);
     } else if (resample == NN_DOWN2) {
-        const float *b = r->below + c;
-        for (int j = 0; j < r->w; j++, x += 2 * r->from_c, b += 2 * r->from_c, y += r->to_c) {
-            const nn_v above = nn__feed_value(s, nn_load_n(x, n), gain, offset) +
-                               nn__feed_value(s, nn_load_n(x + r->from_c, n), gain, offset);
-            const nn_v below = nn__feed_value(s, nn_load_n(b, n), gain, offset) +
-                               nn__feed_value(s, nn_load_n(b + r->from_c, n), gain, offset);
-            nn_store_n(y, (above + below) * 0.25f, n);
-        }
+        const float *a = r->x + 2 * j * r->from_c + c, *b = r->below + 2 * j * r->from_c + c;
+        const nn_v above = nn__feed_value(s, nn_load_n(a, n), gain, offset) +
+                           nn__feed_value(s, nn_load_n(a + r->from_c, n), gain, offset);
+        const nn_v below = nn__feed_value(s, nn_load_n(b, n), gain, offset) +
+                           nn__feed_value(s, nn_load_n(b + r->from_c, n), gain, offset);
+        nn_store_n(r->y + j * r->to_c + c, (above + below) * 0.25f, n);
     } else {
-        uint32_t element = r->element + (uint32_t)c;
-        for (int j = 0; j < r->w; j++, x += r->from_c, y += r->to_c, element += r->mask_c) {
-            nn_v v = nn__feed_value(s, nn_load_n(x, n), gain, offset);
-            if (s.mask) v *= nn__feed_mask(r->mask, element);
-            nn_store_n(y, v, n);
-        }
+        nn_v v = nn__feed_value(s, nn_load_n(r->x + j * r->from_c + c, n), gain, offset);
+        if (s.mask) v *= nn__feed_mask(r->mask, r->element + (uint32_t)j * r->mask_c + (uint32_t)c);
+        nn_store_n(r->y + j * r->to_c + c, v, n);
     }
 }
 
 NN_INLINE void nn__feed_channels(const nn__feed_row *r, const nn__feed_steps s,
                                  const int resample) {
-    int c = 0;
-    for (; c + NN_VL <= r->n; c += NN_VL) nn__feed_pixels(r, s, resample, c, NN_VL);
-    if (c < r->n) nn__feed_pixels(r, s, resample, c, r->n - c);
+    const int pixels = resample == NN_UP2 ? r->w / 2 : r->w;
+    for (int j = 0; j < pixels; j++) {
+        int c = 0;
+        for (; c + NN_VL <= r->n; c += NN_VL) nn__feed_lanes(r, s, resample, j, c, NN_VL);
+        if (c < r->n) nn__feed_lanes(r, s, resample, j, c, r->n - c);
+    }
 }
 
 NN_INLINE void nn__feed_resampled(const nn__feed_row *r, const nn__feed_steps s, int resample) {

@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-#include "model/nn_kernels_pointwise.h"
+#include "model/nn_kernels_blas_feed.h"
 
 static const nn__isa *isa;
 static nn__family blas;
@@ -13,7 +13,7 @@ static nn__family blas;
 static const nn__family *family_of(const nn_conv_shape *s) {
     for (int i = 0; i < NN__FAMILIES; i++)
         if (isa->family[i].takes(s)) return &isa->family[i];
-    return nn__pointwise.takes(s) ? &nn__pointwise : &blas;
+    return nn__blas_feed.takes(s) ? &nn__blas_feed : &blas;
 }
 
 static bool fuses(const nn_conv_shape *s) {

@@ -14,13 +14,13 @@
  * shared by tiles, then by panels of output channels: its weights cost as much as its tiles, and
  * each panel of U exists once.
  *
- * Thin convolutions (model/nn_kernels_thin.h) join in the table at the end. Compiled once for each
- * instruction set, NN_WINO_ISA names which. No state; different instruction sets differ in
- * rounding. */
+ * Thin and 1x1 convolutions (model/nn_kernels_thin.h, nn_kernels_pointwise.h) join in the table at
+ * the end. Compiled once for each instruction set, NN_WINO_ISA names which. No state; different
+ * instruction sets differ in rounding. */
 #include "model/nn_kernels_wino.h"
 
 #include "model/nn_kernels_blocks.h"
-#include "model/nn_kernels_product.h"
+#include "model/nn_kernels_pointwise.h"
 #include "model/nn_kernels_thin.h"
 
 enum { OUTS = 4 * NN__ROWS }; /* output channels of dU at a time */
@@ -59,7 +59,7 @@ static void product_panel_of(const nn__plan *p, int tiles, int panel, const floa
                              const float *u, float *m) {
     const nn__product q = {p->in, p->in_pad, 1, NN__PANEL, p->out_pad, 0};
     const int k = panel * NN__PANEL, width = nn__min(NN__PANEL, p->out_pad - k);
-    nn__product_run(&q, tiles, width / NN_VL, v, u, m + k);
+    nn__product_run(&q, tiles, width / NN_VL, v, u, NULL, m + k);
 }
 
 /* dU [outs][in_pad] (+)= D^T V; D [tiles][out_pad] from the first of `outs`, V [tiles][in_pad]. */
@@ -67,8 +67,8 @@ static void product_weight(const nn__plan *p, int tiles, int outs, const float *
                            int add, float *du) {
     for (int c = 0; c < p->in_pad; c += NN__PANEL) {
         const int width = nn__min(NN__PANEL, p->in_pad - c);
-        const nn__product q = {tiles, 1, p->out_pad, p->in_pad, p->in_pad, add};
-        nn__product_run(&q, outs, width / NN_VL, d, v + c, du + c);
+        const nn__product q = {tiles, 1, p->out_pad, p->in_pad, p->in_pad, p->in_pad};
+        nn__product_run(&q, outs, width / NN_VL, d, v + c, add ? du + c : NULL, du + c);
     }
 }
 
@@ -459,6 +459,8 @@ const nn__isa JOIN(nn__isa_, NN_WINO_ISA) = {
          ready_floats, prepare},
         {"thin", nn__is_thin, false, nn__thin_scratch, nn__thin_forward, nn__thin_backward_data,
          nn__thin_backward_weight, NULL, NULL},
+        {"pointwise", nn__pointwise_takes, true, nn__pointwise_scratch, nn__pointwise_forward,
+         nn__pointwise_backward_data, nn__pointwise_backward_weight, NULL, NULL},
     },
     nn__feed_fill,
 };

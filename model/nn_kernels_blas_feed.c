@@ -1,9 +1,9 @@
-/* 1x1 convolutions: matrix products by OpenBLAS, each image of a feed with its columns of the
- * weights, so that concatenation costs nothing. A feed with more to do is made chunk by chunk of
- * rows.
+/* 1x1 convolutions of any width: matrix products by OpenBLAS, each image of a feed with its columns
+ * of the weights, so that concatenation costs nothing. A feed with more to do is made chunk by
+ * chunk of rows.
  *
  * Threads share the rows of the image; by weight, the output channels. */
-#include "model/nn_kernels_pointwise.h"
+#include "model/nn_kernels_blas_feed.h"
 
 #include <string.h>
 
@@ -169,5 +169,5 @@ static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const floa
     nn_pool_run(r->pool, weight_member, &q);
 }
 
-const nn__family nn__pointwise = {
-    "pointwise", takes, true, scratch_floats, forward, backward_data, backward_weight, NULL, NULL};
+const nn__family nn__blas_feed = {
+    "blas feed", takes, true, scratch_floats, forward, backward_data, backward_weight, NULL, NULL};
