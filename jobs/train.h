@@ -41,6 +41,7 @@ typedef struct train_config {
     df_schedule schedule;
     dg_config degrade;
     const nn_kernels *kernels;
+    int threads; /* of a rank */
     int sampler_steps;
     bool dry_run;
 } train_config;

@@ -55,7 +55,7 @@ static const char *const free_keys[] = {
     "train.steps",          "train.minutes",   "train.init",       "train.max_bad",
     "train.log_every",      "train.val_every", "train.val_images", "train.preview_every",
     "train.preview_images", "train.keep",      "train.workers",    "train.checkpoint_every",
-    "model.kernels",        "diffusion.steps",
+    "model.kernels",        "model.threads",   "diffusion.steps",
 };
 static const char *const shaping_sections[] = {"model", "diffusion", "degrade", "train"};
 
@@ -103,6 +103,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     SX_TRY(rc, nn_lr_parse(job_text(j, "train.lr_schedule"), &c->lr.kind));
     SX_TRY(rc, job_net_config(j, &c->net));
     SX_TRY(rc, job_kernels(j, &c->kernels));
+    c->threads = job_threads(j);
     SX_TRY(rc, job_schedule(j, &c->schedule));
     SX_TRY(rc, job_degrade_config(j, &c->degrade));
 out:

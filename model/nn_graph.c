@@ -102,6 +102,11 @@ const nn_params *nn_graph_params(const nn_graph *g) {
     return &g->params;
 }
 
+void nn_graph_share(nn_graph *g, nn_pool *pool) {
+    SX_ASSERT(g->block == NULL);
+    g->pool = pool;
+}
+
 /* ---- inputs ---- */
 
 static nn__tensor *find_input(const nn_graph *g, const char *name) {

@@ -8,9 +8,11 @@
  * in the batch.
  *
  * Each op is one record: shape rule, forward, backward, cost (model/nn_ops.h); convolutions and
- * matrix products go through a kernel table (model/nn_kernels.h). Life cycle: new ->
- * input/param/ops -> output -> plan -> {forward [-> backward]}* -> free. Not collective, one thread
- * a graph. */
+ * matrix products go through a kernel table (model/nn_kernels.h); planning fuses what stands around
+ * a convolution into it where the kernels can (nn_graph_fuse.c). Life cycle: new -> input/param/ops
+ * -> output -> plan -> {forward [-> backward]}* -> free. Not collective. A graph is used by one
+ * thread, which may share the work with a team; equal runs give equal bytes for a fixed size of the
+ * team. */
 #ifndef NN_GRAPH_H
 #define NN_GRAPH_H
 
@@ -51,6 +53,8 @@ nn_tensor nn_attention(nn_graph *g, nn_tensor qkv);
 void nn_output(nn_graph *g, nn_tensor y);
 
 /* ---- planning ---- */
+/* Threads that share each image; borrowed, must outlive the graph. Before planning. */
+void nn_graph_share(nn_graph *g, nn_pool *pool);
 typedef struct nn_plan {
     int64_t activation_bytes, scratch_bytes, macs;
     int n_ops, n_tensors;

@@ -1,8 +1,10 @@
 /* Threads wait for a counter to change: first spinning, as work follows work within microseconds,
  * then on a condition. Whoever changes a counter wakes sleepers only if there are any. */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "model/nn_pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -92,6 +94,14 @@ void nn_pool_free(nn_pool *p) {
 
 int nn_pool_threads(const nn_pool *p) {
     return p != NULL ? p->n : 1;
+}
+
+int nn_processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1; /* more processors than a set holds */
+    const int n = CPU_COUNT(&set);
+    return n > 1 ? n : 1;
 }
 
 void nn_pool_run(nn_pool *p, nn_team_fn *fn, void *arg) {

@@ -22,6 +22,8 @@ enum { NN_MAX_THREADS = 64 };
 sx_err nn_pool_new(nn_pool **p, int threads);
 void nn_pool_free(nn_pool *p); /* takes NULL */
 int nn_pool_threads(const nn_pool *p);
+/* Processors this process may run on. */
+int nn_processors(void);
 
 /* Run fn on every thread; returns when all are done. */
 void nn_pool_run(nn_pool *p, nn_team_fn *fn, void *arg);

@@ -16,7 +16,7 @@ static const nn_kernels *fast(void) {
 
 static net *new_net(const net_config *c, int h, int w) {
     net *n = NULL;
-    ck_assert_msg(net_new(&n, c, h, w, fast(), false, false) == SX_OK, "%s", sx_err_text());
+    ck_assert_msg(net_new(&n, c, h, w, fast(), (net_opt){0}) == SX_OK, "%s", sx_err_text());
     return n;
 }
 
@@ -135,7 +135,7 @@ START_TEST(sizes_that_make_no_network_are_refused_with_a_reason) {
     c.levels = bad[_i].levels;
     strcpy(c.arch, bad[_i].arch);
     net *n = NULL;
-    ck_assert_int_eq(net_new(&n, &c, bad[_i].h, bad[_i].w, fast(), false, false), SX_E_CONFIG);
+    ck_assert_int_eq(net_new(&n, &c, bad[_i].h, bad[_i].w, fast(), (net_opt){0}), SX_E_CONFIG);
     ck_assert_ptr_null(n);
     ck_assert_msg(strstr(sx_err_text(), bad[_i].says) != NULL, "\"%s\" lacks \"%s\"", sx_err_text(),
                   bad[_i].says);

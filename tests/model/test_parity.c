@@ -44,8 +44,8 @@ static net *fixture_net(const io_tensor *like, const char *kernels, bool train, 
     const nn_kernels *k;
     ck_assert_msg(nn_kernels_get(kernels, &k) == SX_OK, "%s", sx_err_text());
     net *n = NULL;
-    ck_assert_msg(net_new(&n, &c, (int)like->shape[2], (int)like->shape[3], k, train, train) ==
-                      SX_OK,
+    ck_assert_msg(net_new(&n, &c, (int)like->shape[2], (int)like->shape[3], k,
+                          (net_opt){.train = train, .input_grad = train}) == SX_OK,
                   "%s", sx_err_text());
     const nn_params *p = net_params(n);
     *params = nn_params_block(p);
