@@ -32,7 +32,7 @@ typedef struct nn_room {
 
 typedef struct nn_kernels {
     const char *name;
-    const char *isa; /* what was chosen at start: "portable", "avx2", "avx512", "OpenBLAS Zen", … */
+    const char *isa; /* what was chosen at start: "sse2", "avx2", "OpenBLAS Zen", … */
     /* Whether convolutions of this shape take any feed and any sink. Those of other shapes take one
      * plain image and write to one, forward with bias, by data adding to it if it is the residual.
      */
@@ -57,7 +57,8 @@ typedef struct nn_kernels {
                  int lda, const float *b, int ldb, float beta, float *c, int ldc);
 } nn_kernels;
 
-/* "ref", "blas", "wino" or "auto" (the fastest that this machine runs). Errors: SX_E_CONFIG. */
+/* "ref", "blas", "wino" (the widest instruction set), "wino-sse2|avx2|avx512|neon" or "auto" (the
+ * fastest that this machine runs). Errors: SX_E_CONFIG. */
 sx_err nn_kernels_get(const char *name, const nn_kernels **k);
 
 #endif

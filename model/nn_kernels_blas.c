@@ -34,8 +34,8 @@ void nn__fill_bias(const nn_conv_shape *s, const float *bias, float *y) {
     for (int64_t p = 0; p < pixels; p++) memcpy(y + p * s->k, bias, (size_t)s->k * sizeof *y);
 }
 
-static void gemm(int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
-                 int lda, const float *b, int ldb, float beta, float *c, int ldc) {
+void nn__blas_gemm(int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
+                   int lda, const float *b, int ldb, float beta, float *c, int ldc) {
     cblas_sgemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
                 trans_b ? CblasTrans : CblasNoTrans, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
@@ -101,15 +101,15 @@ static void forward(const nn_conv_shape *s, const nn_feed *feed, const float *we
     float *y = sink->y[0];
     nn__fill_bias(s, sink->bias, y);
     if (s->ks == 1) {
-        gemm(0, 1, s->h * s->w, s->k, s->c, 1, x, s->c, weight, s->c, 1, y, s->k);
+        nn__blas_gemm(0, 1, s->h * s->w, s->k, s->c, 1, x, s->c, weight, s->c, 1, y, s->k);
         return;
     }
     const int step = strip_rows(s->h, s->w, s->c), depth = 9 * s->c;
     for (int i = 0; i < s->h; i += step) {
         const int rows = s->h - i < step ? s->h - i : step;
         unroll(x, s->h, s->w, s->c, i, rows, r->scratch);
-        gemm(0, 1, rows * s->w, s->k, depth, 1, r->scratch, depth, weight, depth, 1,
-             y + (int64_t)i * s->w * s->k, s->k);
+        nn__blas_gemm(0, 1, rows * s->w, s->k, depth, 1, r->scratch, depth, weight, depth, 1,
+                      y + (int64_t)i * s->w * s->k, s->k);
     }
 }
 
@@ -123,7 +123,7 @@ static void backward_data(const nn_conv_shape *s, const float *dy, const float *
     float *dx = sink->y[0];
     const float keep = sink->residual[0] ? 1 : 0;
     if (s->ks == 1) {
-        gemm(0, 0, s->h * s->w, s->c, s->k, 1, dy, s->k, weight, s->c, keep, dx, s->c);
+        nn__blas_gemm(0, 0, s->h * s->w, s->c, s->k, 1, dy, s->k, weight, s->c, keep, dx, s->c);
         return;
     }
     const int step = strip_rows(s->h, s->w, s->k), depth = 9 * s->k;
@@ -132,8 +132,8 @@ static void backward_data(const nn_conv_shape *s, const float *dy, const float *
     for (int i = 0; i < s->h; i += step) {
         const int rows = s->h - i < step ? s->h - i : step;
         unroll(dy, s->h, s->w, s->k, i, rows, col);
-        gemm(0, 0, rows * s->w, s->c, depth, 1, col, depth, turned, s->c, keep,
-             dx + (int64_t)i * s->w * s->c, s->c);
+        nn__blas_gemm(0, 0, rows * s->w, s->c, depth, 1, col, depth, turned, s->c, keep,
+                      dx + (int64_t)i * s->w * s->c, s->c);
     }
 }
 
@@ -147,15 +147,15 @@ static void backward_weight(const nn_conv_shape *s, const nn_feed *feed, const f
     const float *x = feed->x[0];
     nn__column_sums(dy, (int64_t)s->h * s->w, s->k, s->k, dbias);
     if (s->ks == 1) {
-        gemm(1, 0, s->k, s->c, s->h * s->w, 1, dy, s->k, x, s->c, 1, dweight, s->c);
+        nn__blas_gemm(1, 0, s->k, s->c, s->h * s->w, 1, dy, s->k, x, s->c, 1, dweight, s->c);
         return;
     }
     const int step = strip_rows(s->h, s->w, s->c), depth = 9 * s->c;
     for (int i = 0; i < s->h; i += step) {
         const int rows = s->h - i < step ? s->h - i : step;
         unroll(x, s->h, s->w, s->c, i, rows, r->scratch);
-        gemm(1, 0, s->k, depth, rows * s->w, 1, dy + (int64_t)i * s->w * s->k, s->k, r->scratch,
-             depth, 1, dweight, depth);
+        nn__blas_gemm(1, 0, s->k, depth, rows * s->w, 1, dy + (int64_t)i * s->w * s->k, s->k,
+                      r->scratch, depth, 1, dweight, depth);
     }
 }
 
@@ -213,7 +213,7 @@ static const nn_kernels table = {
     .conv_forward = forward,
     .conv_backward_data = backward_data,
     .conv_backward_weight = backward_weight,
-    .gemm = gemm,
+    .gemm = nn__blas_gemm,
 };
 
 static void start(void) {

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "model/nn_kernels_strip.h"
 #include "model/nn_loops.h"
 #include "model/nn_moments.h"
 
@@ -58,7 +59,7 @@ static chunk chunk_of(const pointwise *q, int row, int rows, float *room) {
         return (chunk){{f->x[0] + first * f->c[0], f->x[1] ? f->x[1] + first * f->c[1] : NULL},
                        {f->c[0], f->c[1]}};
     for (int i = 0; i < rows; i++)
-        nn__wino_isa()->feed_row(f, s->w, row + i, room + (int64_t)i * s->w * s->c, s->c);
+        nn__feed_fill(f, s->w, row + i, room + (int64_t)i * s->w * s->c, s->c);
     return (chunk){{room, NULL}, {s->c, 0}};
 }
 
@@ -92,8 +93,8 @@ static void forward_chunk(const pointwise *q, const nn_team *t, int row, int row
     float *y = q->y->y[0] + at;
     start_rows(y, q->y->bias, residual, pixels, s->k);
     for (int part = 0, c = 0; part < 2 && x->x[part]; c += x->c[part++])
-        nn__kernels_blas()->gemm(0, 1, (int)pixels, s->k, x->c[part], 1, x->x[part], x->c[part],
-                                 q->weight + c, s->c, 1, y, s->k);
+        nn__blas_gemm(0, 1, (int)pixels, s->k, x->c[part], 1, x->x[part], x->c[part], q->weight + c,
+                      s->c, 1, y, s->k);
 }
 
 static void forward_member(const nn_team *t, void *arg) {
@@ -122,9 +123,8 @@ static void data_member(const nn_team *t, void *arg) {
     if (pixels == 0) return;
     for (int part = 0, c = 0; part < 2 && q->y->y[part]; c += q->y->c[part++]) {
         float *dx = q->y->y[part] + first * q->y->c[part];
-        nn__kernels_blas()->gemm(0, 0, pixels, q->y->c[part], s->k, 1, q->dy + first * s->k, s->k,
-                                 q->weight + c, s->c, q->y->residual[part] ? 1 : 0, dx,
-                                 q->y->c[part]);
+        nn__blas_gemm(0, 0, pixels, q->y->c[part], s->k, 1, q->dy + first * s->k, s->k,
+                      q->weight + c, s->c, q->y->residual[part] ? 1 : 0, dx, q->y->c[part]);
     }
 }
 
@@ -144,8 +144,8 @@ static void weight_chunk(const pointwise *q, const nn_team *t, int row, int rows
     const int k0 = first_channel(q, t, t->id), k1 = first_channel(q, t, t->id + 1);
     const float *dy = q->dy + (int64_t)row * s->w * s->k + k0;
     for (int part = 0, c = 0; part < 2 && x->x[part]; c += x->c[part++])
-        nn__kernels_blas()->gemm(1, 0, k1 - k0, x->c[part], rows * s->w, 1, dy, s->k, x->x[part],
-                                 x->c[part], 1, q->dweight + (int64_t)k0 * s->c + c, s->c);
+        nn__blas_gemm(1, 0, k1 - k0, x->c[part], rows * s->w, 1, dy, s->k, x->x[part], x->c[part],
+                      1, q->dweight + (int64_t)k0 * s->c + c, s->c);
 }
 
 static void weight_member(const nn_team *t, void *arg) {

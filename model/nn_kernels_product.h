@@ -12,7 +12,7 @@
 
 enum {
     NN__ROWS = 6, /* NN__ROWS x NN__COLS vectors of sums … */
-#if NN_VL == 16
+#if NN_VL == 16 || defined __aarch64__
     NN__COLS = 4, /* … 24 of 32 registers */
 #else
     NN__COLS = 2, /* … 12 of 16 registers */
@@ -95,7 +95,7 @@ NN_INLINE void nn__product_run(const nn__product *p, int rows, int cols, const f
     case 2:
         nn__product_panel(p, rows, 2, a, b, start, m);
         break;
-#if NN_VL == 16
+#if NN_VL == 16 || defined __aarch64__
     case 3:
         nn__product_panel(p, rows, 3, a, b, start, m);
         break;

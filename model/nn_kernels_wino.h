@@ -1,4 +1,4 @@
-/* The convolutions of one instruction set; nn_kernels_wino_isa.c is compiled once for each. */
+/* The Winograd table of one instruction set; nn_kernels_wino_isa.c is compiled once for each. */
 #ifndef NN_KERNELS_WINO_H
 #define NN_KERNELS_WINO_H
 
@@ -22,18 +22,27 @@ typedef struct nn__family {
 
 enum { NN__FAMILIES = 3 };
 
-/* What no family takes is left to blas. */
+/* What no family takes is left to nn__blas_feed and blas. */
 typedef struct nn__isa {
     const char *name;
+    nn_kernels table; /* picks the family by shape */
     nn__family family[NN__FAMILIES];
-    /* Row i of a feed, w pixels: y [w][to_c]. */
-    void (*feed_row)(const nn_feed *f, int w, int i, float *y, int64_t to_c);
 } nn__isa;
 
-extern const nn__isa nn__isa_portable;
 #if defined __x86_64__
-extern const nn__isa nn__isa_avx2;
-extern const nn__isa nn__isa_avx512;
+extern const nn__isa nn__isa_sse2, nn__isa_avx2, nn__isa_avx512;
+#elif defined __aarch64__
+extern const nn__isa nn__isa_neon;
+#else
+extern const nn__isa nn__isa_portable;
 #endif
+
+/* The instruction sets that were compiled, widest first, and whether this machine has them. */
+typedef struct nn__isa_choice {
+    const nn__isa *isa;
+    bool usable, wide; /* wide: beats OpenBLAS */
+} nn__isa_choice;
+enum { NN__MAX_ISAS = 3 };
+int nn__isas(nn__isa_choice choice[NN__MAX_ISAS]);
 
 #endif

@@ -451,9 +451,68 @@ static bool takes(const nn_conv_shape *s) {
 #define TEXT(x) TEXT_(x)
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
+#define THIS JOIN(nn__isa_, NN_WINO_ISA)
 
-const nn__isa JOIN(nn__isa_, NN_WINO_ISA) = {
+/* The family of a shape; NULL: blas. */
+static const nn__family *family_of(const nn_conv_shape *s) {
+    for (int i = 0; i < NN__FAMILIES; i++)
+        if (THIS.family[i].takes(s)) return &THIS.family[i];
+    return nn__blas_feed.takes(s) ? &nn__blas_feed : NULL;
+}
+
+static bool table_fuses(const nn_conv_shape *s) {
+    const nn__family *f = family_of(s);
+    return f && f->fuses;
+}
+
+static int64_t table_scratch(const nn_conv_shape *s, int threads) {
+    const nn__family *f = family_of(s);
+    return (f ? f->scratch : nn__kernels_blas()->conv_scratch)(s, threads);
+}
+
+static void table_forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
+                          const float *ready, const nn_sink *y, const nn_room *r) {
+    const nn__family *f = family_of(s);
+    (f ? f->forward : nn__kernels_blas()->conv_forward)(s, x, weight, ready, y, r);
+}
+
+static void table_backward_data(const nn_conv_shape *s, const float *dy, const float *weight,
+                                const nn_sink *dx, const nn_room *r) {
+    const nn__family *f = family_of(s);
+    (f ? f->backward_data : nn__kernels_blas()->conv_backward_data)(s, dy, weight, dx, r);
+}
+
+static void table_backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
+                                  float *dweight, float *dbias, const nn_room *r) {
+    const nn__family *f = family_of(s);
+    (f ? f->backward_weight : nn__kernels_blas()->conv_backward_weight)(s, x, dy, dweight, dbias,
+                                                                        r);
+}
+
+static int64_t table_ready(const nn_conv_shape *s) {
+    const nn__family *f = family_of(s);
+    return f && f->ready ? f->ready(s) : 0;
+}
+
+static void table_prepare(const nn_conv_shape *s, const float *weight, float *ready) {
+    const nn__family *f = family_of(s);
+    if (f && f->prepare) f->prepare(s, weight, ready);
+}
+
+const nn__isa THIS = {
     TEXT(NN_WINO_ISA),
+    {
+        .name = "wino",
+        .isa = TEXT(NN_WINO_ISA),
+        .conv_fuses = table_fuses,
+        .conv_scratch = table_scratch,
+        .conv_forward = table_forward,
+        .conv_backward_data = table_backward_data,
+        .conv_backward_weight = table_backward_weight,
+        .conv_ready = table_ready,
+        .conv_prepare = table_prepare,
+        .gemm = nn__blas_gemm,
+    },
     {
         {"winograd", takes, true, scratch_floats, forward, backward_data, backward_weight,
          ready_floats, prepare},
@@ -462,5 +521,4 @@ const nn__isa JOIN(nn__isa_, NN_WINO_ISA) = {
         {"pointwise", nn__pointwise_takes, true, nn__pointwise_scratch, nn__pointwise_forward,
          nn__pointwise_backward_data, nn__pointwise_backward_weight, NULL, NULL},
     },
-    nn__feed_fill,
 };

@@ -31,7 +31,7 @@ static bool takes_all(const body *b, const nn_conv_shape *s) {
 }
 
 static bool takes_family(const body *b, const nn_conv_shape *s) {
-    return b->family->takes(s) != 0;
+    return b->family->takes(s);
 }
 
 static body bodies[MAX_BODIES];
@@ -65,11 +65,10 @@ static void find_bodies(void) {
     ref = table_named("ref");
     bodies[n_bodies++] = (body){"blas", takes_all, NULL, table_named("blas"), {1e-6, 1e-6, 1e-6}};
     bodies[n_bodies++] = (body){"wino", takes_all, NULL, table_named("wino"), {3e-6, 1e-5, 1e-5}};
-    add_isa(&nn__isa_portable);
-#if defined __x86_64__
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) add_isa(&nn__isa_avx2);
-    if (__builtin_cpu_supports("avx512f")) add_isa(&nn__isa_avx512);
-#endif
+    nn__isa_choice isas[NN__MAX_ISAS];
+    const int n = nn__isas(isas);
+    for (int i = 0; i < n; i++)
+        if (isas[i].usable) add_isa(isas[i].isa);
 }
 
 /* ---- problems ---- */
