@@ -40,13 +40,23 @@ typedef struct nn_moments {
     double *mean, *m2; /* [c] each */
 } nn_moments;
 
+/* The way back through a feed, on which a convolution by data sends its sums v: with u of the feed,
+ * y = v * mask * silu'(u). Sums over pixels are those that the gradient of a norm needs. */
+typedef struct nn_gate {
+    const nn_feed
+        *feed; /* with gain, offset and SiLU, not resampled; its images are as wide as the sink's */
+    const float *mean;   /* [c] */
+    double *sum, *sum_x; /* [c] of y and of y * (x - mean), filled */
+} nn_gate;
+
 /* One or two images side by side, as in a feed; y[1] may be NULL. */
 typedef struct nn_sink {
     float *y[2];              /* [h][w][c[i]] */
     const float *residual[2]; /* [h][w][c[i]], added; may be y[i]; all or none */
     int c[2];
-    const float *bias;  /* [c[0] + c[1]], or NULL */
-    nn_moments moments; /* of y[0], filled; only without y[1]; or NULL each */
+    const float *bias;   /* [c[0] + c[1]], or NULL */
+    nn_moments moments;  /* of y[0], filled; only without y[1]; or NULL each */
+    const nn_gate *gate; /* instead of bias, residual and moments; or NULL */
 } nn_sink;
 
 static inline nn_feed nn_feed_plain(const float *x, int c) {
@@ -65,7 +75,7 @@ static inline nn_sink nn_sink_plain(float *y, int c, bool add) {
 
 /* One image that is written or added to. */
 static inline bool nn_sink_is_plain(const nn_sink *s) {
-    return s->y[1] == NULL && s->moments.mean == NULL &&
+    return s->y[1] == NULL && s->moments.mean == NULL && s->gate == NULL &&
            (s->residual[0] == NULL || s->residual[0] == s->y[0]);
 }
 

@@ -37,6 +37,8 @@ typedef struct nn_kernels {
      * plain image and write to one, forward with bias, by data adding to it if it is the residual.
      */
     bool (*conv_fuses)(const nn_conv_shape *s);
+    /* Whether the sink by data may have a gate. */
+    bool (*conv_gates)(const nn_conv_shape *s);
     /* Scratch floats one call of any of the three convolution functions needs at most. */
     int64_t (*conv_scratch)(const nn_conv_shape *s, int threads);
     /* y[h][w][k] = conv(x, weight) + bias (+ residual). `ready` is what conv_prepare made of the

@@ -208,6 +208,7 @@ static const nn_kernels table = {
     .name = "blas",
     .isa = isa,
     .conv_fuses = nn__never_fuses,
+    .conv_gates = nn__never_fuses,
     .conv_ready = nn__nothing_ready,
     .conv_scratch = scratch_floats,
     .conv_forward = forward,

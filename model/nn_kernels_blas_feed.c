@@ -169,5 +169,6 @@ static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const floa
     nn_pool_run(r->pool, weight_member, &q);
 }
 
-const nn__family nn__blas_feed = {
-    "blas feed", takes, true, scratch_floats, forward, backward_data, backward_weight, NULL, NULL};
+const nn__family nn__blas_feed = {"blas feed",    takes,   true,          false,
+                                  scratch_floats, forward, backward_data, backward_weight,
+                                  NULL,           NULL};

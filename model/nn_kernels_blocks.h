@@ -218,34 +218,57 @@ static void nn__target_start(nn__target *g) {
     memset(g->all.mean, 0, (size_t)nn__target_floats(g->p) * sizeof(float));
 }
 
-/* One value on its way: y = v + bias + residual, and its share of the sums. */
+/* One vector of channels on its way: what is added to it, what it is multiplied with in a gate, and
+ * its sums: of y - shift and its square, or of y and y (x - shift). */
 typedef struct nn__lanes {
-    nn_v bias, shift, sum, sum2;
+    nn_v bias, gain, offset, shift, sum, sum2;
 } nn__lanes;
 
 /* What a sink asks for; constants in every call. */
 typedef struct nn__sink_steps {
-    int residual, moments;
+    int residual, moments, gate, mask;
 } nn__sink_steps;
-
-NN_INLINE nn_v nn__finish(nn__lanes *l, const nn__sink_steps s, nn_v v, nn_v residual) {
-    v += l->bias;
-    if (s.residual) v += residual;
-    if (s.moments) {
-        const nn_v d = v - l->shift;
-        l->sum += d;
-        l->sum2 += d * d;
-    }
-    return v;
-}
 
 /* Where `n` channels of a tile go: to y, `row` and `column` floats apart. */
 typedef struct nn__place {
     float *y;
-    const float *residual;
+    const float *residual, *x; /* x: of the gate */
     int64_t row, column;
     int rows, columns, n; /* what lies in the image; channels */
+    const nn_mask *mask;
+    uint32_t element, mask_row, mask_column;
 } nn__place;
+
+/* silu'(u) = s (1 + u (1 - s)) */
+NN_INLINE nn_v nn__silu_slope(nn_v u) {
+    const nn_v s = nn_sigmoid(u);
+    return s * (1.0f + u * (1.0f - s));
+}
+
+/* Value (i, j) of a tile. */
+NN_INLINE void nn__finish(const nn__place *to, nn__lanes *l, const nn__sink_steps s, nn_v v, int i,
+                          int j, int n, int first) {
+    const int64_t at = i * to->row + j * to->column;
+    if (s.gate) {
+        const nn_v x = nn_load_n(to->x + at, n);
+        v *= nn__silu_slope(x * l->gain + l->offset);
+        if (s.mask)
+            v *= nn__feed_mask(to->mask, to->element + (uint32_t)i * to->mask_row +
+                                             (uint32_t)j * to->mask_column);
+        l->sum += v;
+        l->sum2 += v * (x - l->shift);
+    } else {
+        v += l->bias;
+        if (s.residual) v += nn_load_n(to->residual + at, n);
+        if (s.moments) {
+            if (i == 0 && j == 0 && first) l->shift = v; /* any value of the block will do */
+            const nn_v d = v - l->shift;
+            l->sum += d;
+            l->sum2 += d * d;
+        }
+    }
+    nn_store_n(to->y + at, v, n);
+}
 
 /* A tile that lies in the image with a whole vector of channels. */
 NN_INLINE void nn__store_tile(const nn__place *to, const nn__sink_steps s, const float *m,
@@ -256,14 +279,8 @@ NN_INLINE void nn__store_tile(const nn__place *to, const nn__sink_steps s, const
     for (int i = 0; i < 4; i++) {
         nn_v o[4];
         nn__output_row(t, i, o);
-        if (s.moments && i == 0 && first) /* any value of the block is a good shift */
-            l->shift = o[0] + l->bias + (s.residual ? nn_load(to->residual) : nn_set1(0));
 #pragma GCC unroll 8
-        for (int j = 0; j < 4; j++) {
-            const int64_t at = i * to->row + j * to->column;
-            const nn_v r = s.residual ? nn_load(to->residual + at) : nn_set1(0);
-            nn_store(to->y + at, nn__finish(l, s, o[j], r));
-        }
+        for (int j = 0; j < 4; j++) nn__finish(to, l, s, o[j], i, j, NN_VL, first);
     }
 }
 
@@ -275,47 +292,65 @@ NN_INLINE void nn__store_part(const nn__place *to, const nn__sink_steps s, const
     for (int i = 0; i < to->rows; i++) {
         nn_v o[4];
         nn__output_row(t, i, o);
-        for (int j = 0; j < to->columns; j++) {
-            const int64_t at = i * to->row + j * to->column;
-            const nn_v r = s.residual ? nn_load_n(to->residual + at, to->n) : nn_set1(0);
-            if (s.moments && i == 0 && j == 0 && first) l->shift = o[0] + l->bias + r;
-            nn_store_n(to->y + at, nn__finish(l, s, o[j], r), to->n);
-        }
+        for (int j = 0; j < to->columns; j++) nn__finish(to, l, s, o[j], i, j, to->n, first);
     }
 }
 
-/* All channels of one tile, m [point][tile][out_pad]. */
+NN_INLINE nn__lanes nn__lanes_load(const nn__target *g, const nn__sink_steps s, int k, int n) {
+    nn__lanes l = {.bias = nn_set1(0)};
+    if (g->sink->bias) l.bias = nn_load_n(g->sink->bias + k, n);
+    if (s.gate) {
+        l.gain = nn_load_n(g->sink->gate->feed->gain + k, n);
+        l.offset = nn_load_n(g->sink->gate->feed->offset + k, n);
+        l.shift = nn_load_n(g->sink->gate->mean + k, n);
+    }
+    if (s.moments) l.shift = nn_load(g->shift + k);
+    if (s.moments || s.gate) {
+        l.sum = nn_load(g->sum + k);
+        l.sum2 = nn_load(g->sum2 + k);
+    }
+    return l;
+}
+
+NN_INLINE void nn__lanes_store(const nn__target *g, const nn__sink_steps s, int k, int n,
+                               const nn__lanes *l) {
+    if (s.moments) nn_store_n(g->shift + k, l->shift, n);
+    if (s.moments || s.gate) {
+        nn_store_n(g->sum + k, l->sum, n);
+        nn_store_n(g->sum2 + k, l->sum2, n);
+    }
+}
+
+/* All channels of one tile from (i, j), m [point][tile][out_pad]. */
 NN_INLINE void nn__store_channels(const nn__target *g, const nn__sink_steps s, int i, int j,
                                   int first, const float *m) {
     const nn__plan *p = g->p;
     const nn_sink *sink = g->sink;
+    const int64_t pixel = (int64_t)i * p->w + j;
     for (int part = 0, k0 = 0; part < 2 && sink->y[part] != NULL; k0 += sink->c[part++]) {
         const int c = sink->c[part];
-        const int64_t at = ((int64_t)i * p->w + j) * c;
         nn__place to = {.row = (int64_t)p->w * c,
                         .column = c,
                         .rows = nn__min(NN__TILE, p->h - i),
                         .columns = nn__min(NN__TILE, p->w - j)};
+        if (s.mask) {
+            to.mask = &sink->gate->feed->mask;
+            to.mask_column = (uint32_t)p->out;
+            to.mask_row = (uint32_t)p->w * to.mask_column;
+        }
         const int whole = to.rows == NN__TILE && to.columns == NN__TILE;
         for (int k = 0; k < c; k += NN_VL) {
             to.n = nn__min(NN_VL, c - k);
-            to.y = sink->y[part] + at + k;
-            if (s.residual) to.residual = sink->residual[part] + at + k;
-            nn__lanes l = {.bias = sink->bias ? nn_load_n(sink->bias + k0 + k, to.n) : nn_set1(0)};
-            if (s.moments) {
-                l.shift = nn_load(g->shift + k);
-                l.sum = nn_load(g->sum + k);
-                l.sum2 = nn_load(g->sum2 + k);
-            }
+            to.y = sink->y[part] + pixel * c + k;
+            if (s.residual) to.residual = sink->residual[part] + pixel * c + k;
+            if (s.gate) to.x = sink->gate->feed->x[part] + pixel * c + k;
+            if (s.mask) to.element = (uint32_t)(pixel * p->out + k0 + k);
+            nn__lanes l = nn__lanes_load(g, s, k0 + k, to.n);
             if (whole && to.n == NN_VL)
                 nn__store_tile(&to, s, m + k0 + k, p->out_slice, first, &l);
             else
                 nn__store_part(&to, s, m + k0 + k, p->out_slice, first, &l);
-            if (s.moments) {
-                nn_store(g->shift + k, l.shift);
-                nn_store(g->sum + k, l.sum);
-                nn_store(g->sum2 + k, l.sum2);
-            }
+            nn__lanes_store(g, s, k0 + k, to.n, &l);
         }
     }
 }
@@ -327,27 +362,40 @@ NN_INLINE void nn__store_tiles(const nn__target *g, const nn__sink_steps s, nn__
                            t == first, m + (int64_t)t * g->p->out_pad);
 }
 
+/* The sums of a block join those of the image. */
 static void nn__merge_block(nn__target *g, int64_t n) {
     const int c = g->p->out;
-    nn__moments_of_sums(g->part, g->shift, g->sum, g->sum2, n, c);
-    nn__moments_merge(g->all, *g->n, g->part, n, c);
-    *g->n += n;
+    if (g->sink->gate) {
+        for (int k = 0; k < c; k++) {
+            g->all.mean[k] += (double)g->sum[k];
+            g->all.m2[k] += (double)g->sum2[k];
+        }
+    } else {
+        nn__moments_of_sums(g->part, g->shift, g->sum, g->sum2, n, c);
+        nn__moments_merge(g->all, *g->n, g->part, n, c);
+        *g->n += n;
+    }
     memset(g->sum, 0, (size_t)g->p->out_pad * sizeof *g->sum);
     memset(g->sum2, 0, (size_t)g->p->out_pad * sizeof *g->sum2);
 }
 
 /* Tiles first .. last-1 of an area, m [point][tile][out_pad]. */
 static void nn__store_outputs(nn__target *g, nn__area a, int first, int last, const float *m) {
-    const bool residual = g->sink->residual[0] != NULL, moments = g->sink->moments.mean != NULL;
-    if (residual && moments)
-        nn__store_tiles(g, (nn__sink_steps){1, 1}, a, first, last, m);
+    const nn_sink *sink = g->sink;
+    const bool residual = sink->residual[0] != NULL, moments = sink->moments.mean != NULL;
+    if (sink->gate && sink->gate->feed->mask.threshold != 0)
+        nn__store_tiles(g, (nn__sink_steps){0, 0, 1, 1}, a, first, last, m);
+    else if (sink->gate)
+        nn__store_tiles(g, (nn__sink_steps){0, 0, 1, 0}, a, first, last, m);
+    else if (residual && moments)
+        nn__store_tiles(g, (nn__sink_steps){1, 1, 0, 0}, a, first, last, m);
     else if (residual)
-        nn__store_tiles(g, (nn__sink_steps){1, 0}, a, first, last, m);
+        nn__store_tiles(g, (nn__sink_steps){1, 0, 0, 0}, a, first, last, m);
     else if (moments)
-        nn__store_tiles(g, (nn__sink_steps){0, 1}, a, first, last, m);
+        nn__store_tiles(g, (nn__sink_steps){0, 1, 0, 0}, a, first, last, m);
     else
-        nn__store_tiles(g, (nn__sink_steps){0, 0}, a, first, last, m);
-    if (!moments || first >= last) return;
+        nn__store_tiles(g, (nn__sink_steps){0, 0, 0, 0}, a, first, last, m);
+    if ((!moments && !sink->gate) || first >= last) return;
     int64_t n = 0;
     for (int t = first; t < last; t++)
         n += nn__pixels_in(g->p, (nn__area){a.ty + t / a.nx, a.tx + t % a.nx, 1, 1});

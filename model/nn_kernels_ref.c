@@ -122,6 +122,7 @@ const nn_kernels *nn__kernels_ref(void) {
         .name = "ref",
         .isa = "portable",
         .conv_fuses = nn__never_fuses,
+        .conv_gates = nn__never_fuses,
         .conv_ready = nn__nothing_ready,
         .conv_scratch = scratch_floats,
         .conv_forward = forward,

@@ -8,7 +8,7 @@
 typedef struct nn__family {
     const char *name; /* "winograd", "thin", "pointwise" */
     bool (*takes)(const nn_conv_shape *s);
-    bool fuses;
+    bool fuses, gates;
     int64_t (*scratch)(const nn_conv_shape *s, int threads);
     void (*forward)(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                     const float *ready, const nn_sink *y, const nn_room *r);

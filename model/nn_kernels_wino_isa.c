@@ -214,6 +214,23 @@ static void convolve_at_once(const nn_team *t, convolution_member *w, float *u) 
     nn__store_outputs(&w->out, a, first, last, w->m);
 }
 
+/* Sums that went through a gate, in the order of the members. */
+static void gather_gate(const convolution *c, const nn_team *t) {
+    const nn_gate *gate = c->out->gate;
+    const int n = c->p->out;
+    memset(gate->sum, 0, (size_t)n * sizeof *gate->sum);
+    memset(gate->sum_x, 0, (size_t)n * sizeof *gate->sum_x);
+    for (int id = 0; id < t->n; id++) {
+        convolution_room r;
+        convolution_carve(c->p, t->n, c->scratch, id, &r);
+        const nn__target g = nn__target_at(c->p, c->out, r.target);
+        for (int k = 0; k < n; k++) {
+            gate->sum[k] += g.all.mean[k];
+            gate->sum_x[k] += g.all.m2[k];
+        }
+    }
+}
+
 /* Moments of the whole image, in the order of the members. */
 static void gather_moments(const convolution *c, const nn_team *t) {
     const nn_moments to = c->out->moments;
@@ -241,9 +258,9 @@ static void convolve_member(const nn_team *t, void *arg) {
                             .out = nn__target_at(c->p, c->out, r.target)};
     nn__target_start(&w.out);
     (nn__has_one_block(c->p) ? convolve_at_once : convolve_in_blocks)(t, &w, r.u);
-    if (!c->out->moments.mean) return;
+    if (!c->out->moments.mean && !c->out->gate) return;
     nn_team_barrier(t);
-    if (t->id == 0) gather_moments(c, t);
+    if (t->id == 0) (c->out->gate ? gather_gate : gather_moments)(c, t);
 }
 
 static int64_t convolution_scratch(const nn__plan *p, int threads) {
@@ -465,6 +482,11 @@ static bool table_fuses(const nn_conv_shape *s) {
     return f && f->fuses;
 }
 
+static bool table_gates(const nn_conv_shape *s) {
+    const nn__family *f = family_of(s);
+    return f && f->gates;
+}
+
 static int64_t table_scratch(const nn_conv_shape *s, int threads) {
     const nn__family *f = family_of(s);
     return (f ? f->scratch : nn__kernels_blas()->conv_scratch)(s, threads);
@@ -505,6 +527,7 @@ const nn__isa THIS = {
         .name = "wino",
         .isa = TEXT(NN_WINO_ISA),
         .conv_fuses = table_fuses,
+        .conv_gates = table_gates,
         .conv_scratch = table_scratch,
         .conv_forward = table_forward,
         .conv_backward_data = table_backward_data,
@@ -514,11 +537,12 @@ const nn__isa THIS = {
         .gemm = nn__blas_gemm,
     },
     {
-        {"winograd", takes, true, scratch_floats, forward, backward_data, backward_weight,
+        {"winograd", takes, true, true, scratch_floats, forward, backward_data, backward_weight,
          ready_floats, prepare},
-        {"thin", nn__is_thin, false, nn__thin_scratch, nn__thin_forward, nn__thin_backward_data,
-         nn__thin_backward_weight, NULL, NULL},
-        {"pointwise", nn__pointwise_takes, true, nn__pointwise_scratch, nn__pointwise_forward,
-         nn__pointwise_backward_data, nn__pointwise_backward_weight, NULL, NULL},
+        {"thin", nn__is_thin, false, false, nn__thin_scratch, nn__thin_forward,
+         nn__thin_backward_data, nn__thin_backward_weight, NULL, NULL},
+        {"pointwise", nn__pointwise_takes, true, false, nn__pointwise_scratch,
+         nn__pointwise_forward, nn__pointwise_backward_data, nn__pointwise_backward_weight, NULL,
+         NULL},
     },
 };

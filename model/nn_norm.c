@@ -174,6 +174,10 @@ static void gate_member(const nn_team *t, void *arg) {
     }
 }
 
+void nn__norm_sums(const nn__norm_back *b) {
+    for (int k = 0; k < b->c; k++) b->sum_duxhat[k] *= (double)b->rstd[k];
+}
+
 void nn__norm_gate(const nn__norm_back *b, nn_pool *pool, float *room) {
     pass q = {.b = b, .room = room};
     nn_pool_run(pool, gate_member, &q);
@@ -183,9 +187,10 @@ void nn__norm_gate(const nn__norm_back *b, nn_pool *pool, float *room) {
         const nn_moments m = member_sums(&q, id);
         for (int k = 0; k < b->c; k++) {
             b->sum_du[k] += m.mean[k];
-            b->sum_duxhat[k] += m.m2[k] * (double)b->rstd[k];
+            b->sum_duxhat[k] += m.m2[k];
         }
     }
+    nn__norm_sums(b);
 }
 
 void nn__norm_parameter_gradients(const nn__norm_back *b, const nn__affine *f, float *dgamma,

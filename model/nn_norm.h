@@ -53,6 +53,9 @@ typedef struct nn__norm_back {
 int64_t nn__norm_room(int c, int threads);
 /* dy becomes du; the channel sums of du and of du * xhat. */
 void nn__norm_gate(const nn__norm_back *b, nn_pool *pool, float *room);
+/* Where d holds du already and sum_duxhat those of du * (x - mean): they become those of du * xhat.
+ */
+void nn__norm_sums(const nn__norm_back *b);
 /* Gradients of the parameters and of FiLM from the sums, added; dfilm may be NULL. */
 void nn__norm_parameter_gradients(const nn__norm_back *b, const nn__affine *f, float *dgamma,
                                   float *dbeta, float *dscale, float *dshift);

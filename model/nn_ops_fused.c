@@ -200,14 +200,15 @@ static void undo_resample(const nn_graph *g, const nn__op *op, const places *p) 
     }
 }
 
-/* By data into the places. */
+/* By data into the places, through the gate if there is one. */
 static void gradient_of_feed(const nn_graph *g, const nn__op *op, const nn_conv_shape *s,
-                             const places *p, const nn_room *r) {
+                             const places *p, const nn_gate *gate, const nn_room *r) {
     nn_sink d = nn_sink_plain(p->feed, s->c, false);
     for (int i = 0; i < n_sources(op) && p->feed == NULL; i++) {
         d.y[i] = p->source[i];
         d.c[i] = nn__in(g, op, i)->c;
     }
+    d.gate = gate;
     g->kernels->conv_backward_data(s, nn__out(g, op)->grad, nn__value(g, op->weight), &d, r);
     if (p->feed != NULL) undo_resample(g, op, p);
 }
@@ -227,27 +228,35 @@ static nn__norm_image norm_image(const nn_graph *g, const nn__op *op, int i, flo
                             .keep = !op->first[i]};
 }
 
+static bool is_gated(const nn_graph *g, const nn__op *op, const nn_conv_shape *s) {
+    return op->fused.silu && op->fused.resample == NN_SAME && g->kernels->conv_gates(s);
+}
+
 static void backward_with_norm(const nn_graph *g, const nn__op *op, const nn_conv_shape *s,
-                               const float *gain, const float *offset, double *sums) {
+                               const nn_feed *feed, double *sums) {
     places p;
     place(g, op, &p);
     const nn_room r = nn__room(g, coefficients_count(g, op));
-    gradient_of_feed(g, op, s, &p, &r);
+    const nn_gate gate = {feed, op->saved, sums, sums + s->c};
+    const bool gated = is_gated(g, op, s);
+    gradient_of_feed(g, op, s, &p, gated ? &gate : NULL, &r);
     const nn__affine f = affine_of(g, op);
-    const nn_mask mask = mask_of(g, op);
     nn__norm_back b = {.n_images = n_sources(op),
                        .pixels = nn__pixels_of(nn__in(g, op, 0)),
                        .c = s->c,
                        .silu = op->fused.silu,
-                       .mask = &mask,
+                       .mask = &feed->mask,
                        .mean = op->saved,
                        .rstd = op->saved + s->c,
-                       .gain = gain,
-                       .offset = offset,
+                       .gain = feed->gain,
+                       .offset = feed->offset,
                        .sum_du = sums,
                        .sum_duxhat = sums + s->c};
     for (int i = 0; i < b.n_images; i++) b.image[i] = norm_image(g, op, i, p.source[i]);
-    nn__norm_gate(&b, g->pool, r.scratch);
+    if (gated)
+        nn__norm_sums(&b);
+    else
+        nn__norm_gate(&b, g->pool, r.scratch);
     float *dfilm = nn__has(op, NN__FILM) ? nn__in(g, op, NN__FILM)->grad : NULL;
     if (dfilm != NULL && op->first[NN__FILM]) memset(dfilm, 0, 2 * (size_t)s->c * sizeof *dfilm);
     nn__norm_parameter_gradients(&b, &f, nn__grad(g, op->fused.norm_weight),
@@ -298,7 +307,7 @@ static void fused_backward(const nn_graph *g, const nn__op *op) {
     g->kernels->conv_backward_weight(&s, &feed, nn__out(g, op)->grad, nn__grad(g, op->weight),
                                      nn__grad(g, op->bias), &r);
     if (has_norm(op))
-        backward_with_norm(g, op, &s, gain, offset, sums);
+        backward_with_norm(g, op, &s, &feed, sums);
     else
         backward_without_norm(g, op, &s);
     backward_residual(g, op);
