@@ -179,7 +179,33 @@ void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, 
         double now_s = sx_now_s();
         op->backward_s += now_s - before_s;
         before_s = now_s;
+        if (g->watch != NULL) g->watch(g->watcher, op->final_from);
     }
+}
+
+void nn_graph_watch(nn_graph *g, nn_watch *watch, void *watcher) {
+    g->watch = watch;
+    g->watcher = watcher;
+}
+
+/* ---- prepared weights ---- */
+
+int64_t nn_graph_ready_count(const nn_graph *g) {
+    return g->ready_count;
+}
+
+void nn_graph_prepare(const nn_graph *g, const float *params, int part, int parts, float *ready) {
+    for (int i = part; i < g->n_ops; i += parts) {
+        const nn__op *op = &g->op[i];
+        if (op->ready_at < 0) continue;
+        const nn_conv_shape s = nn__conv_shape(g, op);
+        g->kernels->conv_prepare(&s, params + g->params.item[op->weight].offset,
+                                 ready + op->ready_at);
+    }
+}
+
+void nn_graph_use_ready(nn_graph *g, const float *ready) {
+    g->ready = ready;
 }
 
 /* ---- timing ---- */

@@ -77,6 +77,20 @@ void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, 
 void nn_graph_want_input_grad(nn_graph *g, const char *name);
 const float *nn_graph_input_grad(nn_graph *g, const char *name);
 
+/* Called after each op of a backward pass: gradients of parameters from float `first_final` of the
+ * block on are final. NULL: nobody. */
+typedef void nn_watch(void *watcher, int64_t first_final);
+void nn_graph_watch(nn_graph *g, nn_watch *watch, void *watcher);
+
+/* Weights as the kernels want them, made once for many forward runs with the same parameters. They
+ * do not depend on the size of the image as long as its smallest level is 4 pixels or more. */
+int64_t nn_graph_ready_count(const nn_graph *g); /* floats; 0: nothing to prepare */
+/* Share `part` of `parts`, 0-based, into ready [count], 64-byte aligned; shares may be made at
+ * once. */
+void nn_graph_prepare(const nn_graph *g, const float *params, int part, int parts, float *ready);
+/* Use them in forward runs from now on; borrowed; NULL: no longer. */
+void nn_graph_use_ready(nn_graph *g, const float *ready);
+
 /* Seconds spent in each kind of op since the last call with reset; for `net info` and benchmarks.
  */
 typedef struct nn_op_time {

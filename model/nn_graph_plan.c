@@ -265,6 +265,41 @@ static int64_t largest_scratch(const nn_graph *g) {
     return largest;
 }
 
+/* Where the prepared weights of each convolution start. */
+static void place_ready(nn_graph *g) {
+    g->ready_count = 0;
+    for (int i = 0; i < g->n_ops; i++) {
+        nn__op *op = &g->op[i];
+        op->ready_at = -1;
+        if (op->kind != &nn__conv_kind && op->kind != &nn__fused_kind) continue;
+        const nn_conv_shape s = nn__conv_shape(g, op);
+        const int64_t count = g->kernels->conv_ready(&s);
+        if (count == 0) continue;
+        op->ready_at = g->ready_count;
+        g->ready_count += (count + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
+    }
+}
+
+static int64_t end_of_param(const nn_graph *g, int i) {
+    return i < 0 ? 0 : g->params.item[i].offset + g->params.item[i].count;
+}
+
+/* Gradients are final once no op that is still to come adds to them. */
+static void mark_final(nn_graph *g) {
+    int64_t pending = 0;
+    for (int i = 0; i < g->n_ops; i++) {
+        nn__op *op = &g->op[i];
+        op->final_from = pending;
+        int own[4] = {op->weight, op->bias, -1, -1};
+        if (op->kind == &nn__fused_kind) {
+            own[2] = op->fused.norm_weight;
+            own[3] = op->fused.norm_bias;
+        }
+        for (int k = 0; k < 4; k++)
+            if (end_of_param(g, own[k]) > pending) pending = end_of_param(g, own[k]);
+    }
+}
+
 static int64_t total_macs(const nn_graph *g) {
     int64_t total = 0;
     for (int i = 0; i < g->n_ops; i++)
@@ -285,6 +320,8 @@ sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, 
     plan_saved(g);
     plan_gradients(g, opt.share);
     plan_work(g);
+    place_ready(g);
+    mark_final(g);
     g->block_count = place_slots(g, opt.share);
     int64_t scratch_count = largest_scratch(g) + SLOT_ALIGN; /* never an empty block */
     *plan = (nn_plan){.activation_bytes = g->block_count * (int64_t)sizeof(float),

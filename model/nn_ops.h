@@ -54,6 +54,7 @@ typedef struct nn__op {
     int key;                       /* dropout: which of the graph's masks */
     nn__fusion fused;              /* fused convolution */
     /* set by the plan */
+    int64_t final_from; /* after its backward the gradients of parameters from here on are final */
     bool first[NN__MAX_IN]; /* backward: the gradient of in[i] starts here (write) or goes on (add)
                              */
     int saved_slot, work_slot;
@@ -96,11 +97,14 @@ struct nn_graph {
     nn_pool *pool; /* borrowed, or NULL */
     bool train;
     float *block, *scratch;
+    int64_t ready_count;
+    nn_watch *watch; /* of backward, or NULL */
+    void *watcher;
     int64_t block_count;
 
     /* the run in progress */
     const float *values; /* parameter block */
-    const float *ready;  /* prepared weights, borrowed, or NULL */
+    const float *ready;  /* prepared weights [ready_count], borrowed, or NULL */
     float *grads;
     bool dropout_on;
     uint64_t dropout_seed, dropout_step, dropout_image;
@@ -147,6 +151,8 @@ static inline int64_t nn__pixels_of(const nn__tensor *t) {
 static inline int nn__threads(const nn_graph *g) {
     return nn_pool_threads(g->pool);
 }
+/* Shape of a convolution, fused or not. */
+nn_conv_shape nn__conv_shape(const nn_graph *g, const nn__op *op);
 /* Prepared weights of a convolution, or NULL. */
 static inline const float *nn__ready(const nn_graph *g, const nn__op *op) {
     return g->ready != NULL && op->ready_at >= 0 ? g->ready + op->ready_at : NULL;

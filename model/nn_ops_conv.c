@@ -7,9 +7,11 @@
 
 /* ---- convolution ---- */
 
-static nn_conv_shape conv_shape_of(const nn_graph *g, const nn__op *op) {
-    const nn__tensor *x = nn__in(g, op, 0);
-    return (nn_conv_shape){.h = x->h, .w = x->w, .c = x->c, .k = op->k, .ks = op->ks};
+nn_conv_shape nn__conv_shape(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *y = nn__out(g, op);
+    const int more = nn__has(op, NN__SECOND_SOURCE) ? nn__in(g, op, NN__SECOND_SOURCE)->c : 0;
+    return (nn_conv_shape){
+        .h = y->h, .w = y->w, .c = nn__in(g, op, 0)->c + more, .k = op->k, .ks = op->ks};
 }
 
 static void conv_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
@@ -20,17 +22,17 @@ static void conv_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
 }
 
 static int64_t conv_macs(const nn_graph *g, const nn__op *op) {
-    nn_conv_shape s = conv_shape_of(g, op);
+    nn_conv_shape s = nn__conv_shape(g, op);
     return (int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks;
 }
 
 static int64_t conv_scratch(const nn_graph *g, const nn__op *op) {
-    nn_conv_shape s = conv_shape_of(g, op);
+    nn_conv_shape s = nn__conv_shape(g, op);
     return g->kernels->conv_scratch(&s, nn__threads(g));
 }
 
 static void conv_forward(const nn_graph *g, const nn__op *op) {
-    nn_conv_shape s = conv_shape_of(g, op);
+    nn_conv_shape s = nn__conv_shape(g, op);
     const nn_feed x = nn_feed_plain(nn__in(g, op, 0)->value, s.c);
     nn_sink y = nn_sink_plain(nn__out(g, op)->value, s.k, false);
     y.bias = nn__value(g, op->bias);
@@ -39,7 +41,7 @@ static void conv_forward(const nn_graph *g, const nn__op *op) {
 }
 
 static void conv_backward(const nn_graph *g, const nn__op *op) {
-    nn_conv_shape s = conv_shape_of(g, op);
+    nn_conv_shape s = nn__conv_shape(g, op);
     const nn__tensor *x = nn__in(g, op, 0);
     const float *dy = nn__out(g, op)->grad;
     const nn_feed feed = nn_feed_plain(x->value, s.c);

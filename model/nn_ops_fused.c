@@ -33,12 +33,6 @@ static int source_c(const nn_graph *g, const nn__op *op) {
     return c;
 }
 
-/* Size of the feed: that of y. */
-static nn_conv_shape conv_shape_of(const nn_graph *g, const nn__op *op) {
-    const nn__tensor *y = nn__out(g, op);
-    return (nn_conv_shape){.h = y->h, .w = y->w, .c = source_c(g, op), .k = op->k, .ks = op->ks};
-}
-
 static void fused_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     (void)g;
     (void)op;
@@ -47,7 +41,7 @@ static void fused_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
 }
 
 static int64_t fused_macs(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = conv_shape_of(g, op);
+    const nn_conv_shape s = nn__conv_shape(g, op);
     return (int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks;
 }
 
@@ -67,7 +61,7 @@ static int64_t coefficients_count(const nn_graph *g, const nn__op *op) {
 }
 
 static int64_t fused_scratch(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = conv_shape_of(g, op);
+    const nn_conv_shape s = nn__conv_shape(g, op);
     int64_t room = g->kernels->conv_scratch(&s, nn__threads(g));
     const int64_t norm = has_norm(op) ? nn__norm_room(s.c, nn__threads(g)) : 0;
     return coefficients_count(g, op) + (room > norm ? room : norm);
@@ -114,7 +108,7 @@ static void take_statistics(const nn_graph *g, const nn__op *op, double *room) {
 /* ---- forward ---- */
 
 static void fused_forward(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = conv_shape_of(g, op);
+    const nn_conv_shape s = nn__conv_shape(g, op);
     const nn__tensor *y = nn__out(g, op);
     double *room = (double *)(void *)g->scratch; /* 64-byte aligned */
     float *gain = g->scratch + 4 * (int64_t)s.c, *offset = gain + s.c;
@@ -148,7 +142,7 @@ static int64_t place(const nn_graph *g, const nn__op *op, places *p) {
     *p = (places){0};
     if (!has_norm(op)) return 0;
     if (op->fused.resample != NN_SAME) {
-        const nn_conv_shape s = conv_shape_of(g, op);
+        const nn_conv_shape s = nn__conv_shape(g, op);
         p->feed = op->work;
         used += round_up((int64_t)s.h * s.w * s.c);
     }
@@ -295,7 +289,7 @@ static void backward_residual(const nn_graph *g, const nn__op *op) {
 }
 
 static void fused_backward(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = conv_shape_of(g, op);
+    const nn_conv_shape s = nn__conv_shape(g, op);
     double *sums = (double *)(void *)g->scratch; /* 64-byte aligned */
     float *gain = g->scratch + 4 * (int64_t)s.c, *offset = gain + s.c;
     if (has_norm(op)) {
