@@ -317,10 +317,15 @@ static void fit_steps(session *s, fit_state *f, int64_t n_steps) {
     int64_t block = net_params(s->net)->block;
     for (int64_t i = 0; i < n_steps; i++) {
         f->loss[i] = (float)batch_gradient(s, f);
-        double norm = nn_norm2(f->grads, block);
+        double norm = nn_norm2(f->grads, block, net_pool(s->net));
         f->norm[i] = (float)norm;
-        nn_adam_step(&adam, fit_rate, i + 1, s->params, f->grads,
-                     norm > fit_clip ? fit_clip / norm : 1.0, f->m, f->v, block);
+        const nn_adam_blocks b = {.p = s->params,
+                                  .grad = f->grads,
+                                  .grad_scale = norm > fit_clip ? fit_clip / norm : 1.0,
+                                  .m = f->m,
+                                  .v = f->v,
+                                  .n = block};
+        nn_adam_step(&adam, fit_rate, i + 1, &b, net_pool(s->net));
     }
 }
 

@@ -101,13 +101,19 @@ static sx_err push_shards(train_stepper *t, train_feed *f, const train_state *s,
 /* Same on all ranks: it depends on the sum alone. */
 static void update(train_stepper *t, train_state *s, double lr, double norm) {
     const train_config *c = t->c;
-    double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1.0;
+    nn_adam_blocks b = {.p = s->param,
+                        .grad = t->sum,
+                        .grad_scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1.0,
+                        .m = s->m,
+                        .v = s->v,
+                        .n = t->block};
     s->updates++;
-    nn_adam_step(&c->adam, lr, s->updates, s->param, t->sum, scale, s->m, s->v, t->block);
-    if (s->updates % c->ema_every != 0) return;
-    double n = (double)(s->updates / c->ema_every), decay = c->ema;
-    if (c->ema_warmup && (1 + n) / (10 + n) < decay) decay = (1 + n) / (10 + n);
-    nn_ema_step(s->ema, s->param, decay, t->block);
+    if (s->updates % c->ema_every == 0) {
+        double n = (double)(s->updates / c->ema_every), warm = (1 + n) / (10 + n);
+        b.ema = s->ema;
+        b.ema_decay = c->ema_warmup && warm < c->ema ? warm : c->ema;
+    }
+    nn_adam_step(&c->adam, lr, s->updates, &b, net_pool(t->n));
 }
 
 sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
@@ -123,7 +129,7 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
     if (tail[TAIL_FAILURES] != 0) return mp_agree(t->c->comm, rc);
 
     info->loss = (double)tail[TAIL_LOSS];
-    info->grad_norm = nn_norm2(t->sum, t->block);
+    info->grad_norm = nn_norm2(t->sum, t->block, net_pool(t->n));
     info->skipped = !isfinite(info->loss) || !isfinite(info->grad_norm);
     s->bad_in_row = info->skipped ? s->bad_in_row + 1 : 0;
     if (info->skipped) {

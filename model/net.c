@@ -105,6 +105,10 @@ nn_graph *net_graph(net *n) {
     return n->graph;
 }
 
+nn_pool *net_pool(const net *n) {
+    return n->pool;
+}
+
 int64_t net_pixels(const net *n) {
     return (int64_t)n->h * n->w;
 }

@@ -84,6 +84,22 @@ static inline int nn__tiles(nn__area a) {
     return a.ny * a.nx;
 }
 
+/* Output channels first .. last-1, whole vectors. */
+typedef struct nn__channels {
+    int first, last;
+} nn__channels;
+
+static inline nn__channels nn__all_channels(const nn__plan *p) {
+    return (nn__channels){0, p->out_pad};
+}
+
+/* A member's share. */
+static inline nn__channels nn__own_channels(const nn__plan *p, const nn_team *t) {
+    const int vectors = p->out_pad / NN_VL;
+    return (nn__channels){NN_VL * (int)nn_team_first(t, vectors, t->id),
+                          NN_VL * (int)nn_team_first(t, vectors, t->id + 1)};
+}
+
 /* Calls each block of a member's share of the rows of tiles. */
 typedef void nn__block_fn(void *arg, nn__area a);
 
@@ -170,21 +186,22 @@ static inline nn__pixels nn__window(nn__source *s, int ty, int tx) {
     return d;
 }
 
-/* Transformed inputs of tiles first .. last-1 of an area: v [point][tile][pad]. */
-static void nn__load_inputs(nn__source *s, nn__area a, int first, int last, float *v) {
-    for (int t = first; t < last; t++) {
+/* Transformed inputs of an area: v [point][tile][pad]. */
+static void nn__load_inputs(nn__source *s, nn__area a, float *v) {
+    for (int t = 0; t < nn__tiles(a); t++) {
         const nn__pixels d = nn__window(s, a.ty + t / a.nx, a.tx + t % a.nx);
         float *to = v + (int64_t)t * s->pad;
         for (int c = 0; c < s->pad; c += NN_VL) nn__input_tile(&d, c, to + c, s->p->in_slice);
     }
 }
 
-/* Transformed gradients: d [point][tile][pad]. */
-static void nn__load_gradients(nn__source *s, nn__area a, int first, int last, float *d) {
-    for (int t = first; t < last; t++) {
+/* Transformed gradients of some channels: d [point][tile][pad]. */
+static void nn__load_gradients(nn__source *s, nn__area a, nn__channels k, float *d) {
+    for (int t = 0; t < nn__tiles(a); t++) {
         const nn__pixels dy = nn__window(s, a.ty + t / a.nx, a.tx + t % a.nx);
         float *to = d + (int64_t)t * s->pad;
-        for (int c = 0; c < s->pad; c += NN_VL) nn__gradient_tile(&dy, c, to + c, s->p->out_slice);
+        for (int c = k.first; c < k.last; c += NN_VL)
+            nn__gradient_tile(&dy, c, to + c, s->p->out_slice);
     }
 }
 
@@ -321,9 +338,9 @@ NN_INLINE void nn__lanes_store(const nn__target *g, const nn__sink_steps s, int 
     }
 }
 
-/* All channels of one tile from (i, j), m [point][tile][out_pad]. */
-NN_INLINE void nn__store_channels(const nn__target *g, const nn__sink_steps s, int i, int j,
-                                  int first, const float *m) {
+/* One tile from (i, j), m [point][tile][out_pad]. */
+NN_INLINE void nn__store_channels(const nn__target *g, const nn__sink_steps s, nn__channels own,
+                                  int i, int j, int first, const float *m) {
     const nn__plan *p = g->p;
     const nn_sink *sink = g->sink;
     const int64_t pixel = (int64_t)i * p->w + j;
@@ -340,6 +357,7 @@ NN_INLINE void nn__store_channels(const nn__target *g, const nn__sink_steps s, i
         }
         const int whole = to.rows == NN__TILE && to.columns == NN__TILE;
         for (int k = 0; k < c; k += NN_VL) {
+            if (k0 + k < own.first || k0 + k >= own.last) continue;
             to.n = nn__min(NN_VL, c - k);
             to.y = sink->y[part] + pixel * c + k;
             if (s.residual) to.residual = sink->residual[part] + pixel * c + k;
@@ -355,11 +373,11 @@ NN_INLINE void nn__store_channels(const nn__target *g, const nn__sink_steps s, i
     }
 }
 
-NN_INLINE void nn__store_tiles(const nn__target *g, const nn__sink_steps s, nn__area a, int first,
-                               int last, const float *m) {
-    for (int t = first; t < last; t++)
-        nn__store_channels(g, s, (a.ty + t / a.nx) * NN__TILE, (a.tx + t % a.nx) * NN__TILE,
-                           t == first, m + (int64_t)t * g->p->out_pad);
+NN_INLINE void nn__store_tiles(const nn__target *g, const nn__sink_steps s, nn__area a,
+                               nn__channels own, const float *m) {
+    for (int t = 0; t < nn__tiles(a); t++)
+        nn__store_channels(g, s, own, (a.ty + t / a.nx) * NN__TILE, (a.tx + t % a.nx) * NN__TILE,
+                           t == 0, m + (int64_t)t * g->p->out_pad);
 }
 
 /* The sums of a block join those of the image. */
@@ -379,27 +397,28 @@ static void nn__merge_block(nn__target *g, int64_t n) {
     memset(g->sum2, 0, (size_t)g->p->out_pad * sizeof *g->sum2);
 }
 
-/* Tiles first .. last-1 of an area, m [point][tile][out_pad]. */
-static void nn__store_outputs(nn__target *g, nn__area a, int first, int last, const float *m) {
+/* Whether members may store some channels each: vectors do not straddle the images of the sink. */
+static inline bool nn__sink_splits(const nn_sink *sink) {
+    return sink->y[1] == NULL || sink->c[0] % NN_VL == 0;
+}
+
+/* Some channels of an area, m [point][tile][out_pad]. */
+static void nn__store_outputs(nn__target *g, nn__area a, nn__channels own, const float *m) {
     const nn_sink *sink = g->sink;
     const bool residual = sink->residual[0] != NULL, moments = sink->moments.mean != NULL;
     if (sink->gate && sink->gate->feed->mask.threshold != 0)
-        nn__store_tiles(g, (nn__sink_steps){0, 0, 1, 1}, a, first, last, m);
+        nn__store_tiles(g, (nn__sink_steps){0, 0, 1, 1}, a, own, m);
     else if (sink->gate)
-        nn__store_tiles(g, (nn__sink_steps){0, 0, 1, 0}, a, first, last, m);
+        nn__store_tiles(g, (nn__sink_steps){0, 0, 1, 0}, a, own, m);
     else if (residual && moments)
-        nn__store_tiles(g, (nn__sink_steps){1, 1, 0, 0}, a, first, last, m);
+        nn__store_tiles(g, (nn__sink_steps){1, 1, 0, 0}, a, own, m);
     else if (residual)
-        nn__store_tiles(g, (nn__sink_steps){1, 0, 0, 0}, a, first, last, m);
+        nn__store_tiles(g, (nn__sink_steps){1, 0, 0, 0}, a, own, m);
     else if (moments)
-        nn__store_tiles(g, (nn__sink_steps){0, 1, 0, 0}, a, first, last, m);
+        nn__store_tiles(g, (nn__sink_steps){0, 1, 0, 0}, a, own, m);
     else
-        nn__store_tiles(g, (nn__sink_steps){0, 0, 0, 0}, a, first, last, m);
-    if ((!moments && !sink->gate) || first >= last) return;
-    int64_t n = 0;
-    for (int t = first; t < last; t++)
-        n += nn__pixels_in(g->p, (nn__area){a.ty + t / a.nx, a.tx + t % a.nx, 1, 1});
-    nn__merge_block(g, n);
+        nn__store_tiles(g, (nn__sink_steps){0, 0, 0, 0}, a, own, m);
+    if (moments || sink->gate) nn__merge_block(g, nn__pixels_in(g->p, a));
 }
 
 #endif

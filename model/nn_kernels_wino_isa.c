@@ -11,8 +11,8 @@
  *     by weight   dU [k][c] = (A dy A^T)^T V summed over tiles, then dg = G^T dU G
  *
  * Threads share an image by rows of tiles, each with its own V and M. An image of one block is
- * shared by tiles, then by panels of output channels: its weights cost as much as its tiles, and
- * each panel of U exists once.
+ * shared by output channels: its weights cost more than its tiles, of which every thread makes its
+ * own V. What one core writes and another reads is slow, so threads share no more than they must.
  *
  * Thin and 1x1 convolutions (model/nn_kernels_thin.h, nn_kernels_pointwise.h) join in the table at
  * the end. Compiled once for each instruction set, NN_WINO_ISA names which. No state; different
@@ -54,12 +54,18 @@ static int64_t u_panel(const nn__plan *p) {
     return NN__POINTS * u_slice(p);
 }
 
-/* M [tiles][out_pad], columns of one panel, = V [tiles][in] U; U [in][NN__PANEL]. */
-static void product_panel_of(const nn__plan *p, int tiles, int panel, const float *v,
+/* The channels of a panel that are among `own`; none: last <= first. */
+static nn__channels channels_of_panel(const nn__plan *p, int panel, nn__channels own) {
+    const int first = panel * NN__PANEL, last = nn__min(first + NN__PANEL, p->out_pad);
+    return (nn__channels){first > own.first ? first : own.first, nn__min(last, own.last)};
+}
+
+/* M [tiles][out_pad], channels k of one panel, = V [tiles][in] U; U [in][NN__PANEL]. */
+static void product_panel_of(const nn__plan *p, int tiles, nn__channels k, const float *v,
                              const float *u, float *m) {
     const nn__product q = {p->in, p->in_pad, 1, NN__PANEL, p->out_pad, 0};
-    const int k = panel * NN__PANEL, width = nn__min(NN__PANEL, p->out_pad - k);
-    nn__product_run(&q, tiles, width / NN_VL, v, u, NULL, m + k);
+    nn__product_run(&q, tiles, (k.last - k.first) / NN_VL, v, u + k.first % NN__PANEL, NULL,
+                    m + k.first);
 }
 
 /* dU [outs][in_pad] (+)= D^T V; D [tiles][out_pad] from the first of `outs`, V [tiles][in_pad]. */
@@ -74,8 +80,8 @@ static void product_weight(const nn__plan *p, int tiles, int outs, const float *
 
 /* ---- weights ---- */
 
-/* Fills input channels c0 .. c1-1 of one panel of U. */
-typedef void transform_fn(const nn__plan *p, const float *weight, int panel, int c0, int c1,
+/* Fills input channels c0 .. c1-1, output channels k of one panel of U. */
+typedef void transform_fn(const nn__plan *p, const float *weight, nn__channels k, int c0, int c1,
                           float *u);
 
 /* block [c][tap][k] of weight [out][3][3][in] from channels (k, c), at most NN_VL of each. */
@@ -90,34 +96,32 @@ static void turn_block(const nn__plan *p, const float *weight, int k, int c,
 
 /* From weight [out][3][3][in]: vectors run over out, the slow axis, so blocks of NN_VL x NN_VL
  * channels are transposed on the way. What lanes beyond `out` hold is never stored. */
-static void transform_forward(const nn__plan *p, const float *weight, int panel, int c0, int c1,
-                              float *u) {
-    const int first = panel * NN__PANEL, end = nn__min(first + NN__PANEL, p->out_pad);
+static void transform_forward(const nn__plan *p, const float *weight, nn__channels own, int c0,
+                              int c1, float *u) {
     float block[NN_VL][NN__TAPS][NN_VL] = {{{0}}};
     for (int c = c0; c < c1; c += NN_VL)
-        for (int k = first; k < end; k += NN_VL) {
+        for (int k = own.first; k < own.last; k += NN_VL) {
             turn_block(p, weight, k, c, block);
             for (int i = 0; i < nn__min(NN_VL, c1 - c); i++) {
                 nn_v g[NN__TAPS];
 #pragma GCC unroll 9
                 for (int t = 0; t < NN__TAPS; t++) g[t] = nn_load(block[i][t]);
-                nn__weight_tile(g, u + (int64_t)(c + i) * NN__PANEL + (k - first), u_slice(p));
+                nn__weight_tile(g, u + (int64_t)(c + i) * NN__PANEL + k % NN__PANEL, u_slice(p));
             }
         }
 }
 
 /* From the turned weights [in][3][3][out]: by data, `in` are the channels of dy. */
-static void transform_backward(const nn__plan *p, const float *weight, int panel, int c0, int c1,
-                               float *u) {
-    const int first = panel * NN__PANEL, end = nn__min(first + NN__PANEL, p->out_pad);
+static void transform_backward(const nn__plan *p, const float *weight, nn__channels own, int c0,
+                               int c1, float *u) {
     for (int c = c0; c < c1; c++)
-        for (int k = first; k < end; k += NN_VL) {
+        for (int k = own.first; k < own.last; k += NN_VL) {
             const float *from = weight + ((int64_t)c * NN__TAPS + NN__TAPS - 1) * p->out + k;
             nn_v g[NN__TAPS];
 #pragma GCC unroll 9
             for (int t = 0; t < NN__TAPS; t++)
                 g[t] = nn_load_n(from - (int64_t)t * p->out, p->out - k);
-            nn__weight_tile(g, u + (int64_t)c * NN__PANEL + (k - first), u_slice(p));
+            nn__weight_tile(g, u + (int64_t)c * NN__PANEL + k % NN__PANEL, u_slice(p));
         }
 }
 
@@ -133,24 +137,21 @@ typedef struct convolution {
 } convolution;
 
 typedef struct convolution_room {
-    float *u;     /* all panels; with one block, this member's panel */
-    float *v, *m; /* shared when there is one block */
+    float *u; /* all panels, shared; with one block, a panel */
+    float *v, *m;
     float *patch, *ring, *target;
 } convolution_room;
 
 /* Room of member `id` of n; returns the floats that all of them need. */
 static int64_t convolution_carve(const nn__plan *p, int n, float *scratch, int id,
                                  convolution_room *r) {
-    const bool shared = nn__has_one_block(p);
+    const bool one_block = nn__has_one_block(p);
     carver c = {scratch, 0};
     convolution_room own = {0};
-    if (!shared) own.u = carve(&c, panels(p) * u_panel(p));
     for (int i = 0; i < n; i++) {
-        if (shared) own.u = carve(&c, u_panel(p));
-        if (!shared || i == 0) {
-            own.v = carve(&c, NN__POINTS * p->in_slice);
-            own.m = carve(&c, NN__POINTS * p->out_slice);
-        }
+        if (one_block || i == 0) own.u = carve(&c, (one_block ? 1 : panels(p)) * u_panel(p));
+        own.v = carve(&c, NN__POINTS * p->in_slice);
+        own.m = carve(&c, NN__POINTS * p->out_slice);
         own.patch = carve(&c, nn__patch_floats(p->in_pad));
         own.ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
         own.target = carve(&c, nn__target_floats(p));
@@ -171,47 +172,52 @@ typedef struct convolution_member {
 static void convolve_block(void *arg, nn__area a) {
     convolution_member *w = arg;
     const nn__plan *p = w->c->p;
-    const int n = nn__tiles(a);
-    nn__load_inputs(&w->in, a, 0, n, w->v);
+    const nn__channels all = nn__all_channels(p);
+    nn__load_inputs(&w->in, a, w->v);
     for (int i = 0; i < NN__POINTS; i++)
         for (int panel = 0; panel < panels(p); panel++)
-            product_panel_of(p, n, panel, w->v + i * p->in_slice,
-                             w->u + panel * u_panel(p) + i * u_slice(p), w->m + i * p->out_slice);
-    nn__store_outputs(&w->out, a, 0, n, w->m);
+            product_panel_of(p, nn__tiles(a), channels_of_panel(p, panel, all),
+                             w->v + i * p->in_slice, w->u + panel * u_panel(p) + i * u_slice(p),
+                             w->m + i * p->out_slice);
+    nn__store_outputs(&w->out, a, all, w->m);
+}
+
+/* U, of which each member makes some input channels. */
+static void make_u(const nn_team *t, const convolution *c, float *u) {
+    const nn__plan *p = c->p;
+    const int vectors = p->in_pad / NN_VL;
+    const int c0 = NN_VL * (int)nn_team_first(t, vectors, t->id);
+    const int c1 = nn__min(NN_VL * (int)nn_team_first(t, vectors, t->id + 1), p->in);
+    for (int panel = 0; panel < panels(p); panel++)
+        c->transform(p, c->weight, channels_of_panel(p, panel, nn__all_channels(p)), c0, c1,
+                     u + panel * u_panel(p));
+    nn_team_barrier(t);
 }
 
 static void convolve_in_blocks(const nn_team *t, convolution_member *w, float *u) {
-    const convolution *c = w->c;
-    w->u = c->ready ? c->ready : u;
-    if (!c->ready) {
-        const int vectors = c->p->in_pad / NN_VL;
-        const int c0 = NN_VL * (int)nn_team_first(t, vectors, t->id);
-        const int c1 = nn__min(NN_VL * (int)nn_team_first(t, vectors, t->id + 1), c->p->in);
-        for (int panel = 0; panel < panels(c->p); panel++)
-            c->transform(c->p, c->weight, panel, c0, c1, u + panel * u_panel(c->p));
-        nn_team_barrier(t);
-    }
-    nn__each_block(c->p, t, convolve_block, w);
+    if (!w->c->ready) make_u(t, w->c, u);
+    w->u = w->c->ready ? w->c->ready : u;
+    nn__each_block(w->c->p, t, convolve_block, w);
 }
 
+/* Some output channels of an image of one block. */
 static void convolve_at_once(const nn_team *t, convolution_member *w, float *u) {
     const convolution *c = w->c;
     const nn__plan *p = c->p;
+    const bool splits = nn__sink_splits(c->out);
+    const nn__channels own = splits ? nn__own_channels(p, t) : nn__all_channels(p);
+    if (own.first >= own.last || (!splits && t->id > 0)) return;
     const nn__area a = nn__whole(p);
-    const int tiles = nn__tiles(a);
-    const int first = (int)nn_team_first(t, tiles, t->id);
-    const int last = (int)nn_team_first(t, tiles, t->id + 1);
-    nn__load_inputs(&w->in, a, first, last, w->v);
-    nn_team_barrier(t);
-    for (int panel = t->id; panel < panels(p); panel += t->n) {
+    nn__load_inputs(&w->in, a, w->v);
+    for (int panel = own.first / NN__PANEL; panel * NN__PANEL < own.last; panel++) {
+        const nn__channels k = channels_of_panel(p, panel, own);
         const float *now = c->ready ? c->ready + panel * u_panel(p) : u;
-        if (!c->ready) c->transform(p, c->weight, panel, 0, p->in, u);
+        if (!c->ready) c->transform(p, c->weight, k, 0, p->in, u);
         for (int i = 0; i < NN__POINTS; i++)
-            product_panel_of(p, tiles, panel, w->v + i * p->in_slice, now + i * u_slice(p),
+            product_panel_of(p, nn__tiles(a), k, w->v + i * p->in_slice, now + i * u_slice(p),
                              w->m + i * p->out_slice);
     }
-    nn_team_barrier(t);
-    nn__store_outputs(&w->out, a, first, last, w->m);
+    nn__store_outputs(&w->out, a, own, w->m);
 }
 
 /* Sums that went through a gate, in the order of the members. */
@@ -242,7 +248,10 @@ static void gather_moments(const convolution *c, const nn_team *t) {
         convolution_room r;
         convolution_carve(c->p, t->n, c->scratch, id, &r);
         const nn__target g = nn__target_at(c->p, c->out, r.target);
-        if (*g.n > 0) nn__moments_merge(to, n, g.all, *g.n, c->p->out);
+        if (nn__has_one_block(c->p))
+            nn__moments_add(to, g.all, c->p->out); /* each channel is one member's, others have 0 */
+        else if (*g.n > 0)
+            nn__moments_merge(to, n, g.all, *g.n, c->p->out);
         n += *g.n;
     }
 }
@@ -291,7 +300,8 @@ static int64_t ready_floats(const nn_conv_shape *s) {
 static void prepare(const nn_conv_shape *s, const float *weight, float *ready) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
     for (int panel = 0; panel < panels(&p); panel++)
-        transform_forward(&p, weight, panel, 0, p.in, ready + panel * u_panel(&p));
+        transform_forward(&p, weight, channels_of_panel(&p, panel, nn__all_channels(&p)), 0, p.in,
+                          ready + panel * u_panel(&p));
 }
 
 /* ---- by weight ---- */
@@ -305,8 +315,8 @@ typedef struct weight_gradient {
 } weight_gradient;
 
 typedef struct weight_room {
-    float *du;    /* with one block: OUTS output channels at a time */
-    float *v, *d; /* shared when there is one block */
+    float *du; /* with one block: OUTS output channels at a time */
+    float *v, *d;
     float *patch, *ring, *dbias;
 } weight_room;
 
@@ -320,10 +330,8 @@ static int64_t weight_carve(const nn__plan *p, int n, float *scratch, int id, we
     weight_room own = {0};
     for (int i = 0; i < n; i++) {
         own.du = carve(&c, NN__POINTS * du_slice(p));
-        if (!nn__has_one_block(p) || i == 0) {
-            own.v = carve(&c, NN__POINTS * p->in_slice);
-            own.d = carve(&c, NN__POINTS * p->out_slice);
-        }
+        own.v = carve(&c, NN__POINTS * p->in_slice);
+        own.d = carve(&c, NN__POINTS * p->out_slice);
         own.patch = carve(&c, nn__patch_floats(p->in_pad > p->out_pad ? p->in_pad : p->out_pad));
         own.ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
         own.dbias = carve(&c, p->out);
@@ -363,8 +371,8 @@ static void weight_block(void *arg, nn__area a) {
     weight_member *w = arg;
     const nn__plan *p = w->g->p;
     const int n = nn__tiles(a);
-    nn__load_inputs(&w->x, a, 0, n, w->r.v);
-    nn__load_gradients(&w->dy, a, 0, n, w->r.d);
+    nn__load_inputs(&w->x, a, w->r.v);
+    nn__load_gradients(&w->dy, a, nn__all_channels(p), w->r.d);
     nn__column_sums(tile_sums(p, w->r.d), n, p->out, p->out_pad, w->r.dbias);
     for (int i = 0; i < NN__POINTS; i++)
         product_weight(p, n, p->out, w->r.d + i * p->out_slice, w->r.v + i * p->in_slice, w->add,
@@ -409,23 +417,24 @@ static void weight_in_blocks(const nn_team *t, weight_member *w) {
     if (t->id == 0) gather_dbias(w->g, t);
 }
 
+/* Some output channels of an image of one block. */
 static void weight_at_once(const nn_team *t, weight_member *w) {
     const nn__plan *p = w->g->p;
     const nn__area a = nn__whole(p);
-    const int tiles = nn__tiles(a);
-    const int first = (int)nn_team_first(t, tiles, t->id);
-    const int last = (int)nn_team_first(t, tiles, t->id + 1);
-    nn__load_inputs(&w->x, a, first, last, w->r.v);
-    nn__load_gradients(&w->dy, a, first, last, w->r.d);
-    nn_team_barrier(t);
-    for (int k = t->id * OUTS; k < p->out; k += t->n * OUTS) {
-        const int n = nn__min(OUTS, p->out - k);
+    const nn__channels own = nn__own_channels(p, t);
+    const int tiles = nn__tiles(a), last = nn__min(own.last, p->out);
+    if (own.first >= last) return;
+    nn__load_inputs(&w->x, a, w->r.v);
+    nn__load_gradients(&w->dy, a, own, w->r.d);
+    for (int k = own.first; k < last; k += OUTS) {
+        const int n = nn__min(OUTS, last - k);
         for (int i = 0; i < NN__POINTS; i++)
             product_weight(p, tiles, n, w->r.d + i * p->out_slice + k, w->r.v + i * p->in_slice, 0,
                            w->r.du + i * du_slice(p));
         add_weight_gradient(p, n, w->r.du, w->g->dweight + (int64_t)k * NN__TAPS * p->in);
     }
-    if (t->id == 0) nn__column_sums(tile_sums(p, w->r.d), tiles, p->out, p->out_pad, w->g->dbias);
+    nn__column_sums(tile_sums(p, w->r.d) + own.first, tiles, last - own.first, p->out_pad,
+                    w->g->dbias + own.first);
 }
 
 static void weight_member_run(const nn_team *t, void *arg) {

@@ -17,6 +17,13 @@ static inline void nn__moments_merge(nn_moments a, int64_t n, nn_moments part, i
     }
 }
 
+static inline void nn__moments_add(nn_moments a, nn_moments b, int c) {
+    for (int k = 0; k < c; k++) {
+        a.mean[k] += b.mean[k];
+        a.m2[k] += b.m2[k];
+    }
+}
+
 /* Moments of a part of n values from the sums of d = x - shift and of d^2; shift should be near the
  * values, such as one of them. */
 static inline void nn__moments_of_sums(nn_moments m, const float *shift, const float *sum,

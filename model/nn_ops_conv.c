@@ -117,29 +117,54 @@ static void add_outer(float *restrict dw, float *restrict db, const float *restr
     }
 }
 
-/* dx += W^T dy. */
+/* dx += W^T dy, n columns of W, whose rows are `stride` apart. */
 SX_CLONES
 static void add_transposed(float *restrict dx, const float *restrict w, const float *restrict dy,
-                           int k, int c) {
+                           int k, int n, int stride) {
     for (int i = 0; i < k; i++) {
-        const float *row = w + (int64_t)i * c;
-        for (int j = 0; j < c; j++) dx[j] += dy[i] * row[j];
+        const float *row = w + (int64_t)i * stride;
+        for (int j = 0; j < n; j++) dx[j] += dy[i] * row[j];
     }
 }
 
+typedef struct linear_call {
+    const nn_graph *g;
+    const nn__op *op;
+} linear_call;
+
+static void forward_rows(void *arg, int64_t first, int64_t last) {
+    const linear_call *l = arg;
+    const nn__tensor *x = nn__in(l->g, l->op, 0);
+    matrix_vector(nn__value(l->g, l->op->weight) + first * x->c,
+                  nn__value(l->g, l->op->bias) + first, x->value,
+                  nn__out(l->g, l->op)->value + first, (int)(last - first), x->c);
+}
+
 static void linear_forward(const nn_graph *g, const nn__op *op) {
-    const nn__tensor *x = nn__in(g, op, 0);
-    matrix_vector(nn__value(g, op->weight), nn__value(g, op->bias), x->value, nn__out(g, op)->value,
-                  op->k, x->c);
+    nn_pool_ranges(g->pool, op->k, forward_rows, &(linear_call){g, op});
+}
+
+static void outer_rows(void *arg, int64_t first, int64_t last) {
+    const linear_call *l = arg;
+    const nn__tensor *x = nn__in(l->g, l->op, 0);
+    add_outer(nn__grad(l->g, l->op->weight) + first * x->c, nn__grad(l->g, l->op->bias) + first,
+              nn__out(l->g, l->op)->grad + first, x->value, (int)(last - first), x->c);
+}
+
+static void transposed_columns(void *arg, int64_t first, int64_t last) {
+    const linear_call *l = arg;
+    const nn__tensor *x = nn__in(l->g, l->op, 0);
+    add_transposed(x->grad + first, nn__value(l->g, l->op->weight) + first,
+                   nn__out(l->g, l->op)->grad, l->op->k, (int)(last - first), x->c);
 }
 
 static void linear_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
-    const float *dy = nn__out(g, op)->grad;
-    add_outer(nn__grad(g, op->weight), nn__grad(g, op->bias), dy, x->value, op->k, x->c);
+    linear_call l = {g, op};
+    nn_pool_ranges(g->pool, op->k, outer_rows, &l);
     if (!x->needs_grad) return;
     if (op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));
-    add_transposed(x->grad, nn__value(g, op->weight), dy, op->k, x->c);
+    nn_pool_ranges(g->pool, x->c, transposed_columns, &l);
 }
 
 const nn__kind nn__linear_kind = {.name = "linear",

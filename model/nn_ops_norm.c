@@ -48,6 +48,19 @@ static void apply_silu(float *restrict y, const float *restrict x, const float *
         }
 }
 
+typedef struct application {
+    const nn__op *op;
+    float *y;
+    const float *x, *gain, *offset;
+    int c;
+} application;
+
+static void apply_range(void *arg, int64_t first, int64_t last) {
+    const application *a = arg;
+    (a->op->silu ? apply_silu : apply_linear)(a->y + first * a->c, a->x + first * a->c, a->gain,
+                                              a->offset, last - first, a->c);
+}
+
 static void norm_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
     float *mean = op->saved, *rstd = op->saved + x->c;
@@ -55,8 +68,8 @@ static void norm_forward(const nn_graph *g, const nn__op *op) {
     nn__affine f = affine_of(g, op);
     nn__norm_statistics(x->moments, nn__pixels_of(x), x->c, mean, rstd);
     nn__norm_coefficients(&f, mean, rstd, x->c, gain, offset);
-    (op->silu ? apply_silu : apply_linear)(nn__out(g, op)->value, x->value, gain, offset,
-                                           nn__pixels_of(x), x->c);
+    nn_pool_ranges(g->pool, nn__pixels_of(x), apply_range,
+                   &(application){op, nn__out(g, op)->value, x->value, gain, offset, x->c});
 }
 
 static void norm_backward(const nn_graph *g, const nn__op *op) {

@@ -129,3 +129,19 @@ void nn_team_barrier(const nn_team *t) {
         wait_while(p, &p->phase, phase);
     }
 }
+
+typedef struct ranges {
+    int64_t n;
+    nn_range_fn *fn;
+    void *arg;
+} ranges;
+
+static void run_range(const nn_team *t, void *arg) {
+    const ranges *r = arg;
+    const int64_t first = nn_team_first(t, r->n, t->id), last = nn_team_first(t, r->n, t->id + 1);
+    if (first < last) r->fn(r->arg, first, last);
+}
+
+void nn_pool_ranges(nn_pool *p, int64_t n, nn_range_fn *fn, void *arg) {
+    nn_pool_run(p, run_range, &(ranges){n, fn, arg});
+}

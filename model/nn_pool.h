@@ -30,6 +30,10 @@ void nn_pool_run(nn_pool *p, nn_team_fn *fn, void *arg);
 /* Nobody goes on before all of the team have come here. */
 void nn_team_barrier(const nn_team *t);
 
+/* Run fn on shares of n items, first .. last-1 each. */
+typedef void nn_range_fn(void *arg, int64_t first, int64_t last);
+void nn_pool_ranges(nn_pool *p, int64_t n, nn_range_fn *fn, void *arg);
+
 /* Range first .. last-1 of n items that belongs to thread `id`; shares differ by at most one. */
 static inline int64_t nn_team_first(const nn_team *t, int64_t n, int id) {
     return n * id / t->n;

@@ -161,7 +161,7 @@ START_TEST(every_shape_of_network_builds_and_answers) {
     for (int i = 0; i < p->n; i++) sx_rng_normals(&r, params + p->item[i].offset, p->item[i].count);
     sx_rng_normals(&r, x, net_pixels(n));
     const float *y = net_forward(n, params, x, x, 10);
-    double norm = nn_norm2(y, net_pixels(n));
+    double norm = nn_norm2(y, net_pixels(n), NULL);
     ck_assert_msg(isfinite(norm) && norm > 0, "norm of the answer is %g", norm);
     sx_free(params);
     net_free(n);
@@ -175,7 +175,7 @@ START_TEST(a_nan_in_the_input_is_not_lost) {
     sx_rng r = sx_rng_make(1, SX_RNG_TEST, 0, 0);
     sx_rng_normals(&r, params, net_params(n)->block);
     x[9] = NAN;
-    ck_assert(isnan(nn_norm2(net_forward(n, params, x, lr, 1), 64)));
+    ck_assert(isnan(nn_norm2(net_forward(n, params, x, lr, 1), 64, NULL)));
     sx_free(params);
     net_free(n);
 }
