@@ -3,10 +3,16 @@
 #ifndef DG_PIXELS_H
 #define DG_PIXELS_H
 
+#include <stdint.h>
 #include "base/sx_rng.h"
 
-/* Gaussian of sigma_px cut to 9 x 9 pixels and renormalised, mirrored borders; scratch [h][w]. */
+#define DG_BLUR_HALF 4
+
+/* Gaussian of sigma_px cut to 9 x 9 pixels and renormalised, mirrored borders; scratch
+ * [h][w + 2 DG_BLUR_HALF]. */
 void dg__blur(float *x, int h, int w, double sigma_px, float *scratch);
+/* x [n] += sigma * the normals of the stream, in order. */
+void dg__add_normals(float *x, int64_t n, double sigma, sx_rng *r);
 /* + N(0, sigma), clipped to 0..1. */
 void dg__noise(float *x, int h, int w, double sigma, sx_rng *r);
 /* * exp(-f), f = sum over i + j <= 3 of c[ij] x^i y^j (i outer), x and y in -1..1; clipped. */
