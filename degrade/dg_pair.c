@@ -210,46 +210,51 @@ static void add_slice_noise(pair *p) {
     dg__add_normals(p->work->buffer[BUF_SLICE], n, p->draw->slice_noise_sigma, &rng);
 }
 
-/* One row [region] of the LR image, made for row `source` of the slice. */
-typedef void row_maker(const pair *p, int source, float *row);
+/* n columns of the region from `first` on of one row of the LR image: row `source` of the slice. */
+typedef void row_maker(const pair *p, int source, int first, int n, float *row);
 
 /* From the coefficients of the LR rows: cubic B-spline; beyond the outermost slice centres the edge
  * slice. */
-static void row_of_spline(const pair *p, int source, float *row) {
+static void row_of_spline(const pair *p, int source, int first, int n, float *row) {
     const int last = p->n_slices - 1;
     double at = ((double)source - p->first_row) / p->r, weight[4];
     at = at < 0.0 ? 0.0 : at > last ? last : at;
-    dg_rows k = {.n = 4};
+    dg_rows k;
+    k.n = 4;
     k.first = im_spline_weights(at, weight);
     for (int i = 0; i < 4; i++) k.weight[i] = (float)weight[i];
-    dg__rows_apply(&k, p->work->buffer[BUF_KEPT], p->n_slices, p->region, p->region, row);
+    dg__rows_apply(&k, p->work->buffer[BUF_KEPT] + first, p->n_slices, p->region, n, row);
 }
 
 /* After the profile alone, or as it is. */
-static void row_of_image(const pair *p, int source, float *row) {
+static void row_of_image(const pair *p, int source, int first, int n, float *row) {
     static const double itself[1] = {1.0};
     dg_rows k;
     dg__rows_make(&k, source, fires(p, DG_PSF) ? &p->psf : NULL, itself, 1);
-    dg__rows_apply(&k, p->image, p->h, p->stride, p->region, row);
+    dg__rows_apply(&k, p->image + first, p->h, p->stride, n, row);
 }
 
 /* Each slice repeated over its thickness. */
-static void row_of_slice(const pair *p, int source, float *row) {
+static void row_of_slice(const pair *p, int source, int first, int n, float *row) {
     int k = (int)floor((source - p->first_row) / p->r + 0.5);
     k = k < 0 ? 0 : k > p->n_slices - 1 ? p->n_slices - 1 : k;
-    memcpy(row, p->work->buffer[BUF_SLICE] + (int64_t)k * p->region,
-           (size_t)p->region * sizeof *row);
+    memcpy(row, p->work->buffer[BUF_SLICE] + (int64_t)k * p->region + first,
+           (size_t)n * sizeof *row);
 }
 
 /* LR image of these rows; stripes shifted along the columns when `interlaced`. */
 static void take_lr(pair *p, row_maker *make_row, bool interlaced) {
-    float *row = p->work->buffer[BUF_ROW];
-    int stripe = p->draw->interlace_rows;
+    const int stripe = p->draw->interlace_rows;
     for (int i = 0; i < p->out_h; i++) {
         int source = p->work->source_row[i];
         bool moved = interlaced && source % (2 * stripe) < stripe;
-        make_row(p, source, row);
-        dg__columns_take(moved ? &p->moved : &p->still, row, p->lr + (int64_t)i * p->out_w);
+        float *row = p->work->buffer[BUF_ROW], *to = p->lr + (int64_t)i * p->out_w;
+        if (!moved && p->still.n_run == p->out_w) { /* as they lie */
+            make_row(p, source, p->still.a[0], p->out_w, to);
+        } else {
+            make_row(p, source, 0, p->region, row);
+            dg__columns_take(moved ? &p->moved : &p->still, row, to);
+        }
     }
 }
 
@@ -303,7 +308,7 @@ static void corrupt(pair *p) {
         observe(p, DG_BIAS);
     }
     if (fires(p, DG_JITTER)) {
-        dg__jitter(p->lr, h, w, d->brightness, d->contrast);
+        dg__jitter(p->lr, h, w, d->brightness, d->contrast, p->work->buffer[BUF_PLANE]);
         observe(p, DG_JITTER);
     }
 }

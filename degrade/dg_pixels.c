@@ -93,28 +93,20 @@ void dg__bias(float *x, int h, int w, const double c[10]) {
     }
 }
 
-/* x = clipped scale * x + shift; the new sum, in partial sums of fixed order. */
-SX_CLONES static double scale_row(float *x, int w, float scale, float shift) {
-    enum { LANES = 16 };
-    float sum[LANES] = {0};
-    double total = 0.0;
-    int j = 0;
-    for (; j + LANES <= w; j += LANES)
-        for (int l = 0; l < LANES; l++) {
-            x[j + l] = clip01(scale * x[j + l] + shift);
-            sum[l] += x[j + l];
-        }
-    for (; j < w; j++) {
+/* x = clipped scale * x + shift; sums [w] of the columns grow by it. */
+SX_CLONES static void scale_row(float *restrict x, int w, float scale, float shift,
+                                float *restrict sum) {
+    for (int j = 0; j < w; j++) {
         x[j] = clip01(scale * x[j] + shift);
-        total += (double)x[j];
+        sum[j] += x[j];
     }
-    for (int l = 0; l < LANES; l++) total += (double)sum[l];
-    return total;
 }
 
-void dg__jitter(float *x, int h, int w, double brightness, double contrast) {
+void dg__jitter(float *x, int h, int w, double brightness, double contrast, float *scratch) {
     double sum = 0.0;
-    for (int i = 0; i < h; i++) sum += scale_row(x + (int64_t)i * w, w, (float)brightness, 0.0f);
+    for (int j = 0; j < w; j++) scratch[j] = 0.0f;
+    for (int i = 0; i < h; i++) scale_row(x + (int64_t)i * w, w, (float)brightness, 0.0f, scratch);
+    for (int j = 0; j < w; j++) sum += (double)scratch[j];
     float shift = (float)((1.0 - contrast) * sum / ((double)h * w));
-    for (int i = 0; i < h; i++) scale_row(x + (int64_t)i * w, w, (float)contrast, shift);
+    for (int i = 0; i < h; i++) scale_row(x + (int64_t)i * w, w, (float)contrast, shift, scratch);
 }

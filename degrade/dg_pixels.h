@@ -17,7 +17,7 @@ void dg__add_normals(float *x, int64_t n, double sigma, sx_rng *r);
 void dg__noise(float *x, int h, int w, double sigma, sx_rng *r);
 /* * exp(-f), f = sum over i + j <= 3 of c[ij] x^i y^j (i outer), x and y in -1..1; clipped. */
 void dg__bias(float *x, int h, int w, const double c[10]);
-/* Brightness, clip, contrast about the mean, clip. */
-void dg__jitter(float *x, int h, int w, double brightness, double contrast);
+/* Brightness, clip, contrast about the mean, clip; scratch [w]. */
+void dg__jitter(float *x, int h, int w, double brightness, double contrast, float *scratch);
 
 #endif
