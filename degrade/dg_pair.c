@@ -22,7 +22,7 @@ enum { MIN_SIDE = 16 }; /* a shorter slice shows nothing of a spine, and has har
 /* Sub-streams of SX_RNG_DEGRADE, item 4 * item + one of these; 0 is the draw itself. */
 enum { STREAM_GAP = 1, STREAM_SLICE_NOISE, STREAM_NOISE };
 
-enum { BUF_HR, BUF_SLICE, BUF_KEPT, BUF_ROW, BUF_PLANE, N_BUFFERS };
+enum { BUF_HR, BUF_SLICE, BUF_KEPT, BUF_ROW, BUF_PLANE, BUF_SUM, N_BUFFERS };
 
 struct dg_work {
     float *buffer[N_BUFFERS];
@@ -124,6 +124,7 @@ static sx_err reserve(pair *p) {
         [BUF_KEPT] = (int64_t)p->n_slices * p->region,
         [BUF_ROW] = p->region,
         [BUF_PLANE] = (int64_t)p->out_h * (p->out_w + 2 * DG_BLUR_HALF),
+        [BUF_SUM] = p->out_w,
     };
     bool good = true;
     for (int i = 0; i < N_BUFFERS; i++) {
@@ -242,10 +243,10 @@ static void row_of_slice(const pair *p, int source, int first, int n, float *row
            (size_t)n * sizeof *row);
 }
 
-/* LR image of these rows; stripes shifted along the columns when `interlaced`. */
-static void take_lr(pair *p, row_maker *make_row, bool interlaced) {
+/* Rows begin .. end - 1 of the LR image; stripes shifted along the columns when `interlaced`. */
+static void take_lr(pair *p, row_maker *make_row, bool interlaced, int begin, int end) {
     const int stripe = p->draw->interlace_rows;
-    for (int i = 0; i < p->out_h; i++) {
+    for (int i = begin; i < end; i++) {
         int source = p->work->source_row[i];
         bool moved = interlaced && source % (2 * stripe) < stripe;
         float *row = p->work->buffer[BUF_ROW], *to = p->lr + (int64_t)i * p->out_w;
@@ -260,7 +261,7 @@ static void take_lr(pair *p, row_maker *make_row, bool interlaced) {
 
 static void show(pair *p, row_maker *make_row, dg_step after) {
     if (!p->observer) return;
-    take_lr(p, make_row, false);
+    take_lr(p, make_row, false, 0, p->out_h);
     observe(p, after);
 }
 
@@ -291,24 +292,47 @@ static row_maker *acquisition(pair *p) {
 
 /* ---- the whole ---- */
 
-static void corrupt(pair *p) {
+/* Rows begin .. end - 1: all that acts on a pixel alone. */
+static void corrupt_rows(pair *p, int begin, int end, sx_rng *noise) {
     const dg_draw *d = p->draw;
-    int h = p->out_h, w = p->out_w;
+    float *x = p->lr + (int64_t)begin * p->out_w;
+    if (fires(p, DG_NOISE)) {
+        dg__noise(x, (int64_t)(end - begin) * p->out_w, d->noise_sigma, noise);
+        observe(p, DG_NOISE);
+    }
+    if (fires(p, DG_BIAS)) {
+        dg__bias(x, begin, end, p->out_h, p->out_w, d->bias);
+        observe(p, DG_BIAS);
+    }
+    if (fires(p, DG_JITTER))
+        dg__scale(x, end - begin, p->out_w, d->brightness, 0.0, p->work->buffer[BUF_SUM]);
+}
+
+/* The LR image from its rows: in bands that stay in the first-level cache, but for what looks
+ * beyond a row (blur) or at all of them (contrast). */
+static void finish(pair *p, row_maker *make_row) {
+    enum { BAND = 16 };
+    const dg_draw *d = p->draw;
+    const int h = p->out_h, w = p->out_w, band = p->observer ? h : BAND;
+    const bool whole = p->observer || fires(p, DG_BLUR), interlaced = fires(p, DG_INTERLACE);
+    float *sum = p->work->buffer[BUF_SUM];
+    sx_rng noise = stream(p, STREAM_NOISE);
+    if (whole) take_lr(p, make_row, interlaced, 0, h);
+    if (interlaced) observe(p, DG_INTERLACE);
     if (fires(p, DG_BLUR)) {
         dg__blur(p->lr, h, w, d->blur_sigma_px, p->work->buffer[BUF_PLANE]);
         observe(p, DG_BLUR);
     }
-    if (fires(p, DG_NOISE)) {
-        sx_rng rng = stream(p, STREAM_NOISE);
-        dg__noise(p->lr, h, w, d->noise_sigma, &rng);
-        observe(p, DG_NOISE);
-    }
-    if (fires(p, DG_BIAS)) {
-        dg__bias(p->lr, h, w, d->bias);
-        observe(p, DG_BIAS);
+    memset(sum, 0, (size_t)w * sizeof *sum);
+    for (int begin = 0; begin < h; begin += band) {
+        int end = begin + band < h ? begin + band : h;
+        if (!whole) take_lr(p, make_row, interlaced, begin, end);
+        corrupt_rows(p, begin, end, &noise);
     }
     if (fires(p, DG_JITTER)) {
-        dg__jitter(p->lr, h, w, d->brightness, d->contrast, p->work->buffer[BUF_PLANE]);
+        double total = 0.0;
+        for (int j = 0; j < w; j++) total += (double)sum[j];
+        dg__scale(p->lr, h, w, d->contrast, (1.0 - d->contrast) * total / ((double)h * w), sum);
         observe(p, DG_JITTER);
     }
 }
@@ -350,9 +374,7 @@ sx_err dg_pair_observed(const dg_config *c, const dg_draw *d, const float *src, 
     sx_err rc = SX_OK;
     SX_TRY(rc, prepare(&p, size_h, size_w));
     geometry(&p);
-    take_lr(&p, acquisition(&p), fires(&p, DG_INTERLACE));
-    if (fires(&p, DG_INTERLACE)) observe(&p, DG_INTERLACE);
-    corrupt(&p);
+    finish(&p, acquisition(&p));
 out:
     if (!work) dg_work_free(p.work);
     return rc;

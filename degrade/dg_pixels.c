@@ -8,9 +8,14 @@
 
 enum { BLUR_TAPS = 2 * DG_BLUR_HALF + 1 };
 
+/* Clipped to 0..1, by the bits: floats from 0 up are in the order of their bits as integers, and
+ * those below are negative. Two instructions where comparing floats takes gcc six. */
 SX_INLINE float clip01(float v) {
-    v = v < 0.0f ? 0.0f : v;
-    return v > 1.0f ? 1.0f : v;
+    const int32_t one = 0x3f800000;
+    int32_t bits = (int32_t)sx_float_bits(v);
+    bits = bits > 0 ? bits : 0;
+    bits = bits < one ? bits : one;
+    return sx_bits_float((uint32_t)bits);
 }
 
 static void blur_kernel(double sigma, float tap[BLUR_TAPS]) {
@@ -69,9 +74,9 @@ void dg__add_normals(float *x, int64_t n, double sigma, sx_rng *r) {
     }
 }
 
-void dg__noise(float *x, int h, int w, double sigma, sx_rng *r) {
-    dg__add_normals(x, (int64_t)h * w, sigma, r);
-    clip(x, (int64_t)h * w);
+void dg__noise(float *x, int64_t n, double sigma, sx_rng *r) {
+    dg__add_normals(x, n, sigma, r);
+    clip(x, n);
 }
 
 /* x *= exp(-p), p a cubic in the column coordinate */
@@ -83,17 +88,16 @@ SX_CLONES static void bias_row(float *x, int w, const float p[4]) {
     }
 }
 
-void dg__bias(float *x, int h, int w, const double c[10]) {
-    for (int row = 0; row < h; row++) {
+void dg__bias(float *x, int begin, int end, int h, int w, const double c[10]) {
+    for (int row = begin; row < end; row++, x += w) {
         double y = (2.0 * row + 1.0) / h - 1.0;
         const float p[4] = {(float)(c[0] + y * (c[1] + y * (c[2] + y * c[3]))),
                             (float)(c[4] + y * (c[5] + y * c[6])), (float)(c[7] + y * c[8]),
                             (float)c[9]};
-        bias_row(x + (int64_t)row * w, w, p);
+        bias_row(x, w, p);
     }
 }
 
-/* x = clipped scale * x + shift; sums [w] of the columns grow by it. */
 SX_CLONES static void scale_row(float *restrict x, int w, float scale, float shift,
                                 float *restrict sum) {
     for (int j = 0; j < w; j++) {
@@ -102,11 +106,6 @@ SX_CLONES static void scale_row(float *restrict x, int w, float scale, float shi
     }
 }
 
-void dg__jitter(float *x, int h, int w, double brightness, double contrast, float *scratch) {
-    double sum = 0.0;
-    for (int j = 0; j < w; j++) scratch[j] = 0.0f;
-    for (int i = 0; i < h; i++) scale_row(x + (int64_t)i * w, w, (float)brightness, 0.0f, scratch);
-    for (int j = 0; j < w; j++) sum += (double)scratch[j];
-    float shift = (float)((1.0 - contrast) * sum / ((double)h * w));
-    for (int i = 0; i < h; i++) scale_row(x + (int64_t)i * w, w, (float)contrast, shift, scratch);
+void dg__scale(float *x, int h, int w, double scale, double shift, float *sum) {
+    for (int i = 0; i < h; i++) scale_row(x + (int64_t)i * w, w, (float)scale, (float)shift, sum);
 }
