@@ -15,7 +15,11 @@
 #include "model/nn_loops.h"
 #include "model/nn_ops.h"
 
-enum { LANES = 16, MAX_KEYS = 64 };
+enum {
+    LANES = 16,
+    LONG = 32, /* a loop of 16 gcc unrolls first, and then finds no vectors in its comparisons */
+    MAX_KEYS = 64
+};
 static const float masked = -100.0f;
 
 typedef struct windows {
@@ -26,22 +30,22 @@ typedef struct windows {
     float scale;
 } windows;
 
-static int whole_vectors(int n) {
-    return (n + LANES - 1) / LANES * LANES;
+static int round_up(int n, int to) {
+    return (n + to - 1) / to * to;
 }
 
 static windows windows_of(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
     windows a = {.h = x->h, .w = x->w, .c = x->c / 3, .heads = op->windows.heads};
     a.d = a.c / a.heads;
-    a.dp = whole_vectors(a.d);
+    a.dp = round_up(a.d, LANES);
     a.side = op->windows.window;
     a.keys = op->windows.keys;
     a.shift = op->windows.shift;
     a.margin = (a.keys - a.side) / 2;
     a.n = a.side * a.side;
     a.m = a.keys * a.keys;
-    a.mp = whole_vectors(a.m);
+    a.mp = round_up(a.m, LONG);
     a.t = a.side + a.keys - 1;
     a.rows = a.h / a.side;
     a.cols = a.w / a.side;
@@ -52,25 +56,26 @@ static windows windows_of(const nn_graph *g, const nn__op *op) {
 /* ---- scratch ---- */
 
 typedef struct buffers {
-    float *table;           /* [heads][t][t], keys forward */
-    float *q, *dq, *y;      /* [n][dp]; y also dY */
-    float *k, *dk, *v, *dv; /* [m][dp] */
-    float *s, *ds;          /* [n][mp] */
-    float *d_table;         /* [t][t] */
+    float *q, *k, *v;    /* [heads][n][dp], [heads][m][dp] twice, one after the other */
+    float *dq, *dk, *dv; /* likewise */
+    float *y;            /* [heads][n][dp]: Y, in backward dY */
+    float *s, *ds;       /* [n][mp] */
+    float *table;        /* [heads][t][t], keys forward */
+    float *d_table;      /* [t][t] */
     int64_t count;
 } buffers;
 
 static buffers buffers_of(const windows *a, float *base) {
-    const int64_t table = (int64_t)a->t * a->t, queries = (int64_t)a->n * a->dp;
-    const int64_t keys = (int64_t)a->m * a->dp, scores = (int64_t)a->n * a->mp;
+    const int64_t table = (int64_t)a->t * a->t, queries = (int64_t)a->heads * a->n * a->dp;
+    const int64_t keys = (int64_t)a->heads * a->m * a->dp, scores = (int64_t)a->n * a->mp;
     buffers b = {0};
     const struct {
         float **at;
         int64_t count;
-    } parts[] = {{&b.q, queries},    {&b.dq, queries},
-                 {&b.y, queries},    {&b.k, keys},
-                 {&b.dk, keys},      {&b.v, keys},
-                 {&b.dv, keys},      {&b.s, scores},
+    } parts[] = {{&b.q, queries},    {&b.k, keys},
+                 {&b.v, keys},       {&b.dq, queries},
+                 {&b.dk, keys},      {&b.dv, keys},
+                 {&b.y, queries},    {&b.s, scores},
                  {&b.ds, scores},    {&b.table, table * a->heads},
                  {&b.d_table, table}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -103,42 +108,57 @@ static int place(int i, int size, int shift) {
     return i < 0 || i >= size ? -1 : i;
 }
 
-SX_INLINE void pack_token(float *restrict to, const float *restrict from, int d, int dp,
-                          float factor) {
-    for (int k = 0; k < d; k++) to[k] = factor * from[k];
-    for (int k = d; k < dp; k++) to[k] = 0;
+/* to [d] = from; the last vector overlaps the one before instead of ending in a tail. */
+SX_INLINE void copy_token(float *restrict to, const float *restrict from, int d) {
+    if (d < LANES) {
+        for (int k = 0; k < d; k++) to[k] = from[k];
+        return;
+    }
+    for (int k = 0; k + LANES <= d; k += LANES) memcpy(to + k, from + k, LANES * sizeof *to);
+    memcpy(to + d - LANES, from + d - LANES, LANES * sizeof *to);
 }
 
-/* to [side][side][dp] = factor * channels of a head, `from` its first one of the first token,
- * `stride` floats a token; zeros outside of the image. */
+SX_INLINE void add_token(float *restrict to, const float *restrict from, int d) {
+    for (int k = 0; k < d; k++) to[k] += from[k];
+}
+
+/* to [heads][side][side][dp] = channels of the tokens, `from` the first one of the first token,
+ * `stride` floats a token; zeros outside of the image. Padding is left alone. All heads at once, so
+ * that memory is read in long stretches. */
 SX_CLONES
-static void pack(const windows *a, square q, const float *from, int stride, float factor,
-                 float *to) {
+static void pack(const windows *a, square q, const float *from, int stride, int heads, float *to) {
+    const int64_t head = (int64_t)q.side * q.side * a->dp;
     for (int i = 0; i < q.side; i++) {
         const int y = place(q.y + i, a->h, a->shift);
         for (int j = 0; j < q.side; j++, to += a->dp) {
             const int x = place(q.x + j, a->w, a->shift);
-            if (y < 0 || x < 0)
-                memset(to, 0, (size_t)a->dp * sizeof *to);
-            else
-                pack_token(to, from + ((int64_t)y * a->w + x) * stride, a->d, a->dp, factor);
+            const bool outside = y < 0 || x < 0;
+            const float *token = from + (outside ? 0 : ((int64_t)y * a->w + x) * stride);
+            for (int k = 0; k < heads; k++)
+                if (outside)
+                    memset(to + k * head, 0, (size_t)a->dp * sizeof *to);
+                else
+                    copy_token(to + k * head, token + k * a->d, a->d);
         }
     }
 }
 
-/* to (= or +=) factor * from [side][side][dp]; nothing outside of the image. factor may depend on
- * the token: by_token [side * side], or NULL. */
+/* to (= or +=) from [heads][side][side][dp]; nothing outside of the image. */
 SX_CLONES
-static void unpack(const windows *a, square q, const float *from, float factor,
-                   const float *by_token, float *to, int stride, bool add) {
+static void unpack(const windows *a, square q, const float *from, int heads, float *to, int stride,
+                   bool add) {
+    const int64_t head = (int64_t)q.side * q.side * a->dp;
     for (int i = 0; i < q.side; i++) {
         const int y = place(q.y + i, a->h, a->shift);
         for (int j = 0; j < q.side; j++, from += a->dp) {
             const int x = place(q.x + j, a->w, a->shift);
             if (y < 0 || x < 0) continue;
-            const float f = by_token != NULL ? by_token[2 * (i * q.side + j)] : factor;
-            float *restrict dst = to + ((int64_t)y * a->w + x) * stride;
-            for (int k = 0; k < a->d; k++) dst[k] = (add ? dst[k] : 0.0f) + f * from[k];
+            float *token = to + ((int64_t)y * a->w + x) * stride;
+            for (int k = 0; k < heads; k++)
+                if (add)
+                    add_token(token + k * a->d, from + k * head, a->d);
+                else
+                    copy_token(token + k * a->d, from + k * head, a->d);
         }
     }
 }
@@ -226,18 +246,20 @@ SX_INLINE void pad_row(const windows *a, float *row, float value) {
     for (int j = a->m; j < a->mp; j++) row[j] = value;
 }
 
-/* row += line; returns the largest. What pads the row must not decide. */
+/* row [n] += line; returns the largest. What pads the row must not decide. */
 SX_INLINE float add_and_find_top(float *restrict row, const float *restrict line, int n) {
-    float most[LANES], top = row[0] + line[0];
-    for (int l = 0; l < LANES; l++) most[l] = top;
-    for (int j = 0; j < n; j += LANES)
-        for (int l = 0; l < LANES; l++) {
+    float most[LONG];
+    for (int l = 0; l < LONG; l++) most[l] = row[0] + line[0];
+    for (int j = 0; j < n; j += LONG)
+        for (int l = 0; l < LONG; l++) {
             float v = row[j + l] + line[j + l];
             row[j + l] = v;
             most[l] = v > most[l] ? v : most[l];
         }
-    for (int l = 0; l < LANES; l++) top = most[l] > top ? most[l] : top;
-    return top;
+    for (int half = LONG / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            most[l] = most[l + half] > most[l] ? most[l + half] : most[l];
+    return most[0];
 }
 
 enum { FAR_BELOW = 80 }; /* exp(-80) is nothing beside the 1 of the largest score */
@@ -338,63 +360,99 @@ static int64_t window_scratch(const nn_graph *g, const nn__op *op) {
     return buffers_of(&a, NULL).count;
 }
 
-/* Q (scaled), K and V of a head from its channels of qkv. */
-static void pack_head(const windows *a, const buffers *b, const float *qkv, int window, int head) {
-    const float *from = qkv + (int64_t)head * a->d;
-    const square queries = queries_of(a, window), keys = keys_of(a, window);
-    pack(a, queries, from, 3 * a->c, a->scale, b->q);
-    pack(a, keys, from + a->c, 3 * a->c, 1.0f, b->k);
-    pack(a, keys, from + 2 * (int64_t)a->c, 3 * a->c, 1.0f, b->v);
+/* The padding of what goes into products: zero, once and for all windows. */
+static void clear_padding(const windows *a, const buffers *b) {
+    const size_t queries = (size_t)a->heads * (size_t)a->n * (size_t)a->dp;
+    const size_t keys = (size_t)a->heads * (size_t)a->m * (size_t)a->dp;
+    memset(b->q, 0, queries * sizeof(float));
+    memset(b->y, 0, queries * sizeof(float));
+    memset(b->k, 0, keys * sizeof(float));
+    memset(b->v, 0, keys * sizeof(float));
 }
 
-static void forward_head(const nn_graph *g, const nn__op *op, const windows *a, const buffers *b,
-                         int window, int head) {
-    const float *table = b->table + (int64_t)head * a->t * a->t;
-    float *stat = op->saved + ((int64_t)window * a->heads + head) * a->n * 2;
-    float *y = nn__out(g, op)->value + (int64_t)head * a->d;
-    pack_head(a, b, nn__in(g, op, 0)->value, window, head);
-    g->kernels->gemm(0, 1, a->n, a->m, a->dp, 1.0f, b->q, a->dp, b->k, a->dp, 0.0f, b->s, a->mp);
-    softmax(a, table, cut_of(a, window), b->s, stat);
-    g->kernels->gemm(0, 0, a->n, a->dp, a->m, 1.0f, b->s, a->mp, b->v, a->dp, 0.0f, b->y, a->dp);
-    unpack(a, queries_of(a, window), b->y, 1.0f, stat, y, a->c, false);
+/* Q, K and V of a window: in one sweep where queries and keys are the same tokens. */
+static void pack_window(const windows *a, const buffers *b, const float *qkv, int window) {
+    const square queries = queries_of(a, window), keys = keys_of(a, window);
+    if (a->margin == 0) {
+        pack(a, queries, qkv, 3 * a->c, 3 * a->heads, b->q);
+    } else {
+        pack(a, queries, qkv, 3 * a->c, a->heads, b->q);
+        pack(a, keys, qkv + a->c, 3 * a->c, 2 * a->heads, b->k);
+    }
+}
+
+/* The way back of dQ, dK and dV. */
+static void unpack_window(const windows *a, const buffers *b, float *dqkv, int window, bool add) {
+    const square queries = queries_of(a, window), keys = keys_of(a, window);
+    if (a->margin == 0) {
+        unpack(a, queries, b->dq, 3 * a->heads, dqkv, 3 * a->c, add);
+    } else {
+        unpack(a, queries, b->dq, a->heads, dqkv, 3 * a->c, add);
+        unpack(a, keys, b->dk, 2 * a->heads, dqkv + a->c, 3 * a->c, add);
+    }
+}
+
+/* The buffers of one head. */
+static buffers head_of(const windows *a, const buffers *b, int head) {
+    const int64_t queries = (int64_t)head * a->n * a->dp, keys = (int64_t)head * a->m * a->dp;
+    buffers h = *b;
+    h.table += (int64_t)head * a->t * a->t;
+    h.q += queries;
+    h.dq += queries;
+    h.y += queries;
+    h.k += keys;
+    h.dk += keys;
+    h.v += keys;
+    h.dv += keys;
+    return h;
+}
+
+static float *stat_of(const windows *a, const nn__op *op, int window, int head) {
+    return op->saved + ((int64_t)window * a->heads + head) * a->n * 2;
+}
+
+/* y [n][dp] /= sums of the softmax: stat [n][2]. */
+SX_CLONES
+static void divide_by_sums(const windows *a, float *restrict y, const float *restrict stat) {
+    for (int i = 0; i < a->n; i++)
+        for (int k = 0; k < a->dp; k++) y[i * a->dp + k] *= stat[2 * i];
+}
+
+static void forward_head(const nn_kernels *k, const windows *a, const buffers *b, cut c,
+                         float *stat) {
+    k->gemm(0, 1, a->n, a->m, a->dp, a->scale, b->q, a->dp, b->k, a->dp, 0.0f, b->s, a->mp);
+    softmax(a, b->table, c, b->s, stat);
+    k->gemm(0, 0, a->n, a->dp, a->m, 1.0f, b->s, a->mp, b->v, a->dp, 0.0f, b->y, a->dp);
+    divide_by_sums(a, b->y, stat);
 }
 
 static void window_forward(const nn_graph *g, const nn__op *op) {
     const windows a = windows_of(g, op);
     const buffers b = buffers_of(&a, g->scratch);
     turn_table(&a, nn__value(g, op->weight), b.table);
-    for (int window = 0; window < a.rows * a.cols; window++)
-        for (int head = 0; head < a.heads; head++) forward_head(g, op, &a, &b, window, head);
+    clear_padding(&a, &b);
+    for (int window = 0; window < a.rows * a.cols; window++) {
+        pack_window(&a, &b, nn__in(g, op, 0)->value, window);
+        for (int head = 0; head < a.heads; head++) {
+            const buffers h = head_of(&a, &b, head);
+            forward_head(g->kernels, &a, &h, cut_of(&a, window), stat_of(&a, op, window, head));
+        }
+        unpack(&a, queries_of(&a, window), b.y, a.heads, nn__out(g, op)->value, a.c, false);
+    }
 }
 
-/* dQ, dK and dV of a head to its channels of dqkv. */
-static void unpack_head(const windows *a, const buffers *b, float *dqkv, int window, int head,
-                        bool add) {
-    float *to = dqkv + (int64_t)head * a->d;
-    const square queries = queries_of(a, window), keys = keys_of(a, window);
-    unpack(a, queries, b->dq, a->scale, NULL, to, 3 * a->c, add);
-    unpack(a, keys, b->dk, 1.0f, NULL, to + a->c, 3 * a->c, add);
-    unpack(a, keys, b->dv, 1.0f, NULL, to + 2 * (int64_t)a->c, 3 * a->c, add);
-}
-
-/* b->dq, dk, dv, d_table of a head; dK needs no scale, for Q has it. */
-static void backward_head(const nn_graph *g, const nn__op *op, const windows *a, const buffers *b,
-                          int window, int head) {
-    const nn_kernels *k = g->kernels;
-    const float *table = b->table + (int64_t)head * a->t * a->t;
-    const float *stat = op->saved + ((int64_t)window * a->heads + head) * a->n * 2;
-    const float *dy = nn__out(g, op)->grad + (int64_t)head * a->d;
+/* dq, dk, dv and d_table of a head. */
+static void backward_head(const nn_kernels *k, const windows *a, const buffers *b, cut c,
+                          const float *stat) {
     const int n = a->n, m = a->m, mp = a->mp, dp = a->dp;
-    pack_head(a, b, nn__in(g, op, 0)->value, window, head);
-    pack(a, queries_of(a, window), dy, a->c, 1.0f, b->y);
-    k->gemm(0, 1, n, m, dp, 1.0f, b->q, dp, b->k, dp, 0.0f, b->s, mp);
-    softmax_again(a, table, cut_of(a, window), b->s, stat);
+    k->gemm(0, 1, n, m, dp, a->scale, b->q, dp, b->k, dp, 0.0f, b->s, mp);
+    softmax_again(a, b->table, c, b->s, stat);
     k->gemm(1, 0, m, dp, n, 1.0f, b->s, mp, b->y, dp, 0.0f, b->dv, dp);
     k->gemm(0, 1, n, m, dp, 1.0f, b->y, dp, b->v, dp, 0.0f, b->ds, mp);
     memset(b->d_table, 0, (size_t)a->t * (size_t)a->t * sizeof(float));
     softmax_gradient(a, b->ds, b->s, b->d_table);
-    k->gemm(0, 0, n, dp, m, 1.0f, b->ds, mp, b->k, dp, 0.0f, b->dq, dp);
-    k->gemm(1, 0, m, dp, n, 1.0f, b->ds, mp, b->q, dp, 0.0f, b->dk, dp);
+    k->gemm(0, 0, n, dp, m, a->scale, b->ds, mp, b->k, dp, 0.0f, b->dq, dp);
+    k->gemm(1, 0, m, dp, n, a->scale, b->ds, mp, b->q, dp, 0.0f, b->dk, dp);
 }
 
 /* Without overlap each token is a query once and a key once, so its gradient can be written. */
@@ -406,12 +464,17 @@ static void window_backward(const nn_graph *g, const nn__op *op) {
     if (x->needs_grad && op->first[0] && overlap)
         memset(x->grad, 0, (size_t)x->count * sizeof(float));
     turn_table(&a, nn__value(g, op->weight), b.table);
-    for (int window = 0; window < a.rows * a.cols; window++)
+    clear_padding(&a, &b);
+    for (int window = 0; window < a.rows * a.cols; window++) {
+        pack_window(&a, &b, x->value, window);
+        pack(&a, queries_of(&a, window), nn__out(g, op)->grad, a.c, a.heads, b.y);
         for (int head = 0; head < a.heads; head++) {
-            backward_head(g, op, &a, &b, window, head);
+            const buffers h = head_of(&a, &b, head);
+            backward_head(g->kernels, &a, &h, cut_of(&a, window), stat_of(&a, op, window, head));
             add_table_gradient(&a, b.d_table, head, nn__grad(g, op->weight));
-            if (x->needs_grad) unpack_head(&a, &b, x->grad, window, head, overlap || !op->first[0]);
         }
+        if (x->needs_grad) unpack_window(&a, &b, x->grad, window, overlap || !op->first[0]);
+    }
 }
 
 const nn__kind nn__window_attention_kind = {.name = "window_attention",
