@@ -8,7 +8,9 @@
 
 /* ---- any stride ---- */
 
-enum { STRIP_FLOATS = 128 * 1024 }; /* half of a 1 MB L2 */
+/* Pixels of a strip: as many as fill half of a 1 MB L2, but enough that the weights, which each
+ * strip reads anew, are worth it. */
+enum { STRIP_FLOATS = 128 * 1024, STRIP_PIXELS = 256 };
 
 typedef struct strided {
     int h, w, c;   /* input */
@@ -26,8 +28,9 @@ static strided strided_of(const nn_graph *g, const nn__op *op) {
     s.oh = (s.h + 2 * s.pad - s.ks) / s.step + 1;
     s.ow = (s.w + 2 * s.pad - s.ks) / s.step + 1;
     s.depth = s.ks * s.ks * s.c;
-    const int64_t fit = STRIP_FLOATS / ((int64_t)s.ow * s.depth);
-    s.rows = fit < 1 ? 1 : fit < s.oh ? (int)fit : s.oh;
+    const int fill = STRIP_FLOATS / s.depth, pixels = fill > STRIP_PIXELS ? fill : STRIP_PIXELS;
+    const int rows = (pixels + s.ow - 1) / s.ow;
+    s.rows = rows < s.oh ? rows : s.oh;
     return s;
 }
 
@@ -117,11 +120,16 @@ static void strided_forward(const nn_graph *g, const nn__op *op) {
     }
 }
 
+/* dbias += dy summed over pixels, a block of channels at a time. */
 static void bias_gradient(const strided *s, const float *dy, float *dbias) {
-    for (int k = 0; k < s->k; k++) {
-        double sum = 0;
-        for (int64_t p = 0; p < (int64_t)s->oh * s->ow; p++) sum += (double)dy[p * s->k + k];
-        dbias[k] += (float)sum;
+    enum { BLOCK = 16 };
+    const int64_t pixels = (int64_t)s->oh * s->ow;
+    for (int k0 = 0; k0 < s->k; k0 += BLOCK) {
+        const int n = s->k - k0 < BLOCK ? s->k - k0 : BLOCK;
+        double sum[BLOCK] = {0};
+        for (int64_t p = 0; p < pixels; p++)
+            for (int k = 0; k < n; k++) sum[k] += (double)dy[p * s->k + k0 + k];
+        for (int k = 0; k < n; k++) dbias[k0 + k] += (float)sum[k];
     }
 }
 
