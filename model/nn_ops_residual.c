@@ -54,18 +54,12 @@ static void pass_on(const nn__tensor *x, const nn__tensor *y, float scale, bool 
         add_scaled(x->grad, y->grad, scale, y->count);
 }
 
-/* The one that shares the memory of dy goes last; both cannot. */
+/* a first: where b shares the memory of dy it is scaled there; a, which takes dy as it is, may
+ * share it without a loop. */
 static void add_scaled_backward(const nn_graph *g, const nn__op *op) {
-    const nn__tensor *y = nn__out(g, op);
-    const float scale[] = {1.0f, op->p};
-    const int last = nn__in(g, op, 0)->grad == y->grad ? 0 : 1;
-    const int order[] = {1 - last, last};
-    for (int k = 0; k < 2; k++) {
-        const int i = order[k];
-        const nn__tensor *x = nn__in(g, op, i);
-        const bool nothing = x->grad == y->grad && scale[i] == 1.0f;
-        if (x->needs_grad && !nothing) pass_on(x, y, scale[i], op->first[i]);
-    }
+    const nn__tensor *a = nn__in(g, op, 0), *b = nn__in(g, op, 1), *y = nn__out(g, op);
+    if (a->needs_grad && a->grad != y->grad) pass_on(a, y, 1.0f, op->first[0]);
+    if (b->needs_grad) pass_on(b, y, op->p, op->first[1]);
 }
 
 const nn__kind nn__add_scaled_kind = {.name = "add_scaled",

@@ -115,6 +115,11 @@ static nn_tensor add_scaled_in_place(nn_graph *g) {
     nn_tensor a = nn_silu(g, input_a(g, 3, 4, 2)), b = nn_silu(g, a);
     return nn_silu(g, nn_add_scaled(g, a, b, 0.2f));
 }
+static nn_tensor add_scaled_with_other_readers(nn_graph *g) {
+    nn_tensor a = nn_silu(g, input_a(g, 3, 4, 2)), b = nn_silu(g, a);
+    nn_tensor sum = nn_add_scaled(g, a, b, 0.2f);
+    return nn_silu(g, nn_concat(g, sum, nn_concat(g, a, b)));
+}
 static nn_tensor add_scaled_to_itself(nn_graph *g) {
     nn_tensor x = nn_silu(g, input_a(g, 3, 4, 2));
     return nn_silu(g, nn_add_scaled(g, x, x, 0.2f));
@@ -131,6 +136,10 @@ static nn_tensor global_avgpool(nn_graph *g) {
 static nn_tensor channel_gate(nn_graph *g) {
     nn_tensor a = input_a(g, 3, 4, 67);
     return nn_silu(g, nn_channel_gate(g, nn_silu(g, a), nn_input(g, "b", 1, 1, 67)));
+}
+static nn_tensor channel_gate_twice(nn_graph *g) {
+    nn_tensor a = input_a(g, 3, 4, 5), b = nn_input(g, "b", 1, 1, 5);
+    return nn_silu(g, nn_channel_gate(g, nn_silu(g, nn_channel_gate(g, a, b)), b));
 }
 static nn_tensor channel_gate_of_a_pixel(nn_graph *g) {
     nn_tensor x = nn_silu(g, input_a(g, 1, 1, 7)), gate = nn_silu(g, x);
@@ -149,6 +158,13 @@ static nn_tensor pixel_shuffle_by_3(nn_graph *g) {
 }
 static nn_tensor pixel_unshuffle(nn_graph *g) {
     return nn_silu(g, nn_pixel_unshuffle(g, input_a(g, 8, 12, 1), 4));
+}
+/* Both ways back add to what the sum has written. */
+static nn_tensor pixel_shuffles_with_other_readers(nn_graph *g) {
+    nn_tensor x = nn_silu(g, input_a(g, 4, 6, 4));
+    x = nn_add(g, nn_pixel_unshuffle(g, nn_pixel_shuffle(g, x, 2), 2), x);
+    x = nn_silu(g, x);
+    return nn_silu(g, nn_add(g, nn_pixel_shuffle(g, nn_pixel_unshuffle(g, x, 2), 2), x));
 }
 static nn_tensor bilinear2(nn_graph *g) {
     return nn_silu(g, nn_bilinear2(g, input_a(g, 3, 4, 3)));
@@ -237,16 +253,19 @@ static const struct {
     {"gelu", gelu},
     {"add_scaled", add_scaled},
     {"add_scaled in place", add_scaled_in_place},
+    {"add_scaled with other readers", add_scaled_with_other_readers},
     {"add_scaled to itself", add_scaled_to_itself},
     {"layer norm", layer_norm},
     {"layer norm of few channels", layer_norm_of_few},
     {"global avgpool", global_avgpool},
     {"channel gate", channel_gate},
+    {"channel gate twice", channel_gate_twice},
     {"channel gate of a pixel", channel_gate_of_a_pixel},
     {"channel attention", channel_attention},
     {"pixel shuffle", pixel_shuffle},
     {"pixel shuffle by 3", pixel_shuffle_by_3},
     {"pixel unshuffle", pixel_unshuffle},
+    {"pixel shuffles with other readers", pixel_shuffles_with_other_readers},
     {"bilinear2", bilinear2},
     {"bilinear2 of a row", bilinear2_of_a_row},
     {"window attention", window_attention},
