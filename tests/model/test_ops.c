@@ -411,9 +411,8 @@ START_TEST(shared_memory_changes_no_value) {
 }
 END_TEST
 
-/* conv -> relu -> add_scaled -> relu of a training graph: one image of values and one of gradients
- * each, but for what the convolution reads. */
-START_TEST(relu_and_residuals_keep_no_image) {
+/* Training needs one image of values and one of gradients here, and 1/32 of an image a ReLU. */
+START_TEST(relu_keeps_no_image_for_backward) {
     const nn_kernels *ref;
     nn_plan plan;
     ck_assert_int_eq(nn_kernels_get("ref", &ref), SX_OK);
@@ -434,7 +433,7 @@ int main(void) {
     TCase *all = tcase_create("ops");
     tcase_add_loop_test(all, each_op_does_what_its_definition_says, 0, N_CASES);
     tcase_add_loop_test(all, shared_memory_changes_no_value, 0, 2);
-    tcase_add_test(all, relu_and_residuals_keep_no_image);
+    tcase_add_test(all, relu_keeps_no_image_for_backward);
     suite_add_tcase(suite, all);
     return check_run_suite(suite);
 }
