@@ -8,7 +8,7 @@
  * call of the kernel table. B needs no [n][m] matrix: turned so that keys run forward, the table of
  * a head is [t][t], t = side + keys - 1, and the keys of one row of the window, seen from one
  * query, are a stretch of one of its rows. P is not kept: backward makes it again from Q, K and two
- * numbers a row. Windows of one image are independent, but for the sum of the table's gradient. */
+ * numbers a row. Threads share the windows; overlapping ones take turns where they add up. */
 #include <math.h>
 #include <string.h>
 
@@ -61,7 +61,8 @@ typedef struct buffers {
     float *y;            /* [heads][n][dp]: Y, in backward dY */
     float *s, *ds;       /* [n][mp] */
     float *table;        /* [heads][t][t], keys forward */
-    float *d_table;      /* [t][t] */
+    float *d_table;      /* [t][t], of one head of one window */
+    float *d_tables;     /* [heads][t][t], of all windows of a thread */
     int64_t count;
 } buffers;
 
@@ -72,12 +73,12 @@ static buffers buffers_of(const windows *a, float *base) {
     const struct {
         float **at;
         int64_t count;
-    } parts[] = {{&b.q, queries},    {&b.k, keys},
-                 {&b.v, keys},       {&b.dq, queries},
-                 {&b.dk, keys},      {&b.dv, keys},
-                 {&b.y, queries},    {&b.s, scores},
-                 {&b.ds, scores},    {&b.table, table * a->heads},
-                 {&b.d_table, table}};
+    } parts[] = {{&b.q, queries},     {&b.k, keys},
+                 {&b.v, keys},        {&b.dq, queries},
+                 {&b.dk, keys},       {&b.dv, keys},
+                 {&b.y, queries},     {&b.s, scores},
+                 {&b.ds, scores},     {&b.table, table * a->heads},
+                 {&b.d_table, table}, {&b.d_tables, table * a->heads}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (base != NULL) *parts[i].at = base + b.count;
         b.count += (parts[i].count + LANES - 1) / LANES * LANES;
@@ -355,9 +356,10 @@ static int64_t window_saved(const nn_graph *g, const nn__op *op) {
     return 2 * (int64_t)a.h * a.w * a.heads;
 }
 
+/* A set of buffers a thread. */
 static int64_t window_scratch(const nn_graph *g, const nn__op *op) {
     const windows a = windows_of(g, op);
-    return buffers_of(&a, NULL).count;
+    return buffers_of(&a, NULL).count * nn__threads(g);
 }
 
 /* The padding of what goes into products: zero, once and for all windows. */
@@ -426,19 +428,46 @@ static void forward_head(const nn_kernels *k, const windows *a, const buffers *b
     divide_by_sums(a, b->y, stat);
 }
 
-static void window_forward(const nn_graph *g, const nn__op *op) {
-    const windows a = windows_of(g, op);
-    const buffers b = buffers_of(&a, g->scratch);
-    turn_table(&a, nn__value(g, op->weight), b.table);
-    clear_padding(&a, &b);
-    for (int window = 0; window < a.rows * a.cols; window++) {
-        pack_window(&a, &b, nn__in(g, op, 0)->value, window);
-        for (int head = 0; head < a.heads; head++) {
-            const buffers h = head_of(&a, &b, head);
-            forward_head(g->kernels, &a, &h, cut_of(&a, window), stat_of(&a, op, window, head));
-        }
-        unpack(&a, queries_of(&a, window), b.y, a.heads, nn__out(g, op)->value, a.c, false);
+/* What the threads share. */
+typedef struct job {
+    const nn_graph *g;
+    const nn__op *op;
+    windows a;
+} job;
+
+static buffers buffers_of_member(const job *j, int id) {
+    const int64_t each = buffers_of(&j->a, NULL).count;
+    return buffers_of(&j->a, j->g->scratch + id * each);
+}
+
+/* The buffers of a thread, ready for its windows. */
+static buffers member_start(const job *j, const nn_team *team) {
+    const buffers b = buffers_of_member(j, team->id);
+    turn_table(&j->a, nn__value(j->g, j->op->weight), b.table);
+    clear_padding(&j->a, &b);
+    return b;
+}
+
+static void forward_window(const job *j, const buffers *b, int window) {
+    const windows *a = &j->a;
+    pack_window(a, b, nn__in(j->g, j->op, 0)->value, window);
+    for (int head = 0; head < a->heads; head++) {
+        const buffers h = head_of(a, b, head);
+        forward_head(j->g->kernels, a, &h, cut_of(a, window), stat_of(a, j->op, window, head));
     }
+    unpack(a, queries_of(a, window), b->y, a->heads, nn__out(j->g, j->op)->value, a->c, false);
+}
+
+static void forward_member(const nn_team *team, void *arg) {
+    const job *j = arg;
+    const buffers b = member_start(j, team);
+    const int64_t n = (int64_t)j->a.rows * j->a.cols, end = nn_team_first(team, n, team->id + 1);
+    for (int64_t i = nn_team_first(team, n, team->id); i < end; i++) forward_window(j, &b, (int)i);
+}
+
+static void window_forward(const nn_graph *g, const nn__op *op) {
+    job j = {g, op, windows_of(g, op)};
+    nn_pool_run(g->pool, forward_member, &j);
 }
 
 /* dq, dk, dv and d_table of a head. */
@@ -456,24 +485,53 @@ static void backward_head(const nn_kernels *k, const windows *a, const buffers *
 }
 
 /* Without overlap each token is a query once and a key once, so its gradient can be written. */
-static void window_backward(const nn_graph *g, const nn__op *op) {
-    const windows a = windows_of(g, op);
-    const buffers b = buffers_of(&a, g->scratch);
-    const nn__tensor *x = nn__in(g, op, 0);
-    const bool overlap = a.margin > 0;
-    if (x->needs_grad && op->first[0] && overlap)
-        memset(x->grad, 0, (size_t)x->count * sizeof(float));
-    turn_table(&a, nn__value(g, op->weight), b.table);
-    clear_padding(&a, &b);
-    for (int window = 0; window < a.rows * a.cols; window++) {
-        pack_window(&a, &b, x->value, window);
-        pack(&a, queries_of(&a, window), nn__out(g, op)->grad, a.c, a.heads, b.y);
-        for (int head = 0; head < a.heads; head++) {
-            const buffers h = head_of(&a, &b, head);
-            backward_head(g->kernels, &a, &h, cut_of(&a, window), stat_of(&a, op, window, head));
-            add_table_gradient(&a, b.d_table, head, nn__grad(g, op->weight));
+static void backward_window(const job *j, const buffers *b, int window) {
+    const windows *a = &j->a;
+    const nn__tensor *x = nn__in(j->g, j->op, 0);
+    const int64_t table = (int64_t)a->t * a->t;
+    pack_window(a, b, x->value, window);
+    pack(a, queries_of(a, window), nn__out(j->g, j->op)->grad, a->c, a->heads, b->y);
+    for (int head = 0; head < a->heads; head++) {
+        const buffers h = head_of(a, b, head);
+        backward_head(j->g->kernels, a, &h, cut_of(a, window), stat_of(a, j->op, window, head));
+        for (int64_t i = 0; i < table; i++) b->d_tables[head * table + i] += b->d_table[i];
+    }
+    const bool add = a->margin > 0 || !j->op->first[0];
+    if (x->needs_grad) unpack_window(a, b, x->grad, window, add);
+}
+
+/* Windows whose keys overlap never run at the same time: in a turn only each `apart`-th row and
+ * column of windows has one, so the order of additions does not depend on the threads. */
+static void backward_member(const nn_team *team, void *arg) {
+    const job *j = arg;
+    const windows *a = &j->a;
+    const buffers b = member_start(j, team);
+    const int apart = 1 + (2 * a->margin + a->side - 1) / a->side;
+    memset(b.d_tables, 0, (size_t)a->heads * (size_t)a->t * (size_t)a->t * sizeof(float));
+    for (int turn = 0; turn < apart * apart; turn++) {
+        const int row0 = turn / apart, col0 = turn % apart;
+        const int rows = (a->rows - row0 + apart - 1) / apart;
+        const int cols = (a->cols - col0 + apart - 1) / apart;
+        const int64_t n = (int64_t)rows * cols, end = nn_team_first(team, n, team->id + 1);
+        for (int64_t i = nn_team_first(team, n, team->id); i < end; i++) {
+            const int row = row0 + apart * (int)(i / cols), col = col0 + apart * (int)(i % cols);
+            backward_window(j, &b, row * a->cols + col);
         }
-        if (x->needs_grad) unpack_window(&a, &b, x->grad, window, overlap || !op->first[0]);
+        nn_team_barrier(team);
+    }
+}
+
+static void window_backward(const nn_graph *g, const nn__op *op) {
+    job j = {g, op, windows_of(g, op)};
+    const nn__tensor *x = nn__in(g, op, 0);
+    if (x->needs_grad && op->first[0] && j.a.margin > 0)
+        memset(x->grad, 0, (size_t)x->count * sizeof(float));
+    nn_pool_run(g->pool, backward_member, &j);
+    for (int id = 0; id < nn__threads(g); id++) {
+        const buffers b = buffers_of_member(&j, id);
+        for (int head = 0; head < j.a.heads; head++)
+            add_table_gradient(&j.a, b.d_tables + (int64_t)head * j.a.t * j.a.t, head,
+                               nn__grad(g, op->weight));
     }
 }
 

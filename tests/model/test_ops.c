@@ -349,13 +349,16 @@ typedef struct outcome {
 } outcome;
 
 /* In poisoned memory: what is read before it is written shows as NaN. */
-static outcome outcome_of(bool train, bool share) {
+static outcome outcome_of(bool train, bool share, int threads) {
+    nn_pool *pool;
     const nn_kernels *ref;
     nn_plan plan;
     ck_assert_int_eq(nn_kernels_get("ref", &ref), SX_OK);
     nn_graph *g = nn_graph_new();
     nn_output(g, all_ops(g, nn_input(g, "x", SIDE, SIDE, C)));
     nn_graph_want_input_grad(g, "x");
+    ck_assert_int_eq(nn_pool_new(&pool, threads), SX_OK);
+    nn_graph_share(g, pool);
     ck_assert_int_eq(nn__graph_plan(g, ref, (nn__plan_opt){.train = train, .share = share}, &plan),
                      SX_OK);
     nn__graph_poison(g);
@@ -378,6 +381,7 @@ static outcome outcome_of(bool train, bool share) {
     sx_free(d_y);
     sx_free(params);
     nn_graph_free(g);
+    nn_pool_free(pool);
     return o;
 }
 
@@ -400,7 +404,7 @@ static void check_close(const char *what, const float *got, const float *want, i
 
 START_TEST(shared_memory_changes_no_value) {
     const bool train = _i == 1;
-    outcome shared = outcome_of(train, true), apart = outcome_of(train, false);
+    outcome shared = outcome_of(train, true, 1), apart = outcome_of(train, false, 1);
     check_close("output", shared.output, apart.output, shared.n_out);
     check_close("input gradient", shared.input_grad, apart.input_grad, SIDE * SIDE * C);
     check_close("gradients", shared.grads, apart.grads, shared.block);
@@ -408,6 +412,63 @@ START_TEST(shared_memory_changes_no_value) {
                   (long long)shared.bytes, (long long)apart.bytes);
     outcome_clear(&shared);
     outcome_clear(&apart);
+}
+END_TEST
+
+/* A window's values do not depend on who makes it, nor sums over windows on the order of a run;
+ * sums of the tables' gradients are split differently. */
+START_TEST(threads_change_no_value) {
+    outcome one = outcome_of(true, true, 1), three = outcome_of(true, true, 3),
+            again = outcome_of(true, true, 3);
+    check_close("output", three.output, one.output, one.n_out);
+    check_close("input gradient", three.input_grad, one.input_grad, SIDE * SIDE * C);
+    check_close("gradients", three.grads, one.grads, one.block);
+    ck_assert_mem_eq(three.output, again.output, (size_t)one.n_out * sizeof(float));
+    ck_assert_mem_eq(three.input_grad, again.input_grad, SIDE * SIDE * C * sizeof(float));
+    ck_assert_mem_eq(three.grads, again.grads, (size_t)one.block * sizeof(float));
+    outcome_clear(&one);
+    outcome_clear(&three);
+    outcome_clear(&again);
+}
+END_TEST
+
+enum { LARGE = 36, LARGE_C = 24 };
+
+/* Input gradient of overlapping windows on that many threads: filled, [LARGE][LARGE][3 LARGE_C]. */
+static void overlapping_gradient(int threads, float *d_x) {
+    const int64_t n = (int64_t)LARGE * LARGE * LARGE_C;
+    const nn_kernels *k;
+    nn_pool *pool;
+    nn_plan plan;
+    ck_assert_int_eq(nn_kernels_get("blas", &k), SX_OK);
+    ck_assert_int_eq(nn_pool_new(&pool, threads), SX_OK);
+    nn_graph *g = nn_graph_new();
+    nn_tensor x = nn_input(g, "x", LARGE, LARGE, 3 * LARGE_C);
+    nn_output(g, nn_window_attention(g, x, "w", (nn_window_opt){2, 3, 0, 7}));
+    nn_graph_want_input_grad(g, "x");
+    nn_graph_share(g, pool);
+    ck_assert_int_eq(nn_graph_plan(g, k, true, &plan), SX_OK);
+    float *params = nn_params_block(nn_graph_params(g));
+    float *grads = nn_params_block(nn_graph_params(g)), *d_y = SX_NEW_ARRAY(float, n);
+    fill_normal(nn_graph_input(g, "x"), 3 * n, 1);
+    fill_normal(d_y, n, 2);
+    nn_graph_forward(g, params);
+    nn_graph_backward(g, params, d_y, grads);
+    memcpy(d_x, nn_graph_input_grad(g, "x"), (size_t)n * 3 * sizeof(float));
+    sx_free(d_y);
+    sx_free(grads);
+    sx_free(params);
+    nn_graph_free(g);
+    nn_pool_free(pool);
+}
+
+START_TEST(overlapping_windows_add_up_in_one_order_on_any_number_of_threads) {
+    static float one[LARGE * LARGE * 3 * LARGE_C], some[LARGE * LARGE * 3 * LARGE_C];
+    overlapping_gradient(1, one);
+    for (int threads = 2; threads <= 5; threads++) {
+        overlapping_gradient(threads, some);
+        ck_assert_msg(memcmp(some, one, sizeof one) == 0, "%d threads: got other bytes", threads);
+    }
 }
 END_TEST
 
@@ -433,6 +494,8 @@ int main(void) {
     TCase *all = tcase_create("ops");
     tcase_add_loop_test(all, each_op_does_what_its_definition_says, 0, N_CASES);
     tcase_add_loop_test(all, shared_memory_changes_no_value, 0, 2);
+    tcase_add_test(all, threads_change_no_value);
+    tcase_add_test(all, overlapping_windows_add_up_in_one_order_on_any_number_of_threads);
     tcase_add_test(all, relu_keeps_no_image_for_backward);
     suite_add_tcase(suite, all);
     return check_run_suite(suite);
