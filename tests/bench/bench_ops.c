@@ -141,7 +141,8 @@ static void print_row(const timed *t, const char *net, const double s[N_TIMED]) 
     const nn__op *op = &g->op[0];
     const nn__tensor *x = nn__in(g, op, 0), *y = nn__out(g, op);
     int64_t bytes = y->count;
-    for (int i = 0; i < op->n_in; i++) bytes += nn__in(g, op, i)->count;
+    for (int i = 0; i < op->n_in; i++)
+        if (nn__has(op, i)) bytes += nn__in(g, op, i)->count;
     printf("%-14s %-17s %3dx%-3d %3d->%-3d | %7.2f %8.2f | %5.1f", net, op->kind->name, x->h, x->w,
            x->c, y->c, 1e3 * s[FORWARD], 1e3 * s[BACKWARD], 4e-9 * (double)bytes / s[FORWARD]);
     if (op->kind->macs != NULL) {
