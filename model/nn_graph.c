@@ -11,9 +11,29 @@
 enum { PARAM_ALIGN = 16 }; /* floats: 64 bytes */
 
 const nn__kind *const nn__kinds[NN__N_KINDS] = {
-    &nn__fused_kind,    &nn__conv_kind,      &nn__linear_kind,    &nn__norm_kind,
-    &nn__silu_kind,     &nn__add_kind,       &nn__dropout_kind,   &nn__concat_kind,
-    &nn__avgpool2_kind, &nn__upsample2_kind, &nn__attention_kind,
+    &nn__fused_kind,
+    &nn__conv_kind,
+    &nn__linear_kind,
+    &nn__norm_kind,
+    &nn__silu_kind,
+    &nn__add_kind,
+    &nn__dropout_kind,
+    &nn__concat_kind,
+    &nn__avgpool2_kind,
+    &nn__upsample2_kind,
+    &nn__attention_kind,
+    &nn__conv_bare_kind,
+    &nn__conv_strided_kind,
+    &nn__relu_kind,
+    &nn__gelu_kind,
+    &nn__add_scaled_kind,
+    &nn__layer_norm_kind,
+    &nn__global_avgpool_kind,
+    &nn__channel_gate_kind,
+    &nn__pixel_shuffle_kind,
+    &nn__pixel_unshuffle_kind,
+    &nn__bilinear2_kind,
+    &nn__window_attention_kind,
 };
 
 nn_graph *nn_graph_new(void) {
@@ -74,6 +94,13 @@ nn_tensor nn__op_append(nn_graph *g, nn__op op) {
     g->op = sx_grow(g->op, g->n_ops, sizeof *g->op);
     g->op[g->n_ops++] = op;
     return op.out;
+}
+
+void nn__shape_of_input(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    out->h = x->h;
+    out->w = x->w;
+    out->c = x->c;
 }
 
 int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank,

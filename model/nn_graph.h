@@ -31,11 +31,14 @@ void nn_graph_free(nn_graph *g); /* takes NULL */
 /* ---- building; a shape mismatch is our own bug (SX_ASSERT) ---- */
 nn_tensor nn_input(nn_graph *g, const char *name, int h, int w, int c);
 /* conv, stride 1, zero padding "same", kernel 1 or 3, with bias: parameters name.weight, name.bias.
- * rank 4 weights [k][c][ks][ks], or rank 3 [k][c][1] if `conv1d` (attention of ADM). */
+ * rank 4 weights [k][c][ks][ks], or rank 3 [k][c][1] if `conv1d` (attention of ADM), or rank 2
+ * [k][c] if `linear` (a linear layer of every pixel). */
 typedef struct nn_conv_opt {
     int kernel; /* 1 or 3 */
     bool zero_init;
-    bool conv1d; /* PyTorch Conv1d names and shape */
+    bool conv1d;  /* PyTorch Conv1d names and shape */
+    bool linear;  /* PyTorch Linear names and shape */
+    bool no_bias; /* name.weight alone */
 } nn_conv_opt;
 nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt);
 nn_tensor nn_linear(nn_graph *g, nn_tensor x, const char *name, int k);
@@ -50,6 +53,42 @@ nn_tensor nn_upsample2(nn_graph *g, nn_tensor x);        /* nearest */
 nn_tensor nn_dropout(nn_graph *g, nn_tensor x, float p); /* counter-based mask */
 /* One head over h*w tokens: qkv [h][w][3d] -> [h][w][d], scale 1/sqrt(d). */
 nn_tensor nn_attention(nn_graph *g, nn_tensor qkv);
+
+/* ---- ops of the other networks: RCAN, RRDB and its discriminator, HAT ---- */
+/* Any kernel, stride and zero padding (model/nn_ops_strided.c): [h][w][c] -> [(h + 2 pad - kernel)
+ * / stride + 1][..][k]. */
+typedef struct nn_strided_opt {
+    int kernel, stride, pad;
+    bool no_bias;
+} nn_strided_opt;
+nn_tensor nn_conv_strided(nn_graph *g, nn_tensor x, const char *name, int k, nn_strided_opt opt);
+nn_tensor nn_relu(nn_graph *g, nn_tensor x);
+nn_tensor nn_leaky_relu(nn_graph *g, nn_tensor x, float slope);
+nn_tensor nn_gelu(nn_graph *g, nn_tensor x);                                 /* exact: x * Phi(x) */
+nn_tensor nn_add_scaled(nn_graph *g, nn_tensor a, nn_tensor b, float scale); /* a + scale * b */
+/* Layer norm over the channels of each pixel, eps 1e-5: parameters name.weight, name.bias [c]. */
+nn_tensor nn_layer_norm(nn_graph *g, nn_tensor x, const char *name);
+nn_tensor nn_global_avgpool(nn_graph *g, nn_tensor x); /* [h][w][c] -> [1][1][c] */
+/* x * sigmoid(gate), gate [1][1][c]: channel attention. */
+nn_tensor nn_channel_gate(nn_graph *g, nn_tensor x, nn_tensor gate);
+/* PyTorch's order: [h][w][c r^2] <-> [h r][w r][c], coarse channel = (c * r + i) * r + j. */
+nn_tensor nn_pixel_shuffle(nn_graph *g, nn_tensor x, int r);
+nn_tensor nn_pixel_unshuffle(nn_graph *g, nn_tensor x, int r);
+nn_tensor nn_bilinear2(nn_graph *g, nn_tensor x); /* to twice the size, corners not aligned */
+/* Multi-head attention inside square windows of h x w tokens: qkv [h][w][3c] -> [h][w][c], scale
+ * 1/sqrt(c / heads), with a bias for each relative position and head: parameter
+ * name.relative_position_bias_table [(window + keys - 1)^2][heads] (model/nn_ops_window.c).
+ *   keys = window: self-attention of Swin; the windows may be shifted cyclically by `shift`, with
+ *     -100 between tokens that are no neighbours.
+ *   keys > window: overlapping cross-attention of HAT, queries of a window against the keys x keys
+ *     tokens around it, zeros outside of the image; no shift. */
+typedef struct nn_window_opt {
+    int heads;  /* divides c */
+    int window; /* divides h and w */
+    int shift;  /* 0 .. window - 1 */
+    int keys;   /* window, or window + an even number */
+} nn_window_opt;
+nn_tensor nn_window_attention(nn_graph *g, nn_tensor qkv, const char *name, nn_window_opt opt);
 void nn_output(nn_graph *g, nn_tensor y);
 
 /* ---- planning ---- */

@@ -50,8 +50,11 @@ typedef struct nn__op {
     int k;                         /* output channels of conv and linear */
     int ks;                        /* conv: kernel size */
     bool silu;                     /* norm */
-    float p;                       /* dropout */
+    float p;                       /* dropout; slope of ReLU; scale of add_scaled */
     int key;                       /* dropout: which of the graph's masks */
+    int stride, pad;               /* strided conv */
+    int factor;                    /* pixel shuffle and unshuffle */
+    nn_window_opt windows;         /* window attention */
     nn__fusion fused;              /* fused convolution */
     /* set by the plan */
     int64_t final_from; /* after its backward the gradients of parameters from here on are final */
@@ -110,11 +113,13 @@ struct nn_graph {
     uint64_t dropout_seed, dropout_step, dropout_image;
 };
 
-enum { NN__N_KINDS = 11 };
+enum { NN__N_KINDS = 23 };
 extern const nn__kind *const nn__kinds[NN__N_KINDS];
 extern const nn__kind nn__conv_kind, nn__linear_kind, nn__norm_kind, nn__silu_kind, nn__add_kind,
     nn__dropout_kind, nn__fused_kind, nn__concat_kind, nn__avgpool2_kind, nn__upsample2_kind,
-    nn__attention_kind;
+    nn__attention_kind, nn__conv_bare_kind, nn__conv_strided_kind, nn__relu_kind, nn__gelu_kind,
+    nn__add_scaled_kind, nn__layer_norm_kind, nn__global_avgpool_kind, nn__channel_gate_kind,
+    nn__pixel_shuffle_kind, nn__pixel_unshuffle_kind, nn__bilinear2_kind, nn__window_attention_kind;
 
 /* Append an op (inputs and attributes filled, parameters registered); returns its output tensor. */
 nn_tensor nn__op_append(nn_graph *g, nn__op op);
@@ -123,6 +128,10 @@ nn__op nn__op_make(const nn__kind *kind, nn_tensor a, nn_tensor b);
 /* Register parameter "name.suffix"; returns its index. */
 int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank,
                      const int64_t *shape, int64_t fan_in, nn_init init);
+/* Shape rule of an op that works element by element. */
+void nn__shape_of_input(const nn_graph *g, const nn__op *op, nn__tensor *out);
+/* nn_conv with opt.no_bias (model/nn_ops_strided.c). */
+nn_tensor nn__conv_bare(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt);
 
 /* Replace chains of ops around convolutions by fused ones, where the kernels can. */
 void nn__graph_fuse(nn_graph *g);

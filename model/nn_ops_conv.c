@@ -62,14 +62,18 @@ const nn__kind nn__conv_kind = {.name = "conv",
                                 .backward = conv_backward};
 
 nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt) {
-    SX_ASSERT((opt.kernel == 1 || opt.kernel == 3) && !(opt.conv1d && opt.kernel != 1));
+    SX_ASSERT(opt.kernel == 1 || (opt.kernel == 3 && !opt.conv1d && !opt.linear));
+    if (opt.no_bias) return nn__conv_bare(g, x, name, k, opt);
     nn__op op = nn__op_make(&nn__conv_kind, x, -1);
     op.k = k;
     op.ks = opt.kernel;
     int64_t c = g->tensor[x].c, ks = opt.kernel;
     nn_init init = opt.zero_init ? NN_INIT_ZERO : NN_INIT_FAN_IN;
-    op.weight = nn__param_append(g, name, "weight", opt.conv1d ? 3 : 4, (int64_t[]){k, c, ks, ks},
-                                 c * ks * ks, init);
+    op.weight = nn__param_append(g, name, "weight",
+                                 opt.linear   ? 2
+                                 : opt.conv1d ? 3
+                                              : 4,
+                                 (int64_t[]){k, c, ks, ks}, c * ks * ks, init);
     op.bias = nn__param_append(g, name, "bias", 1, (int64_t[]){k}, c * ks * ks, init);
     return nn__op_append(g, op);
 }

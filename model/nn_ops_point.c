@@ -7,13 +7,6 @@
 #include "model/nn_loops.h"
 #include "model/nn_ops.h"
 
-static void same_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
-    const nn__tensor *x = nn__in(g, op, 0);
-    out->h = x->h;
-    out->w = x->w;
-    out->c = x->c;
-}
-
 /* ---- loops ---- */
 
 SX_CLONES
@@ -62,7 +55,7 @@ static void silu_backward(const nn_graph *g, const nn__op *op) {
 
 const nn__kind nn__silu_kind = {.name = "silu",
                                 .reads = 1u << 0,
-                                .shape = same_shape,
+                                .shape = nn__shape_of_input,
                                 .forward = silu_forward,
                                 .backward = silu_backward};
 
@@ -75,7 +68,7 @@ nn_tensor nn_silu(nn_graph *g, nn_tensor x) {
 static void add_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     const nn__tensor *a = nn__in(g, op, 0), *b = nn__in(g, op, 1);
     SX_ASSERT(a->h == b->h && a->w == b->w && a->c == b->c);
-    same_shape(g, op, out);
+    nn__shape_of_input(g, op, out);
 }
 
 static void add_forward(const nn_graph *g, const nn__op *op) {
@@ -173,7 +166,7 @@ static void dropout_backward(const nn_graph *g, const nn__op *op) {
 
 const nn__kind nn__dropout_kind = {.name = "dropout",
                                    .in_place = ~0u,
-                                   .shape = same_shape,
+                                   .shape = nn__shape_of_input,
                                    .forward = dropout_forward,
                                    .backward = dropout_backward};
 
