@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* madvise */
 /* Memory: aligned zeroed blocks and strings.
  *
  * Blocks are rounded up to whole cache lines, so vector code may read a full line at the end. */
@@ -20,11 +19,13 @@
  * overcommitting) the system. */
 #define MAX_BLOCK_BYTES ((size_t)1 << 39)
 
-/* Bytes of count * size rounded up to whole lines; false when that does not fit. */
+/* Bytes of count * size rounded up to whole lines, or to whole huge pages; false when that does not
+ * fit. */
 static bool block_bytes(int64_t count, size_t size, size_t *n_bytes) {
     if (count < 0 || (size != 0 && (uint64_t)count > MAX_BLOCK_BYTES / size)) return false;
     size_t n = (size_t)count * size;
-    *n_bytes = (n + ALIGN - 1) / ALIGN * ALIGN;
+    const size_t step = n >= HUGE_FROM_BYTES ? HUGE_PAGE_BYTES : ALIGN;
+    *n_bytes = (n + step - 1) / step * step;
     if (*n_bytes == 0) *n_bytes = ALIGN;
     return true;
 }
@@ -35,7 +36,7 @@ void *sx_try_alloc(int64_t count, size_t size) {
     const bool huge = n_bytes >= HUGE_FROM_BYTES;
     void *p = aligned_alloc(huge ? HUGE_PAGE_BYTES : ALIGN, n_bytes);
 #if defined MADV_HUGEPAGE
-    if (p && huge) madvise(p, n_bytes / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES, MADV_HUGEPAGE);
+    if (p && huge) madvise(p, n_bytes, MADV_HUGEPAGE);
 #endif
     if (p) memset(p, 0, n_bytes);
     return p;

@@ -22,3 +22,4 @@ endforeach()
 sagax_library(sx_kernels
   SOURCES nn_kernels.c nn_kernels_ref.c nn_kernels_blas.c nn_kernels_wino.c nn_kernels_blas_feed.c nn_moments.c nn_pool.c ${wino_objects}
   DEPS sx_base PkgConfig::OPENBLAS Threads::Threads)
+set_source_files_properties(nn_pool.c PROPERTIES COMPILE_DEFINITIONS _GNU_SOURCE) # sched_getaffinity

@@ -126,7 +126,7 @@ SX_INLINE float normal_cdf(float x, float *bell) {
     p = p * t + 0.710706871f;
     p = p * t - 0.142248368f;
     p = p * t + 0.127414796f;
-    *bell = nn__expf(-0.5f * zz * zz);
+    *bell = sx_expf(-0.5f * zz * zz);
     const float tail = p * t * *bell;
     return x < 0 ? tail : 1.0f - tail;
 }

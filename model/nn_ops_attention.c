@@ -42,7 +42,7 @@ static void softmax_rows(float *s, int rows, int n) {
     for (int i = 0; i < rows; i++) {
         float *row = s + (int64_t)i * n, top = row[0], sum = 0;
         for (int j = 1; j < n; j++) top = row[j] > top ? row[j] : top;
-        for (int j = 0; j < n; j++) row[j] = nn__expf(row[j] - top);
+        for (int j = 0; j < n; j++) row[j] = sx_expf(row[j] - top);
         for (int j = 0; j < n; j++) sum += row[j];
         for (int j = 0; j < n; j++) row[j] /= sum;
     }

@@ -279,7 +279,7 @@ static void softmax(const windows *a, const float *table, cut c, float *restrict
         float sum[LANES] = {0};
         for (int j = 0; j < a->mp; j += LANES)
             for (int l = 0; l < LANES; l++) {
-                float e = nn__expf(s[j + l] - top);
+                float e = sx_expf(s[j + l] - top);
                 s[j + l] = e;
                 sum[l] += e;
             }
@@ -297,7 +297,7 @@ static void softmax_again(const windows *a, const float *table, cut c, float *re
     for (int i = 0; i < a->n; i++, s += a->mp, stat += 2) {
         bias_line_by(line, a, table, c, i / a->side, i % a->side);
         pad_row(a, s, stat[1] - FAR_BELOW);
-        for (int j = 0; j < a->mp; j++) s[j] = stat[0] * nn__expf(s[j] + line[j] - stat[1]);
+        for (int j = 0; j < a->mp; j++) s[j] = stat[0] * sx_expf(s[j] + line[j] - stat[1]);
     }
 }
 

@@ -1,6 +1,5 @@
 /* Threads wait for a counter to change: first spinning, as work follows work within microseconds,
  * then on a condition. Whoever changes a counter wakes sleepers only if there are any. */
-#define _GNU_SOURCE /* sched_getaffinity */
 #include "model/nn_pool.h"
 
 #include <pthread.h>

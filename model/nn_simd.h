@@ -74,7 +74,7 @@ NN_INLINE nn_v nn_reciprocal(nn_v x) {
 #endif
 }
 
-/* 1 / (1 + exp(-x)); the exponential is that of model/nn_loops.h, with its accuracy. */
+/* 1 / (1 + exp(-x)); the exponential is that of base/sx_loops.h, with its accuracy. */
 NN_INLINE nn_v nn_sigmoid(nn_v x) {
     const float shift = 12582912.0f;       /* 1.5 * 2^23 */
     const int32_t shift_bits = 0x4b400000; /* its bit pattern */
