@@ -297,7 +297,7 @@ static double loss_and_gradient(bool l1, const float *y, const float *target, fl
 
 static void check_l2(const char *net, const char *kernels, const char *name, const float *got,
                      const io_tensor *want, double tolerance) {
-    double error = 0, norm = nn_norm2(want->f32, want->count);
+    double error = 0, norm = nn_norm2(want->f32, want->count, NULL);
     for (int64_t i = 0; i < want->count; i++) {
         const double e = (double)got[i] - (double)want->f32[i];
         error += e * e;
