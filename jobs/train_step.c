@@ -18,7 +18,6 @@ struct train_stepper {
     net *n;
     mp_tree *tree;
     int64_t block;   /* floats of a gradient, without tail */
-    float *sum;      /* [block + TAIL] */
     float *d_answer; /* [crop][crop] */
 };
 
@@ -27,9 +26,10 @@ sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n) {
     t->c = c;
     t->n = n;
     t->block = net_params(n)->block;
-    t->sum = SX_NEW_ARRAY(float, t->block + TAIL);
     t->d_answer = SX_NEW_ARRAY(float, (int64_t)c->crop * c->crop);
-    sx_err rc = mp_tree_new(&t->tree, c->comm, c->shards, t->block + TAIL);
+    const mp_tree_opt opt = {
+        .n_leaves = c->shards, .n = t->block + TAIL, .wire = c->wire, .n_exact = TAIL};
+    sx_err rc = mp_tree_new(&t->tree, c->comm, &opt);
     if (rc != SX_OK) {
         train_stepper_free(t);
         return rc;
@@ -41,14 +41,12 @@ sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n) {
 void train_stepper_free(train_stepper *t) {
     if (!t) return;
     mp_tree_free(t->tree);
-    sx_free(t->sum);
     sx_free(t->d_answer);
     sx_free(t);
 }
 
 void train_stepper_shards(const train_stepper *t, int *first, int *last) {
-    *first = mp_tree_first(t->tree, mp_rank(t->c->comm));
-    *last = mp_tree_first(t->tree, mp_rank(t->c->comm) + 1);
+    mp_tree_leaves(t->tree, first, last);
 }
 
 /* Mean squared error of one image as its share of the batch's loss; d_answer is its gradient. */
@@ -99,11 +97,11 @@ static sx_err push_shards(train_stepper *t, train_feed *f, const train_state *s,
 }
 
 /* Same on all ranks: it depends on the sum alone. */
-static void update(train_stepper *t, train_state *s, double lr, double norm) {
+static void update(train_stepper *t, train_state *s, const float *sum, double lr, double norm) {
     const train_config *c = t->c;
     double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1.0;
     s->updates++;
-    nn_adam_step(&c->adam, lr, s->updates, s->param, t->sum, scale, s->m, s->v, t->block);
+    nn_adam_step(&c->adam, lr, s->updates, s->param, sum, scale, s->m, s->v, t->block);
     if (s->updates % c->ema_every != 0) return;
     double n = (double)(s->updates / c->ema_every), decay = c->ema;
     if (c->ema_warmup && (1 + n) / (10 + n) < decay) decay = (1 + n) / (10 + n);
@@ -116,14 +114,14 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
     double start_s = sx_now_s();
     sx_err rc = push_shards(t, f, s, &info->wait_s);
     double pushed_s = sx_now_s();
-    mp_tree_sum(t->tree, t->sum);
+    const float *sum = mp_tree_sum(t->tree);
     info->exchange_s = sx_now_s() - pushed_s;
-    const float *tail = t->sum + t->block;
+    const float *tail = sum + t->block;
 
     if (tail[TAIL_FAILURES] != 0) return mp_agree(t->c->comm, rc);
 
     info->loss = (double)tail[TAIL_LOSS];
-    info->grad_norm = nn_norm2(t->sum, t->block);
+    info->grad_norm = nn_norm2(sum, t->block);
     info->skipped = !isfinite(info->loss) || !isfinite(info->grad_norm);
     s->bad_in_row = info->skipped ? s->bad_in_row + 1 : 0;
     if (info->skipped) {
@@ -131,7 +129,7 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
         sx_info("step %lld skipped: loss %g, gradient norm %g", (long long)s->step, info->loss,
                 info->grad_norm);
     } else {
-        update(t, s, lr, info->grad_norm);
+        update(t, s, sum, lr, info->grad_norm);
         s->interval.loss_sum += info->loss;
         s->interval.norm_sum += info->grad_norm;
         s->interval.n++;
