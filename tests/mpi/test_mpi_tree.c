@@ -1,7 +1,9 @@
 /* Sums in a fixed order: bits must equal those of the tree written down here recursively, on
  * however many ranks mpiexec started, in whatever nodes they pretend to be. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
@@ -305,12 +307,40 @@ START_TEST(bf16_rounds_to_nearest_even_and_keeps_what_is_no_number) {
 }
 END_TEST
 
+/* ---- for tree_kill.sh ---- */
+
+/* A step; the victim dies in its leaf. (Outside of Check, so no assertions.) */
+static void step_or_die(mp_tree *t, bool dies) {
+    int first, last;
+    mp_tree_leaves(t, &first, &last);
+    for (int i = first; i < last; i++) {
+        mp_tree_leaf(t);
+        if (dies) raise(SIGKILL);
+        mp_tree_push(t);
+    }
+    printf("rank %d waits\n", mp_rank(world));
+    fflush(stdout);
+    mp_tree_sum(t);
+}
+
+static int die(int victim, int node) {
+    const mp_tree_opt opt = {.n_leaves = 6, .n = 5000};
+    const mp_tree_hook hook = {mp_rank(world) / node, false, 512};
+    mp_tree *t = NULL;
+    if (mp__tree_new(&t, world, &opt, &hook) != SX_OK) mp_abort(world, 1, sx_err_text());
+    step_or_die(t, false);
+    step_or_die(t, mp_rank(world) == victim);
+    printf("rank %d summed\n", mp_rank(world));
+    return 0;
+}
+
 int main(int argc, char **argv) {
     sx_err rc = mp_start(&argc, &argv, &world);
     if (rc != SX_OK) {
         fprintf(stderr, "%s\n", sx_err_text());
         return sx_err_exit(rc);
     }
+    if (argc == 4 && strcmp(argv[1], "die") == 0) return die(atoi(argv[2]), atoi(argv[3]));
     TCase *t = tcase_create("tree");
     tcase_add_loop_test(t, sums_have_the_bits_of_the_serial_tree, 1, 18);
     tcase_add_test(t, vectors_longer_than_a_bucket_have_the_bits_of_the_serial_tree);
