@@ -102,11 +102,14 @@ static const float *sum_leaves(mp_tree *t, int64_t n, int64_t overlap) {
     return mp_tree_sum(t);
 }
 
-static void check_bits(const char *what, const float *got, const float *want, int n_leaves,
-                       int64_t n) {
+/* All ranks fail together: one alone would leave the others waiting. */
+static void check_bits(const char *what, mp_comm *c, const float *got, const float *want,
+                       int n_leaves, int64_t n) {
     const int64_t at = first_difference(got, want, n);
-    ck_assert_msg(at == n, "%s, %d leaves, %d ranks, element %d: got %.9g, want %.9g exactly", what,
-                  n_leaves, mp_size(world), (int)at, at < n ? (double)got[at] : 0.0,
+    int64_t wrong = at < n;
+    mp_max_i64(c, &wrong, 1);
+    ck_assert_msg(!wrong, "%s, %d leaves, %d ranks, element %d of %d: got %.9g, want %.9g exactly",
+                  what, n_leaves, mp_size(c), (int)at, (int)n, at < n ? (double)got[at] : 0.0,
                   at < n ? (double)want[at] : 0.0);
 }
 
@@ -128,7 +131,7 @@ static void check_tree(const char *what, mp_comm *c, const mp_tree_opt *opt,
     for (int round = 0; round < 4; round++) {
         int64_t n = round == 0 ? 0 : pace[(round + mp_rank(c)) % 5];
         if (n > 0 && opt->n / n > 1000) n = opt->n / 100;
-        check_bits(what, sum_leaves(t, opt->n, n), want, opt->n_leaves, opt->n);
+        check_bits(what, c, sum_leaves(t, opt->n, n), want, opt->n_leaves, opt->n);
     }
     mp_tree_free(t);
     sx_free(want);
