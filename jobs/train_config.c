@@ -15,6 +15,10 @@ const job_option options_train[] = {
     {"train.batch", JOB_INT, "32", NULL, 1, 65536, "images a step, over all ranks"},
     {"train.shards", JOB_INT, "0", NULL, 0, 65536,
      "parts of a batch whose gradients are added in a fixed order; 0: 8 or the batch"},
+    {"train.wire", JOB_CHOICE, "fp32", "fp32|bf16", 0, 0,
+     "how gradients travel between nodes; bf16: half the bytes, rounded, and weights then depend "
+     "on "
+     "the number of nodes"},
     {"train.workers", JOB_INT, "2", NULL, 1, 64,
      "threads a rank that read and degrade slices ahead of the step"},
     {"train.crop", JOB_INT, "160", NULL, 8, 4096, "side of the training images, pixels"},
@@ -70,6 +74,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->batch = (int)job_int(j, "train.batch");
     c->shards = (int)job_int(j, "train.shards");
     if (c->shards == 0) c->shards = c->batch < 8 ? c->batch : 8;
+    c->wire = strcmp(job_text(j, "train.wire"), "bf16") == 0 ? MP_WIRE_BF16 : MP_WIRE_FP32;
     c->workers = (int)job_int(j, "train.workers");
     c->crop = (int)job_int(j, "train.crop");
     c->min_content = job_real(j, "train.min_content");
