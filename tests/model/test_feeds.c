@@ -1,7 +1,7 @@
-/* Feeds and sinks (model/nn_feed.h) of every Winograd table of this machine against ref. The image
- * of a feed is made here by plain loops in double and convolved by ref, whose sums count as exact.
- * Every call is made twice with teams of one, two, three and five threads: equal bytes, within the
- * limits of the kernel table. */
+/* Feeds, sinks and gates (model/nn_feed.h) of every Winograd table of this machine against ref. The
+ * image of a feed is made here by plain loops in double and convolved by ref, whose sums count as
+ * exact. Every call is made twice with teams of one, two, three and five threads: equal bytes,
+ * within the limits of the kernel table. */
 #include "model/nn_kernels_wino.h"
 #include "tests/model/kernel_test.h"
 
@@ -62,8 +62,8 @@ typedef struct problem {
     nn_conv_shape s;
     int part[2]; /* channels of the two-part sink */
     nn_feed feed;
-    block x[2], gain, offset; /* of the feed */
-    block weight, bias, residual, dy;
+    block x[2], gain, offset;                         /* of the feed */
+    block weight, bias, residual, dy, mean;           /* mean: of a gate */
     block dx_before[2], dweight_before, dbias_before; /* what is added to */
     block image, y, dx, dweight, dbias;               /* wanted; y and dx without what is added */
 } problem;
@@ -159,6 +159,7 @@ static problem *problem_new(shape s, feed_kind kind, uint64_t key) {
     for (int i = 0; i < 2; i++) p->dx_before[i] = block_random(&r, pixels * s.c[i], shift, 1);
     p->dweight_before = block_random(&r, s.k * window, shift, 1);
     p->dbias_before = block_random(&r, s.k, shift, 1);
+    p->mean = block_random(&r, p->s.c, shift, 0.1f);
     make_wanted(p);
     return p;
 }
@@ -167,7 +168,7 @@ static void problem_free(problem *p) {
     const block all[] = {
         p->x[0],     p->x[1], p->gain,         p->offset,       p->weight,         p->bias,
         p->residual, p->dy,   p->dx_before[0], p->dx_before[1], p->dweight_before, p->dbias_before,
-        p->image,    p->y,    p->dx,           p->dweight,      p->dbias};
+        p->image,    p->y,    p->dx,           p->dweight,      p->dbias,          p->mean};
     for (int i = 0; i < COUNT(all); i++) sx_free(all[i].base);
     sx_free(p);
 }
@@ -334,6 +335,91 @@ static void check_by_data(const worker *w, const problem *p, int variant, block 
     sx_free(before.base);
 }
 
+/* ---- by data, through a gate ---- */
+
+static bool can_gate(const worker *w, const problem *p) {
+    const nn_feed *f = &p->feed;
+    return f->gain && f->silu && f->resample == NN_SAME && w->k->conv_gates(&p->s);
+}
+
+/* Sums of y [pixels][c] and of y (x - mean) of channel k; `size` is that of their terms. */
+static void gate_sums(const problem *p, const float *y, int k, double sum[2], double size[2]) {
+    const int64_t pixels = (int64_t)p->s.h * p->s.w;
+    const nn_feed *f = &p->feed;
+    const int part = k >= f->c[0], at = part ? k - f->c[0] : k;
+    sum[0] = sum[1] = size[0] = size[1] = 0;
+    for (int64_t i = 0; i < pixels; i++) {
+        const double x = (double)f->x[part][i * f->c[part] + at];
+        const double v[2] = {(double)y[i * p->s.c + k],
+                             (double)y[i * p->s.c + k] * (x - (double)p->mean.at[k])};
+        for (int s = 0; s < 2; s++) {
+            sum[s] += v[s];
+            size[s] += fabs(v[s]);
+        }
+    }
+}
+
+/* Against sums of what was stored. */
+static void check_gate_sums(const worker *w, const problem *p, block y, const nn_gate *g) {
+    for (int k = 0; k < p->s.c; k++) {
+        double want[2], size[2], got[2] = {g->sum[k], g->sum_x[k]};
+        gate_sums(p, y.at, k, want, size);
+        for (int s = 0; s < 2; s++)
+            ck_assert_msg(fabs(got[s] - want[s]) <= 1e-6 * size[s],
+                          "gate's sum %d of channel %d (%s, %d threads) of %s: got %.9g, want %.9g",
+                          s, k, w->k->isa, w->n, p->title, got[s], want[s]);
+    }
+}
+
+/* y [pixels][c] of both parts, then the sums. */
+static block call_gate(const worker *w, const problem *p, int variant) {
+    (void)variant;
+    const int64_t pixels = (int64_t)p->s.h * p->s.w, n_sums = 2 * (int64_t)p->s.c;
+    double *sums = SX_NEW_ARRAY(double, n_sums);
+    for (int64_t i = 0; i < n_sums; i++) sums[i] = NAN;
+    const nn_gate gate = {&p->feed, p->mean.at, sums, sums + p->s.c};
+    nn_sink dx = {.gate = &gate};
+    block out[2] = {{0}};
+    for (int i = 0; i < 2 && p->feed.c[i] > 0; i++) {
+        out[i] = block_unset(pixels * p->feed.c[i], (int)(p->weight.at - p->weight.base));
+        dx.y[i] = out[i].at;
+        dx.c[i] = p->feed.c[i];
+    }
+    nn_room room;
+    room_new(w, p, &room);
+    w->k->conv_backward_data(&p->s, p->dy.at, p->weight.at, &dx, &room);
+    room_free(w, p, &room);
+    block y = dx.c[1] > 0 ? joined(p, out) : block_copy(out[0]);
+    check_gate_sums(w, p, y, &gate);
+    block all = block_new(y.n + 2 * n_sums, 0);
+    memcpy(all.at, y.at, (size_t)y.n * sizeof(float));
+    memcpy(all.at + y.n, sums, (size_t)n_sums * sizeof(double));
+    for (int i = 0; i < 2; i++) sx_free(out[i].base);
+    sx_free(y.base);
+    sx_free(sums);
+    return all;
+}
+
+/* Slope of the way that stored_value goes, with x for the stored value: d feed / d u. */
+static double slope_at(const problem *p, int64_t pixel, int c) {
+    const nn_feed *f = &p->feed;
+    const int part = c >= f->c[0], at = part ? c - f->c[0] : c;
+    const double x = (double)f->x[part][pixel * f->c[part] + at];
+    const double u = x * (double)f->gain[c] + (double)f->offset[c], s = 1 / (1 + exp(-u));
+    const uint32_t element = (uint32_t)(pixel * p->s.c + c);
+    const double kept = f->mask.threshold ? (double)nn_mask_at(&f->mask, element) : 1;
+    return kept * s * (1 + u * (1 - s));
+}
+
+static void check_gate(const worker *w, const problem *p, int variant, block got) {
+    (void)variant;
+    block want = block_copy(p->dx);
+    for (int64_t i = 0; i < want.n; i++)
+        want.at[i] = (float)((double)want.at[i] * slope_at(p, i / p->s.c, (int)(i % p->s.c)));
+    check_error("gate", w, p, got.at, want.at, want.n, limit_backward);
+    sx_free(want.base);
+}
+
 /* ---- by weight ---- */
 
 /* dweight, then dbias. */
@@ -363,12 +449,15 @@ static const struct {
     const char *name;
     call_fn *call;
     void (*check)(const worker *w, const problem *p, int variant, block got);
-    int n_variants; /* the last one asks for most */
-} ops[] = {{"forward", call_forward, check_forward, N_FORWARD},
-           {"by data", call_by_data, check_by_data, N_BY_DATA},
-           {"by weight", call_by_weight, check_by_weight, 1}};
+    int n_variants;                                 /* the last one asks for most */
+    bool (*can)(const worker *w, const problem *p); /* NULL: always */
+} ops[] = {{"forward", call_forward, check_forward, N_FORWARD, NULL},
+           {"by data", call_by_data, check_by_data, N_BY_DATA, NULL},
+           {"gate", call_gate, check_gate, 1, can_gate},
+           {"by weight", call_by_weight, check_by_weight, 1, NULL}};
 
 static void hold_op(const worker *w, const problem *p, int op, int variant) {
+    if (ops[op].can && !ops[op].can(w, p)) return;
     block once = ops[op].call(w, p, variant), twice = ops[op].call(w, p, variant);
     ck_assert_msg(!memcmp(once.at, twice.at, (size_t)once.n * sizeof(float)),
                   "%s (%s, %d threads) of %s: other bytes when repeated", ops[op].name, w->k->isa,
