@@ -202,6 +202,18 @@ START_TEST(errors_of_a_64_to_64_convolution_stay_within_fp32_bounds) {
 }
 END_TEST
 
+/* The same at the size of a slice, by the widest instruction set alone. */
+START_TEST(a_64_to_64_convolution_of_a_slice_stays_within_3e_6_of_fp64) {
+    problem p = problem_silu((nn_conv_shape){160, 160, 64, 64, 3}, 301);
+    block want = run(ref, &p, FORWARD), got = run(table_named("wino"), &p, FORWARD);
+    const double error = relative_error(got.at, want.at, want.n);
+    ck_assert_msg(error <= 3e-6, "%s: error %.2e > 3e-6", table_named("wino")->isa, error);
+    sx_free(want.base);
+    sx_free(got.base);
+    problem_free(&p);
+}
+END_TEST
+
 /* ---- properties ---- */
 
 static double dot(const float *a, const float *b, int64_t n) {
@@ -343,6 +355,7 @@ int main(void) {
                         COUNT(usual_shapes));
     tcase_add_loop_test(t, bodies_agree_with_ref_on_images_of_one_line, 0, COUNT(line_shapes));
     tcase_add_test(t, errors_of_a_64_to_64_convolution_stay_within_fp32_bounds);
+    tcase_add_test(t, a_64_to_64_convolution_of_a_slice_stays_within_3e_6_of_fp64);
     tcase_add_test(t, the_three_convolutions_are_adjoint_to_each_other);
     tcase_add_test(t, equal_calls_give_equal_bytes);
     tcase_add_test(t, matrix_products_agree_with_ref);
