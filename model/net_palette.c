@@ -62,16 +62,18 @@ static nn_tensor resampled(nn_graph *g, nn_tensor x, resample how) {
 static nn_tensor res_block(builder *b, nn_tensor x, const char *name, int c, int k, resample how) {
     nn_graph *g = b->g;
     nn_conv_opt conv3 = {.kernel = 3}, last3 = {.kernel = 3, .zero_init = true};
+    /* The skip comes first: backward then adds its gradient to that of the norm, which is made in
+     * place and needs no room of its own. */
+    nn_tensor skip = resampled(g, x, how);
+    if (c != k)
+        skip =
+            nn_conv(g, skip, name_of(name, "skip_connection").text, k, (nn_conv_opt){.kernel = 1});
     nn_tensor h = nn_norm(g, x, name_of(name, "in_layers.0").text, -1, true);
     h = nn_conv(g, resampled(g, h, how), name_of(name, "in_layers.2").text, k, conv3);
     nn_tensor film = nn_linear(g, b->time, name_of(name, "emb_layers.1").text, 2 * k);
     h = nn_norm(g, h, name_of(name, "out_layers.0").text, film, true);
     if (b->dropout > 0) h = nn_dropout(g, h, b->dropout);
     h = nn_conv(g, h, name_of(name, "out_layers.3").text, k, last3);
-    nn_tensor skip = resampled(g, x, how);
-    if (c != k)
-        skip =
-            nn_conv(g, skip, name_of(name, "skip_connection").text, k, (nn_conv_opt){.kernel = 1});
     return nn_add(g, h, skip);
 }
 

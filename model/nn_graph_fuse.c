@@ -95,22 +95,25 @@ static nn__op *sum_after(nn_graph *g, int t) {
     return NULL;
 }
 
-/* Takes in the sum behind the convolution, and its place. */
+static bool can_fuse(const nn_graph *g, const nn__op *op) {
+    if (op->kind != &nn__conv_kind) return false;
+    const nn_conv_shape s = nn__conv_shape(g, op);
+    return g->kernels->conv_fuses(&s);
+}
+
+/* Takes in the sum behind the convolution, and its place; of two convolutions that are added, the
+ * later one does. */
 static void fuse_sum(nn_graph *g, nn__op *op) {
     nn__op *sum = sum_after(g, op->out);
     if (sum == NULL) return;
-    op->in[NN__RESIDUAL] = sum->in[sum->in[0] == op->out];
+    const int other = sum->in[sum->in[0] == op->out], maker_of = g->tensor[other].producer;
+    if (maker_of > op - g->op && g->tensor[other].n_uses == 1 && can_fuse(g, &g->op[maker_of]))
+        return;
+    op->in[NN__RESIDUAL] = other;
     count_use(g, op->out, -1);
     op->out = sum->out;
     *sum = *op;
     op->kind = NULL;
-}
-
-static bool can_fuse(const nn_graph *g, const nn__op *op) {
-    if (op->kind != &nn__conv_kind) return false;
-    const nn__tensor *x = nn__in(g, op, 0);
-    const nn_conv_shape s = {.h = x->h, .w = x->w, .c = x->c, .k = op->k, .ks = op->ks};
-    return g->kernels->conv_fuses(&s);
 }
 
 static void fuse_around(nn_graph *g, nn__op *op) {

@@ -173,7 +173,7 @@ static inline nn__pixels nn__window(nn__source *s, int ty, int tx) {
     const int i = ty * NN__TILE - border, j = tx * NN__TILE - border;
     nn__pixels d = {.column = s->pad};
     if (s->x == NULL) {
-        if (s->strip.have < i + NN__RING) nn__strip_advance(&s->strip, i);
+        if (s->strip.have < i + NN__RING) nn__strip_advance(&s->strip, i, i + NN__RING);
         for (int r = 0; r < s->size; r++)
             d.row[r] = nn__strip_row(&s->strip, i + r) + (int64_t)(j + 1) * s->pad;
     } else if (s->c == s->pad && i >= 0 && j >= 0 && i + s->size <= s->p->h &&
@@ -233,6 +233,19 @@ static nn__target nn__target_at(const nn__plan *p, const nn_sink *sink, float *r
 
 static void nn__target_start(nn__target *g) {
     memset(g->all.mean, 0, (size_t)nn__target_floats(g->p) * sizeof(float));
+}
+
+/* Sums that went through a gate: those of all members, one after the other. */
+static inline void nn__gate_clear(const nn_gate *gate, int c) {
+    memset(gate->sum, 0, (size_t)c * sizeof *gate->sum);
+    memset(gate->sum_x, 0, (size_t)c * sizeof *gate->sum_x);
+}
+
+static inline void nn__gate_add(const nn_gate *gate, const nn__target *g) {
+    for (int k = 0; k < g->p->out; k++) {
+        gate->sum[k] += g->all.mean[k];
+        gate->sum_x[k] += g->all.m2[k];
+    }
 }
 
 /* One vector of channels on its way: what is added to it, what it is multiplied with in a gate, and

@@ -156,10 +156,10 @@ static inline void nn__strip_fill(const nn__strip *s, int i) {
     memset(row + (int64_t)(s->w + 1) * s->pad, 0, (size_t)(s->pad_w - s->w - 1) * pixel);
 }
 
-/* Makes rows first .. first + NN__RING - 1 available; `first` never goes back. */
-static inline void nn__strip_advance(nn__strip *s, int first) {
-    for (int i = s->have > first ? s->have : first; i < first + NN__RING; i++) nn__strip_fill(s, i);
-    s->have = first + NN__RING;
+/* Makes rows first .. end - 1 available, at most NN__RING of them; `end` never goes back. */
+static inline void nn__strip_advance(nn__strip *s, int first, int end) {
+    for (int i = s->have > first ? s->have : first; i < end; i++) nn__strip_fill(s, i);
+    s->have = end;
 }
 
 #endif

@@ -14,14 +14,14 @@
  * shared by output channels: its weights cost more than its tiles, of which every thread makes its
  * own V. What one core writes and another reads is slow, so threads share no more than they must.
  *
- * Thin and 1x1 convolutions (model/nn_kernels_thin.h, nn_kernels_pointwise.h) join in the table at
+ * Thin and 1x1 convolutions (model/nn_kernels_thin*.h, nn_kernels_pointwise.h) join in the table at
  * the end. Compiled once for each instruction set, NN_WINO_ISA names which. No state; different
  * instruction sets differ in rounding. */
 #include "model/nn_kernels_wino.h"
 
 #include "model/nn_kernels_blocks.h"
 #include "model/nn_kernels_pointwise.h"
-#include "model/nn_kernels_thin.h"
+#include "model/nn_kernels_thin_out.h"
 
 enum { OUTS = 4 * NN__ROWS }; /* output channels of dU at a time */
 
@@ -222,18 +222,12 @@ static void convolve_at_once(const nn_team *t, convolution_member *w, float *u) 
 
 /* Sums that went through a gate, in the order of the members. */
 static void gather_gate(const convolution *c, const nn_team *t) {
-    const nn_gate *gate = c->out->gate;
-    const int n = c->p->out;
-    memset(gate->sum, 0, (size_t)n * sizeof *gate->sum);
-    memset(gate->sum_x, 0, (size_t)n * sizeof *gate->sum_x);
+    nn__gate_clear(c->out->gate, c->p->out);
     for (int id = 0; id < t->n; id++) {
         convolution_room r;
         convolution_carve(c->p, t->n, c->scratch, id, &r);
         const nn__target g = nn__target_at(c->p, c->out, r.target);
-        for (int k = 0; k < n; k++) {
-            gate->sum[k] += g.all.mean[k];
-            gate->sum_x[k] += g.all.m2[k];
-        }
+        nn__gate_add(c->out->gate, &g);
     }
 }
 
@@ -548,6 +542,8 @@ const nn__isa THIS = {
     {
         {"winograd", takes, true, true, scratch_floats, forward, backward_data, backward_weight,
          ready_floats, prepare},
+        {"thin out", nn__thin_out_takes, true, true, nn__thin_out_scratch, nn__thin_out_forward,
+         nn__thin_out_backward_data, nn__thin_out_backward_weight, NULL, NULL},
         {"thin", nn__is_thin, false, false, nn__thin_scratch, nn__thin_forward,
          nn__thin_backward_data, nn__thin_backward_weight, NULL, NULL},
         {"pointwise", nn__pointwise_takes, true, false, nn__pointwise_scratch,

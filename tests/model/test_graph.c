@@ -470,7 +470,7 @@ static nn_tensor attention_between_convolutions(parts p) {
     return nn_add(p.g, conv1(p.g, nn_attention(p.g, qkv), "c"), p.small);
 }
 
-static nn_tensor too_thin_to_fuse(parts p) {
+static nn_tensor thin_at_both_ends(parts p) {
     nn_tensor y = nn_conv(p.g, norm(p.g, p.a, "n1"), "c1", 3, (nn_conv_opt){.kernel = 3});
     return conv3(p.g, norm(p.g, y, "n2"), "c2");
 }
@@ -511,7 +511,7 @@ static const struct {
     GRAPH(one_film_for_two_norms, 2, 2),
     GRAPH(pointwise_of_all_kinds, 4, 4),
     GRAPH(attention_between_convolutions, 3, 2),
-    GRAPH(too_thin_to_fuse, 4, 0),
+    GRAPH(thin_at_both_ends, 3, 1),
     GRAPH(concat_with_an_input_without_gradient, 2, 2),
 };
 enum { N_GRAPHS = sizeof graphs / sizeof *graphs };
