@@ -24,6 +24,10 @@ static int64_t count_of(const io_block *b) {
     return n;
 }
 
+static const float *values_of(const io_block *b) {
+    return b->make != NULL ? b->make(b->maker, b->index) : b->data;
+}
+
 static void digest_of(const char *json, const io_block *blocks, int n, char hex[SX_HASH_HEX]) {
     sx_hasher *h = sx_hasher_new();
     sx_hasher_add(h, json, strlen(json) + 1);
@@ -35,7 +39,7 @@ static void digest_of(const char *json, const io_block *blocks, int n, char hex[
             used += snprintf(shape + used, sizeof shape - (size_t)used, " %" PRId64, b->shape[d]);
         sx_hasher_add(h, b->name, strlen(b->name) + 1);
         sx_hasher_add(h, shape, (size_t)used + 1);
-        sx_hasher_add(h, b->data, (size_t)count_of(b) * sizeof *b->data);
+        sx_hasher_add(h, values_of(b), (size_t)count_of(b) * sizeof(float));
     }
     sx_hasher_end(h, hex);
 }
@@ -75,7 +79,8 @@ static bool put_block(hid_t parent, const io_block *b) {
     chunk_of(b, chunk);
     if (!make_groups(parent, b->name)) return false;
     hid_t dataset = io__hdf5_dataset(parent, b->name, H5T_IEEE_F32LE, b->rank, shape, chunk);
-    bool good = dataset >= 0 && io__hdf5_put(dataset, H5T_NATIVE_FLOAT, H5P_DEFAULT, true, b->data);
+    bool good =
+        dataset >= 0 && io__hdf5_put(dataset, H5T_NATIVE_FLOAT, H5P_DEFAULT, true, values_of(b));
     return io__hdf5_close(dataset) && good;
 }
 

@@ -14,6 +14,11 @@ typedef struct io_block {
     int rank;
     int64_t shape[4];
     float *data; /* borrowed on write; new on read (sx_free) */
+    /* On write, in place of data: block `index` by a function, so that not all have to be in
+     * memory; valid until its next call, which gives the same values for the same index. */
+    const float *(*make)(void *maker, int index);
+    void *maker;
+    int index;
 } io_block;
 
 /* Errors: SX_E_CREATE, SX_E_IO. */

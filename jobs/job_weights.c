@@ -99,20 +99,36 @@ out:
 
 /* ---- writing ---- */
 
+/* Parameters in the order of PyTorch, one at a time. */
+typedef struct turned {
+    const nn_params *p;
+    const float *block;
+    float *values; /* of the largest parameter */
+} turned;
+
+static const float *turn(void *maker, int i) {
+    turned *t = maker;
+    nn_params_get(t->p, i, t->block, t->values);
+    return t->values;
+}
+
 sx_err job_weights_write(const char *path, const char *json, const nn_params *p,
                          const float *block) {
     io_block *b = SX_NEW_ARRAY(io_block, p->n);
-    float *values = SX_NEW_ARRAY(float, p->count), *next = values;
+    int64_t largest = 0;
+    for (int i = 0; i < p->n; i++)
+        if (p->item[i].count > largest) largest = p->item[i].count;
+    turned t = {p, block, SX_NEW_ARRAY(float, largest)};
     for (int i = 0; i < p->n; i++) {
-        b[i].name = p->item[i].name;
-        b[i].rank = p->item[i].rank;
+        b[i] = (io_block){.name = p->item[i].name,
+                          .rank = p->item[i].rank,
+                          .make = turn,
+                          .maker = &t,
+                          .index = i};
         memcpy(b[i].shape, p->item[i].shape, sizeof b[i].shape);
-        b[i].data = next;
-        nn_params_get(p, i, block, next);
-        next += p->item[i].count;
     }
     sx_err rc = io_ckpt_write(path, json, b, p->n);
-    sx_free(values);
+    sx_free(t.values);
     sx_free(b);
     return rc;
 }

@@ -20,6 +20,7 @@
 #include "jobs/sr_volume.h"
 #include "model/df_diffusion.h"
 #include "model/net.h"
+#include "mpi/mp_share.h"
 
 /* ---- configuration ---- */
 
@@ -39,6 +40,9 @@ typedef struct sr_config {
     const nn_kernels *kernels;
     int threads;   /* of a rank */
     float *params; /* block of the network */
+    mp_share
+        *ready; /* its weights prepared for the kernels, once a node; NULL: nothing to prepare */
+    int64_t n_ready; /* floats */
     char weights_sha256[65];
     char *values;  /* JSON of all that decides about an output's bytes; sorted keys */
     char hash[65]; /* SHA-256 of `values` */
@@ -46,9 +50,9 @@ typedef struct sr_config {
 
 extern const job_option options_sr[];
 
-/* Read configuration and weights; what the weights file says about its network, diffusion and data
- * becomes the default of those keys. Errors: SX_E_USAGE (no weights given), SX_E_CONFIG, those of
- * job_weights_read. Not collective. */
+/* Read configuration and weights, and prepare these; what the weights file says about its network,
+ * diffusion and data becomes the default of those keys. Errors: SX_E_USAGE (no weights given),
+ * SX_E_CONFIG, those of job_weights_read. Collective over the job's ranks. */
 sx_err sr_config_read(sr_config *c, job *j);
 void sr_config_clear(sr_config *c);
 

@@ -51,9 +51,23 @@ static sx_err read_trained(sr_config *c, const char *path) {
     return rc;
 }
 
-/* Parameters of any size of this network: the table of names does not depend on it. */
+/* The ranks of a node prepare the weights together and share them. */
+static sx_err prepare_weights(sr_config *c, net *n) {
+    const nn_graph *g = net_graph(n);
+    c->n_ready = nn_graph_ready_count(g);
+    if (c->n_ready == 0) return SX_OK;
+    sx_err rc = mp_share_new(&c->ready, c->comm, c->n_ready * (int64_t)sizeof(float));
+    if (rc != SX_OK) return rc;
+    int parts, part = mp_share_part(c->ready, &parts);
+    nn_graph_prepare(g, c->params, part, parts, mp_share_data(c->ready));
+    mp_share_filled(c->ready);
+    return SX_OK;
+}
+
+/* Parameters of any size of this network: the table of names does not depend on it, and prepared
+ * weights do not from 4 pixels at the lowest level on. */
 static sx_err read_weights(sr_config *c, const char *path) {
-    int side = 2 * net_granularity(&c->net);
+    int side = 4 * net_granularity(&c->net);
     char *file = job_weights_path(path);
     net *n = NULL;
     sx_err rc;
@@ -63,6 +77,8 @@ static sx_err read_weights(sr_config *c, const char *path) {
     SX_TRY(rc, sx_hash_file(file, c->weights_sha256));
     rc = read_trained(c, path);
 out:
+    rc = mp_agree(c->comm, rc);
+    if (rc == SX_OK) rc = prepare_weights(c, n);
     net_free(n);
     sx_free(file);
     return rc;
@@ -131,6 +147,7 @@ out:
 }
 
 void sr_config_clear(sr_config *c) {
+    mp_share_free(c->ready);
     sx_free(c->params);
     sx_free(c->values);
 }
