@@ -1,0 +1,16 @@
+# The ceilings of `sagax bench`, once for each instruction set (as in model/kernels.cmake).
+set(bench_isas portable)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND bench_isas avx2 avx512)
+endif()
+set(bench_options_avx2 -mavx2 -mfma)
+set(bench_options_avx512 -mavx512f -mavx2 -mfma)
+
+set(bench_objects "")
+foreach(isa ${bench_isas})
+  add_library(bench_isa_${isa} OBJECT bench_isa.c)
+  target_link_libraries(bench_isa_${isa} PRIVATE sagax_flags)
+  target_compile_definitions(bench_isa_${isa} PRIVATE BENCH_ISA=${isa})
+  target_compile_options(bench_isa_${isa} PRIVATE ${bench_options_${isa}} -ffp-contract=fast)
+  list(APPEND bench_objects $<TARGET_OBJECTS:bench_isa_${isa}>)
+endforeach()
