@@ -103,6 +103,9 @@ double bench_peak_gflops(const bench_ceilings *v, const nn_kernels *k, int threa
 
 /* ---- bench_data.c ---- */
 
+/* Name of this process's own for a file in TMPDIR, else /tmp; new (sx_free). */
+char *bench_scratch_path(const char *suffix);
+
 /* A cohort to train on: a synthetic cache, gone from the disk as soon as it is open. */
 typedef struct bench_data {
     io_cache *cache;
@@ -163,7 +166,7 @@ typedef struct bench_memory {
 } bench_memory;
 
 /* Each row in a child process of its own, so that its peak is its own; call it before this process
- * has allocated or started threads. Returns the number of rows; *n_rows at most BENCH_MAX_LIST + 2.
+ * has allocated or started threads. rows [BENCH_MAX_LIST + 2], *n_rows of them filled.
  * Errors: what the child met; SX_E_NOMEM. Not collective. */
 sx_err bench_memory_measure(const bench_config *c, bench_memory *rows, int *n_rows);
 

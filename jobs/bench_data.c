@@ -65,10 +65,14 @@ static sx_err write_cache(const char *path) {
     return rc == SX_OK ? end : rc;
 }
 
-sx_err bench_data_open(bench_data *d) {
+char *bench_scratch_path(const char *suffix) {
     const char *folder = getenv("TMPDIR");
-    char *path =
-        sx_strf("%s/sagax-bench-%ld.h5", folder && *folder ? folder : "/tmp", (long)getpid());
+    return sx_strf("%s/sagax-bench-%ld%s", folder && *folder ? folder : "/tmp", (long)getpid(),
+                   suffix);
+}
+
+sx_err bench_data_open(bench_data *d) {
+    char *path = bench_scratch_path(".h5");
     sx_err rc;
     *d = (bench_data){.cache = NULL};
     SX_TRY(rc, write_cache(path));

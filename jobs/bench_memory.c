@@ -1,11 +1,14 @@
 /* Peak memory. The peak of a process never falls, so each row is a child of its own that does the
- * work and writes what it saw into a pipe. A child inherits the pages of this process (the program,
- * MPI): they count, as they do in a real run. It makes no MPI call and ends without clean-up. */
+ * work and writes what it saw into a pipe. A child makes no MPI call and ends without clean-up. It
+ * inherits the anonymous pages of this process, not those of files (the program, its libraries):
+ * what a child that does nothing lacks beside this process is added to all, so that a row is what a
+ * process of `sagax sr` or `sagax train` would show. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/bench.h"
 
@@ -43,8 +46,24 @@ static sx_err do_sampling(const bench_config *c, bench_memory *row) {
     return SX_OK;
 }
 
-/* Two steps. A batch larger than c->memory_images is stood for by so many images: a step holds one
- * image at a time and one gradient a level of the tree of shards, whatever the batch. */
+/* A checkpoint as a training writes it, in a folder that is gone afterwards. */
+static sx_err save_and_remove(bench_training *t) {
+    char *run = bench_scratch_path(""), *folder = sx_path_join(run, "ckpt");
+    char *file = sx_strf("%s/step-%08lld.h5", folder, (long long)t->state.step);
+    t->c.run_path = run;
+    sx_err rc = train_state_save(&t->state, &t->c, "{}");
+    remove(file);
+    remove(folder);
+    remove(run);
+    sx_free(file);
+    sx_free(folder);
+    sx_free(run);
+    return rc;
+}
+
+/* Two steps and a checkpoint. A batch larger than c->memory_images is stood for by so many images:
+ * a step holds one image at a time and one gradient a level of the tree of shards, whatever the
+ * batch. */
 static sx_err do_training(const bench_config *c, bench_memory *row) {
     const int images = row->batch < c->memory_images ? row->batch : c->memory_images;
     bench_data data;
@@ -54,6 +73,7 @@ static sx_err do_training(const bench_config *c, bench_memory *row) {
     SX_TRY(rc, bench_data_open(&data));
     SX_TRY(rc, bench_training_begin(&t, c, mp_self(), images, &data));
     for (int i = 0; i < 2; i++) SX_TRY(rc, bench_training_step(&t, &info));
+    SX_TRY(rc, save_and_remove(&t));
     note_plan(row, t.n, 4); /* weights, two moments, average */
 out:
     bench_training_end(&t);
@@ -105,6 +125,7 @@ static sx_err measure(const bench_config *c, work_function *work, bench_memory *
 }
 
 sx_err bench_memory_measure(const bench_config *c, bench_memory *rows, int *n_rows) {
+    const int64_t program_bytes = sx_peak_rss_bytes();
     sx_err rc = SX_OK;
     int n = 0;
     rows[n] = (bench_memory){.task = "program"};
@@ -115,6 +136,8 @@ sx_err bench_memory_measure(const bench_config *c, bench_memory *rows, int *n_ro
         rows[n] = (bench_memory){.task = "training", .batch = c->memory_batch.item[i]};
         SX_TRY(rc, measure(c, do_training, &rows[n++]));
     }
+    const int64_t not_inherited = program_bytes - rows[0].peak_rss_bytes;
+    for (int i = 0; i < n; i++) rows[i].peak_rss_bytes += not_inherited;
 out:
     *n_rows = n;
     return rc;

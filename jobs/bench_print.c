@@ -55,6 +55,13 @@ static void text_ceilings(const bench_ceilings *v) {
                bench_median(&v->level[i].gb_per_s));
 }
 
+/* "-" for what was not measured. */
+static const char *text_percent(double percent, char text[16]) {
+    if (!isfinite(percent)) return "-";
+    snprintf(text, 16, "%.1f", percent);
+    return text;
+}
+
 static void text_rows(const bench_report *r) {
     const int n = r->run ? bench_run_rows(r->run) : 0;
     if (n == 0) return;
@@ -63,9 +70,10 @@ static void text_rows(const bench_report *r) {
     for (int i = 0; i < n; i++) {
         const bench_row *row = bench_run_row(r->run, i);
         const speed s = speed_of(r, row);
-        printf("%-8s %7d %5d %9.2f %9.2f %9.2f %9.1f %7.1f %6.2f\n", row->task, row->threads,
+        char text[16];
+        printf("%-8s %7d %5d %9.2f %9.2f %9.2f %9.1f %7s %6.2f\n", row->task, row->threads,
                row->batch, bench_median(&row->cpu_ms), bench_median(&row->wall_ms), s.images_per_s,
-               s.gflops, s.percent,
+               s.gflops, text_percent(s.percent, text),
                100 * bench_median(&row->wait_ms) / bench_median(&row->wall_ms));
     }
 }
