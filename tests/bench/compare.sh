@@ -6,7 +6,8 @@
 # Short runs of both alternate; a ratio is that of neighbours in time, and the median over rounds is
 # told: CPU time for one thread, wall time for two. Each way of running PyTorch (peers_palette.py) has a
 # process of its own, so that its peak memory is its own. PYTHON names the Python that has torch (Debian:
-# python3-torch), THREADS the numbers of threads (1 2), JSON a file that keeps all measurements,
+# python3-torch), THREADS the numbers of threads (1 2), JSON a file that keeps all
+# measurements, one a line,
 # FIXTURES the folder of the parity fixtures.
 # Exit 77: there is no PyTorch.
 set -eu
@@ -30,7 +31,8 @@ command -v jq >/dev/null || {
 }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-rows=$work/rows
+rows=${JSON:-$work/rows}
+: >"$rows"
 
 # ours TASK BATCH: one line a number of threads.
 ours() {
@@ -73,7 +75,6 @@ for round in $(seq "$rounds"); do
         printf '%s\n' fp32 bf16 bf16_cl 'bf16_cl --jit' | alternate train "$batch"
     done
 done
-[ -z "${JSON:-}" ] || cp "$rows" "$JSON"
 
 jq -rs '
 def median: sort | if length == 0 then null else (.[(length - 1) / 2 | floor] + .[length / 2 | floor]) / 2 end;
