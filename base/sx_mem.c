@@ -7,18 +7,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #define ALIGN ((size_t)64)
+/* Large blocks ask for huge pages: the engine walks through dozens of streams at a time, more than
+ * the page tables of small pages keep at hand. */
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+#define HUGE_FROM_BYTES ((size_t)4 << 20)
 /* No object of the program comes near; a size from a broken file is refused without asking (and
  * overcommitting) the system. */
 #define MAX_BLOCK_BYTES ((size_t)1 << 39)
 
-/* Bytes of count * size rounded up to whole lines; false when that does not fit. */
+/* Bytes of count * size rounded up to whole lines, or to whole huge pages; false when that does not
+ * fit. */
 static bool block_bytes(int64_t count, size_t size, size_t *n_bytes) {
     if (count < 0 || (size != 0 && (uint64_t)count > MAX_BLOCK_BYTES / size)) return false;
     size_t n = (size_t)count * size;
-    *n_bytes = (n + ALIGN - 1) / ALIGN * ALIGN;
+    const size_t step = n >= HUGE_FROM_BYTES ? HUGE_PAGE_BYTES : ALIGN;
+    *n_bytes = (n + step - 1) / step * step;
     if (*n_bytes == 0) *n_bytes = ALIGN;
     return true;
 }
@@ -26,7 +33,11 @@ static bool block_bytes(int64_t count, size_t size, size_t *n_bytes) {
 void *sx_try_alloc(int64_t count, size_t size) {
     size_t n_bytes = 0;
     if (!block_bytes(count, size, &n_bytes)) return NULL;
-    void *p = aligned_alloc(ALIGN, n_bytes);
+    const bool huge = n_bytes >= HUGE_FROM_BYTES;
+    void *p = aligned_alloc(huge ? HUGE_PAGE_BYTES : ALIGN, n_bytes);
+#if defined MADV_HUGEPAGE
+    if (p && huge) madvise(p, n_bytes, MADV_HUGEPAGE);
+#endif
     if (p) memset(p, 0, n_bytes);
     return p;
 }

@@ -6,12 +6,15 @@
  * slice cropped afterwards; random pixel values belong to the crop by definition. Under an observer
  * the images between the steps are rendered from the same kernels. */
 #include <math.h>
+#include <string.h>
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
+#include "degrade/dg_columns.h"
 #include "degrade/dg_degrade.h"
 #include "degrade/dg_pixels.h"
 #include "degrade/dg_psf.h"
 #include "degrade/dg_rows.h"
+#include "degrade/dg_warp.h"
 #include "image/im_spline.h"
 
 enum { MIN_SIDE = 16 }; /* a shorter slice shows nothing of a spine, and has hardly two LR rows */
@@ -19,21 +22,14 @@ enum { MIN_SIDE = 16 }; /* a shorter slice shows nothing of a spine, and has har
 /* Sub-streams of SX_RNG_DEGRADE, item 4 * item + one of these; 0 is the draw itself. */
 enum { STREAM_GAP = 1, STREAM_SLICE_NOISE, STREAM_NOISE };
 
-/* Column of the output: between two columns of the processed region. */
-typedef struct column {
-    int a, b;
-    float f; /* weight of b */
-} column;
-
-enum { BUF_HR, BUF_SLICE, BUF_KEPT, BUF_ROW, BUF_PLANE, N_BUFFERS };
+enum { BUF_HR, BUF_SLICE, BUF_KEPT, BUF_ROW, BUF_PLANE, BUF_SUM, N_BUFFERS };
 
 struct dg_work {
     float *buffer[N_BUFFERS];
     int64_t capacity[N_BUFFERS];
-    double *position;
     int *source_row;
-    column *column; /* [2][out_w]: still, shifted */
-    int64_t position_capacity, row_capacity, column_capacity;
+    int *column; /* [4][out_w]: a and b of dg_columns, still and shifted */
+    int64_t row_capacity, column_capacity;
 };
 
 dg_work *dg_work_new(void) {
@@ -43,7 +39,6 @@ dg_work *dg_work_new(void) {
 void dg_work_free(dg_work *w) {
     if (!w) return;
     for (int i = 0; i < N_BUFFERS; i++) sx_free(w->buffer[i]);
-    sx_free(w->position);
     sx_free(w->source_row);
     sx_free(w->column);
     sx_free(w);
@@ -74,7 +69,8 @@ typedef struct pair {
     int n_slices;     // LR rows
     double first_row; // of LR row 0
     dg_psf psf;
-    float *hr, *lr; // [out_h][out_w]
+    dg_columns still, moved; // columns of the output: without and with the interlace's shift
+    float *hr, *lr;          // [out_h][out_w]
     dg_observer *observer;
     void *user;
 } pair;
@@ -126,81 +122,49 @@ static sx_err reserve(pair *p) {
         [BUF_HR] = (int64_t)p->h * p->region,
         [BUF_SLICE] = (int64_t)p->n_slices * p->region,
         [BUF_KEPT] = (int64_t)p->n_slices * p->region,
-        [BUF_ROW] = (int64_t)p->out_h * p->region,
-        [BUF_PLANE] = (int64_t)p->out_h * p->out_w,
+        [BUF_ROW] = p->region,
+        [BUF_PLANE] = (int64_t)p->out_h * (p->out_w + 2 * DG_BLUR_HALF),
+        [BUF_SUM] = p->out_w,
     };
     bool good = true;
     for (int i = 0; i < N_BUFFERS; i++) {
         k->buffer[i] = grown(k->buffer[i], &k->capacity[i], count[i], sizeof *k->buffer[i]);
         good = good && k->buffer[i];
     }
-    k->position = grown(k->position, &k->position_capacity, p->out_h, sizeof *k->position);
     k->source_row = grown(k->source_row, &k->row_capacity, p->out_h, sizeof *k->source_row);
-    k->column = grown(k->column, &k->column_capacity, 2 * (int64_t)p->out_w, sizeof *k->column);
-    if (good && k->position && k->source_row && k->column) return SX_OK;
+    k->column = grown(k->column, &k->column_capacity, 4 * (int64_t)p->out_w, sizeof *k->column);
+    if (good && k->source_row && k->column) return SX_OK;
     return sx_fail(SX_E_NOMEM, "degradation: no memory for slices of %d x %d pixels", p->h, p->w);
 }
 
 /* Where each row and column of the output comes from. */
 static void make_tables(pair *p) {
-    dg_work *k = p->work;
-    for (int i = 0; i < p->out_h; i++) k->source_row[i] = (int)im_mirror(p->row0 + i, p->h);
-    double shift = p->draw->interlace_shift * p->w; /* content moves to the back when positive */
-    for (int j = 0; j < p->out_w; j++) {
-        int64_t still = im_mirror(p->col0 + j, p->w);
-        double x = (double)still - (fires(p, DG_INTERLACE) ? shift : 0.0);
-        int64_t a = (int64_t)floor(x);
-        k->column[j] = (column){(int)still - p->region0, (int)still - p->region0, 0.0f};
-        k->column[p->out_w + j] =
-            (column){(int)im_mirror(a, p->w) - p->region0, (int)im_mirror(a + 1, p->w) - p->region0,
-                     (float)(x - (double)a)};
-    }
-}
-
-static void gather_row(const float *from, const column *c, int n, float *to) {
-    for (int j = 0; j < n; j++) to[j] = from[c[j].a] + c[j].f * (from[c[j].b] - from[c[j].a]);
+    int *row = p->work->source_row, *column = p->work->column, n = p->out_w;
+    for (int i = 0; i < p->out_h; i++) row[i] = (int)dg__fold(p->row0 + i, p->h);
+    p->still = dg__columns_make(p->w, p->col0, n, 0.0, p->region0, column, column + n);
+    if (fires(p, DG_INTERLACE))
+        p->moved = dg__columns_make(p->w, p->col0, n, p->draw->interlace_shift * p->w, p->region0,
+                                    column + 2 * n, column + 3 * n);
 }
 
 /* ---- geometry: rescale and rotate in one bilinear interpolation about the centre ---- */
 
-static float bilinear(const float *x, int h, int w, double row, double col) {
-    int64_t i = (int64_t)floor(row), j = (int64_t)floor(col);
-    float fi = (float)(row - (double)i), fj = (float)(col - (double)j);
-    int64_t i0 = i, i1 = i + 1, j0 = j, j1 = j + 1;
-    if (i < 0 || i1 >= h) i0 = im_mirror(i, h), i1 = im_mirror(i + 1, h);
-    if (j < 0 || j1 >= w) j0 = im_mirror(j, w), j1 = im_mirror(j + 1, w);
-    const float *top = x + i0 * w, *bottom = x + i1 * w;
-    float a = top[j0] + fj * (top[j1] - top[j0]), b = bottom[j0] + fj * (bottom[j1] - bottom[j0]);
-    return a + fi * (b - a);
-}
-
-/* Region of the slice magnified and turned (positive: counter-clockwise as displayed). */
+/* Region of the slice magnified and turned. */
 static void warp(pair *p, double magnification, double angle_deg) {
-    const double radian = 3.14159265358979323846 / 180.0;
-    double c = cos(angle_deg * radian) / magnification, s = sin(angle_deg * radian) / magnification;
-    double mid_row = 0.5 * (p->h - 1), mid_col = 0.5 * (p->w - 1);
     float *to = p->work->buffer[BUF_HR];
-    for (int i = 0; i < p->h; i++) {
-        double dy = i - mid_row;
-        for (int j = 0; j < p->region; j++) {
-            double dx = p->region0 + j - mid_col;
-            *to++ =
-                bilinear(p->src, p->h, p->w, mid_row + s * dx + c * dy, mid_col + c * dx - s * dy);
-        }
-    }
-    p->image = p->work->buffer[BUF_HR];
+    dg__warp(p->src, p->h, p->w, magnification, angle_deg, p->region0, p->region, to);
+    p->image = to;
     p->stride = p->region;
 }
 
 static void take_hr(pair *p) {
     for (int i = 0; i < p->out_h; i++)
-        gather_row(p->image + p->work->source_row[i] * p->stride, p->work->column, p->out_w,
-                   p->hr + (int64_t)i * p->out_w);
+        dg__columns_take(&p->still, p->image + p->work->source_row[i] * p->stride,
+                         p->hr + (int64_t)i * p->out_w);
 }
 
 static void take_lr_from_hr(pair *p) {
-    int64_t n = (int64_t)p->out_h * p->out_w;
-    for (int64_t i = 0; i < n; i++) p->lr[i] = p->hr[i];
+    memcpy(p->lr, p->hr, (size_t)p->out_h * (size_t)p->out_w * sizeof *p->lr);
 }
 
 static void geometry_step(pair *p, dg_step step, double magnification, double angle_deg) {
@@ -243,111 +207,132 @@ static void acquire(pair *p, bool with_gap) {
 
 static void add_slice_noise(pair *p) {
     sx_rng rng = stream(p, STREAM_SLICE_NOISE);
-    float *x = p->work->buffer[BUF_SLICE], sigma = (float)p->draw->slice_noise_sigma;
     int64_t n = (int64_t)p->n_slices * p->region;
-    for (int64_t i = 0; i < n; i++) x[i] += sigma * sx_rng_normal(&rng);
+    dg__add_normals(p->work->buffer[BUF_SLICE], n, p->draw->slice_noise_sigma, &rng);
 }
 
-/* Rows of the output [out_h][region] from the LR rows: cubic B-spline; beyond the outermost slice
- * centres the edge slice. */
-static void upsample(pair *p) {
-    dg_work *k = p->work;
-    const float *slice = k->buffer[BUF_SLICE];
-    float *coefficient = k->buffer[BUF_KEPT];
-    int64_t n = (int64_t)p->n_slices * p->region;
-    for (int64_t i = 0; i < n; i++) coefficient[i] = slice[i];
-    im_spline_prefilter(coefficient, p->n_slices, p->region, p->region);
-    for (int i = 0; i < p->out_h; i++)
-        k->position[i] = ((double)k->source_row[i] - p->first_row) / p->r;
-    im_spline_sample(coefficient, p->n_slices, p->region, p->region, k->position,
-                     k->buffer[BUF_ROW], p->out_h, p->region);
+/* n columns of the region from `first` on of one row of the LR image: row `source` of the slice. */
+typedef void row_maker(const pair *p, int source, int first, int n, float *row);
+
+/* From the coefficients of the LR rows: cubic B-spline; beyond the outermost slice centres the edge
+ * slice. */
+static void row_of_spline(const pair *p, int source, int first, int n, float *row) {
+    const int last = p->n_slices - 1;
+    double at = ((double)source - p->first_row) / p->r, weight[4];
+    at = at < 0.0 ? 0.0 : at > last ? last : at;
+    dg_rows k;
+    k.n = 4;
+    k.first = im_spline_weights(at, weight);
+    for (int i = 0; i < 4; i++) k.weight[i] = (float)weight[i];
+    dg__rows_apply(&k, p->work->buffer[BUF_KEPT] + first, p->n_slices, p->region, n, row);
 }
 
-/* Rows of the output [out_h][region] after the profile alone. */
-static void render_psf(pair *p) {
+/* After the profile alone, or as it is. */
+static void row_of_image(const pair *p, int source, int first, int n, float *row) {
     static const double itself[1] = {1.0};
-    dg_rows kernel;
-    for (int i = 0; i < p->out_h; i++) {
-        dg__rows_make(&kernel, p->work->source_row[i], fires(p, DG_PSF) ? &p->psf : NULL, itself,
-                      1);
-        dg__rows_apply(&kernel, p->image, p->h, p->stride, p->region,
-                       p->work->buffer[BUF_ROW] + (int64_t)i * p->region);
+    dg_rows k;
+    dg__rows_make(&k, source, fires(p, DG_PSF) ? &p->psf : NULL, itself, 1);
+    dg__rows_apply(&k, p->image + first, p->h, p->stride, n, row);
+}
+
+/* Each slice repeated over its thickness. */
+static void row_of_slice(const pair *p, int source, int first, int n, float *row) {
+    int k = (int)floor((source - p->first_row) / p->r + 0.5);
+    k = k < 0 ? 0 : k > p->n_slices - 1 ? p->n_slices - 1 : k;
+    memcpy(row, p->work->buffer[BUF_SLICE] + (int64_t)k * p->region + first,
+           (size_t)n * sizeof *row);
+}
+
+/* Rows begin .. end - 1 of the LR image; stripes shifted along the columns when `interlaced`. */
+static void take_lr(pair *p, row_maker *make_row, bool interlaced, int begin, int end) {
+    const int stripe = p->draw->interlace_rows;
+    for (int i = begin; i < end; i++) {
+        int source = p->work->source_row[i];
+        bool moved = interlaced && source % (2 * stripe) < stripe;
+        float *row = p->work->buffer[BUF_ROW], *to = p->lr + (int64_t)i * p->out_w;
+        if (!moved && p->still.n_run == p->out_w) { /* as they lie */
+            make_row(p, source, p->still.a[0], p->out_w, to);
+        } else {
+            make_row(p, source, 0, p->region, row);
+            dg__columns_take(moved ? &p->moved : &p->still, row, to);
+        }
     }
 }
 
-/* Rows of the output [out_h][region]: each slice repeated over its thickness. */
-static void render_slices(pair *p) {
-    for (int i = 0; i < p->out_h; i++) {
-        int k = (int)floor((p->work->source_row[i] - p->first_row) / p->r + 0.5);
-        k = k < 0 ? 0 : k > p->n_slices - 1 ? p->n_slices - 1 : k;
-        const float *from = p->work->buffer[BUF_SLICE] + (int64_t)k * p->region;
-        float *to = p->work->buffer[BUF_ROW] + (int64_t)i * p->region;
-        for (int j = 0; j < p->region; j++) to[j] = from[j];
-    }
-}
-
-/* LR image from rows [out_h][region]; stripes shifted along the columns when `interlaced`. */
-static void take_lr(pair *p, bool interlaced) {
-    const dg_work *k = p->work;
-    int stripe = p->draw->interlace_rows;
-    for (int i = 0; i < p->out_h; i++) {
-        bool moved = interlaced && k->source_row[i] % (2 * stripe) < stripe;
-        gather_row(k->buffer[BUF_ROW] + (int64_t)i * p->region, k->column + (moved ? p->out_w : 0),
-                   p->out_w, p->lr + (int64_t)i * p->out_w);
-    }
-}
-
-static void show(pair *p, dg_step after) {
+static void show(pair *p, row_maker *make_row, dg_step after) {
     if (!p->observer) return;
-    take_lr(p, after == DG_INTERLACE);
+    take_lr(p, make_row, false, 0, p->out_h);
     observe(p, after);
 }
 
-/* Leaves the rows of the LR image, before the interlace, in BUF_ROW. */
-static void acquisition(pair *p) {
-    bool down_up = fires(p, DG_DOWN_UP);
-    if (fires(p, DG_PSF) && (p->observer || !down_up)) {
-        render_psf(p);
-        show(p, DG_PSF);
-    }
-    if (fires(p, DG_GAP) || down_up) acquire(p, fires(p, DG_GAP));
-    if (fires(p, DG_GAP) && (p->observer || !down_up)) {
-        render_slices(p);
-        show(p, DG_GAP);
-    }
-    if (!down_up) {
-        if (!fires(p, DG_GAP) && !fires(p, DG_PSF)) render_psf(p); /* the image itself */
-        return;
-    }
+/* Coefficients of the spline through the LR rows, in BUF_KEPT. */
+static void prefilter(pair *p) {
+    dg_work *k = p->work;
+    memcpy(k->buffer[BUF_KEPT], k->buffer[BUF_SLICE],
+           (size_t)p->n_slices * (size_t)p->region * sizeof(float));
+    im_spline_prefilter(k->buffer[BUF_KEPT], p->n_slices, p->region, p->region);
+}
+
+/* What makes the rows of the LR image, before the interlace. */
+static row_maker *acquisition(pair *p) {
+    bool psf = fires(p, DG_PSF), gap = fires(p, DG_GAP), down_up = fires(p, DG_DOWN_UP);
+    if (psf) show(p, row_of_image, DG_PSF);
+    if (gap || down_up) acquire(p, gap);
+    if (gap) show(p, row_of_slice, DG_GAP);
+    if (!down_up) return gap ? row_of_slice : row_of_image;
     if (p->observer) {
-        upsample(p);
-        show(p, DG_DOWN_UP);
+        prefilter(p);
+        show(p, row_of_spline, DG_DOWN_UP);
     }
     if (fires(p, DG_SLICE_NOISE)) add_slice_noise(p);
-    upsample(p);
-    if (fires(p, DG_SLICE_NOISE)) show(p, DG_SLICE_NOISE);
+    prefilter(p);
+    if (fires(p, DG_SLICE_NOISE)) show(p, row_of_spline, DG_SLICE_NOISE);
+    return row_of_spline;
 }
 
 /* ---- the whole ---- */
 
-static void corrupt(pair *p) {
+/* Rows begin .. end - 1: all that acts on a pixel alone. */
+static void corrupt_rows(pair *p, int begin, int end, sx_rng *noise) {
     const dg_draw *d = p->draw;
-    int h = p->out_h, w = p->out_w;
+    float *x = p->lr + (int64_t)begin * p->out_w;
+    if (fires(p, DG_NOISE)) {
+        dg__noise(x, (int64_t)(end - begin) * p->out_w, d->noise_sigma, noise);
+        observe(p, DG_NOISE);
+    }
+    if (fires(p, DG_BIAS)) {
+        dg__bias(x, begin, end, p->out_h, p->out_w, d->bias);
+        observe(p, DG_BIAS);
+    }
+    if (fires(p, DG_JITTER))
+        dg__scale(x, end - begin, p->out_w, d->brightness, 0.0, p->work->buffer[BUF_SUM]);
+}
+
+/* The LR image from its rows: in bands that stay in the first-level cache, but for what looks
+ * beyond a row (blur) or at all of them (contrast). */
+static void finish(pair *p, row_maker *make_row) {
+    enum { BAND = 16 };
+    const dg_draw *d = p->draw;
+    const int h = p->out_h, w = p->out_w, band = p->observer ? h : BAND;
+    const bool whole = p->observer || fires(p, DG_BLUR), interlaced = fires(p, DG_INTERLACE);
+    float *sum = p->work->buffer[BUF_SUM];
+    sx_rng noise = stream(p, STREAM_NOISE);
+    if (whole) take_lr(p, make_row, interlaced, 0, h);
+    if (interlaced) observe(p, DG_INTERLACE);
     if (fires(p, DG_BLUR)) {
         dg__blur(p->lr, h, w, d->blur_sigma_px, p->work->buffer[BUF_PLANE]);
         observe(p, DG_BLUR);
     }
-    if (fires(p, DG_NOISE)) {
-        sx_rng rng = stream(p, STREAM_NOISE);
-        dg__noise(p->lr, h, w, d->noise_sigma, &rng);
-        observe(p, DG_NOISE);
-    }
-    if (fires(p, DG_BIAS)) {
-        dg__bias(p->lr, h, w, d->bias);
-        observe(p, DG_BIAS);
+    memset(sum, 0, (size_t)w * sizeof *sum);
+    for (int begin = 0; begin < h; begin += band) {
+        int end = begin + band < h ? begin + band : h;
+        if (!whole) take_lr(p, make_row, interlaced, begin, end);
+        corrupt_rows(p, begin, end, &noise);
     }
     if (fires(p, DG_JITTER)) {
-        dg__jitter(p->lr, h, w, d->brightness, d->contrast);
+        double total = 0.0;
+        for (int j = 0; j < w; j++) total += (double)sum[j];
+        dg__scale(p->lr, h, w, d->contrast, (1.0 - d->contrast) * total / ((double)h * w), sum);
         observe(p, DG_JITTER);
     }
 }
@@ -389,10 +374,7 @@ sx_err dg_pair_observed(const dg_config *c, const dg_draw *d, const float *src, 
     sx_err rc = SX_OK;
     SX_TRY(rc, prepare(&p, size_h, size_w));
     geometry(&p);
-    acquisition(&p);
-    take_lr(&p, fires(&p, DG_INTERLACE));
-    if (fires(&p, DG_INTERLACE)) observe(&p, DG_INTERLACE);
-    corrupt(&p);
+    finish(&p, acquisition(&p));
 out:
     if (!work) dg_work_free(p.work);
     return rc;

@@ -15,7 +15,7 @@ sx_err dg_psf_make(dg_psf *p, double lr_mm, double hr_mm) {
                        hr_mm, DG_PSF_MAX_TAPS);
     int half = (int)rint(fwhm); /* half to even, as the published table has it */
     double value[DG_PSF_MAX_TAPS], sum = 0.0;
-    p->n_taps = 2 * half + 1;
+    *p = (dg_psf){.n_taps = 2 * half + 1};
     for (int j = -half; j <= half; j++)
         sum += value[half + j] = dg__profile(2.0 * DG_PROFILE_HALF * j / fwhm);
     for (int j = 0; j < p->n_taps; j++) p->tap[j] = (float)(value[j] / sum);

@@ -11,10 +11,11 @@
 #include "base/sx_err.h"
 
 #define DG_PSF_MAX_TAPS 63
+#define DG_PSF_ROOM 64 /* whole vectors */
 
 typedef struct dg_psf {
-    int n_taps; /* odd */
-    float tap[DG_PSF_MAX_TAPS];
+    int n_taps;             /* odd */
+    float tap[DG_PSF_ROOM]; /* 0 from n_taps on */
 } dg_psf;
 
 /* Errors: SX_E_CONFIG (lr_mm <= hr_mm, or too many taps). */

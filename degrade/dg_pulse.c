@@ -175,7 +175,8 @@ static double quintic(double x) {
     x = fabs(x);
     if (x < 1.0) return 0.55 + x * x * (-0.5 + x * x * (0.25 - x / 12.0));
     if (x < 2.0) return 0.425 + x * (0.625 + x * (-1.75 + x * (1.25 + x * (-0.375 + x / 24.0))));
-    return x < 3.0 ? pow(3.0 - x, 5) / 120.0 : 0.0;
+    double y = x < 3.0 ? 3.0 - x : 0.0;
+    return y * y * y * y * y / 120.0;
 }
 
 double dg__profile(double t) {

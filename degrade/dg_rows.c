@@ -3,10 +3,19 @@
 #include "degrade/dg_rows.h"
 
 #include <math.h>
-#include "image/im_spline.h"
+#include "base/sx_loops.h"
+
+enum {
+    TAP_CHUNK = 16, /* taps of a profile convolved together */
+    KEYS_TAPS = 4,
+    LINE_MAX_TAPS = DG_ROWS_WINDOW + KEYS_TAPS - 1
+};
+_Static_assert(LINE_MAX_TAPS - 1 + (DG_PSF_ROOM + TAP_CHUNK - 1) / TAP_CHUNK * TAP_CHUNK <=
+                   DG_ROWS_MAX,
+               "whole chunks of taps fit");
 
 /* Weights of rows floor(p)-1 .. floor(p)+2 for the fraction f of p (Keys, IEEE TASSP 1981). */
-static void keys(double f, double w[4]) {
+static void keys(double f, double w[KEYS_TAPS]) {
     w[0] = f * (-0.5 + f * (1.0 - 0.5 * f));
     w[1] = 1.0 + f * f * (-2.5 + 1.5 * f);
     w[2] = f * (0.5 + f * (2.0 - 1.5 * f));
@@ -23,28 +32,44 @@ void dg__window_draw(sx_rng *rng, int n, double weight[DG_ROWS_WINDOW]) {
     for (int i = 0; i < n; i++) weight[i] /= sum;
 }
 
+/* weight += line * profile. Taps beyond the profile's are zero, so whole chunks may be taken. */
+SX_CLONES static void convolve(const float *line, int n, const dg_psf *psf,
+                               float weight[DG_ROWS_MAX]) {
+    for (int t = 0; t < psf->n_taps; t += TAP_CHUNK)
+        for (int i = 0; i < n; i++)
+            for (int l = 0; l < TAP_CHUNK; l++) weight[i + t + l] += line[i] * psf->tap[t + l];
+}
+
 void dg__rows_make(dg_rows *k, double p, const dg_psf *psf, const double *window, int n) {
     static const dg_psf none = {1, {1.0f}};
     if (!psf) psf = &none;
-    int half = psf->n_taps / 2;
-    double start = p - 0.5 * (n - 1), weight[DG_ROWS_MAX] = {0}, cubic[4];
-    k->first = (int64_t)floor(start) - 1 - half;
-    k->n = n - 1 + 4 + 2 * half;
-    SX_ASSERT(k->n <= DG_ROWS_MAX);
+    double start = p - 0.5 * (n - 1), cubic[KEYS_TAPS];
+    float line[LINE_MAX_TAPS] = {0};
+    *k = (dg_rows){.first = (int64_t)floor(start) - 1 - psf->n_taps / 2,
+                   .n = n + KEYS_TAPS - 1 + psf->n_taps - 1};
+    SX_ASSERT(n <= DG_ROWS_WINDOW && psf->n_taps <= DG_PSF_MAX_TAPS);
     keys(start - floor(start), cubic); /* all rows of the window share one fraction */
     for (int i = 0; i < n; i++)
-        for (int c = 0; c < 4; c++)
-            for (int t = 0; t < psf->n_taps; t++)
-                weight[i + c + t] += window[i] * cubic[c] * (double)psf->tap[t];
-    for (int i = 0; i < k->n; i++) k->weight[i] = (float)weight[i];
+        for (int c = 0; c < KEYS_TAPS; c++) line[i + c] += (float)(window[i] * cubic[c]);
+    convolve(line, n + KEYS_TAPS - 1, psf, k->weight);
+}
+
+/* y = or += four weighted rows */
+#define FOUR_ROWS ((w[0] * a[j] + w[1] * b[j]) + (w[2] * c[j] + w[3] * d[j]))
+SX_CLONES static void set_four(float *restrict y, const float *a, const float *b, const float *c,
+                               const float *d, const float w[4], int n) {
+    for (int j = 0; j < n; j++) y[j] = FOUR_ROWS;
+}
+
+SX_CLONES static void add_four(float *restrict y, const float *a, const float *b, const float *c,
+                               const float *d, const float w[4], int n) {
+    for (int j = 0; j < n; j++) y[j] += FOUR_ROWS;
 }
 
 void dg__rows_apply(const dg_rows *k, const float *x, int h, int64_t stride, int w, float *y) {
-    for (int j = 0; j < w; j++) y[j] = 0.0f;
-    for (int i = 0; i < k->n; i++) {
-        float weight = k->weight[i];
-        if (weight == 0.0f) continue;
-        const float *from = x + im_mirror(k->first + i, h) * stride;
-        for (int j = 0; j < w; j++) y[j] += weight * from[j];
+    for (int i = 0; i < k->n; i += 4) { /* weights beyond k->n are zero */
+        const float *from[4];
+        for (int q = 0; q < 4; q++) from[q] = x + dg__fold(k->first + i + q, h) * stride;
+        (i == 0 ? set_four : add_four)(y, from[0], from[1], from[2], from[3], k->weight + i, w);
     }
 }

@@ -6,14 +6,20 @@
 #include <stdint.h>
 #include "base/sx_rng.h"
 #include "degrade/dg_psf.h"
+#include "image/im_spline.h"
 
 #define DG_ROWS_WINDOW 61 /* rows of the widest gap window */
 #define DG_ROWS_MAX 128   /* room for it with 63 taps and 4 of the interpolation */
 
+/* im_mirror, whose divisions are only for what lies outside. */
+static inline int64_t dg__fold(int64_t i, int64_t n) {
+    return i >= 0 && i < n ? i : im_mirror(i, n);
+}
+
 typedef struct dg_rows {
     int64_t first; /* row of the first weight; may lie outside the image: folded by mirroring */
     int n;
-    float weight[DG_ROWS_MAX]; /* sum 1 */
+    float weight[DG_ROWS_MAX]; /* sum 1; 0 from n on */
 } dg_rows;
 
 /* Weights [n] of the rows that stand for one slice, filled: U(0.1, 1), mirrored about the centre so

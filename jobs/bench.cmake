@@ -1,7 +1,10 @@
 # The ceilings of `sagax bench`, once for each instruction set (as in model/kernels.cmake).
-set(bench_isas portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  list(APPEND bench_isas avx2 avx512)
+  set(bench_isas sse2 avx2 avx512)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(bench_isas neon)
+else()
+  set(bench_isas portable)
 endif()
 set(bench_options_avx2 -mavx2 -mfma)
 set(bench_options_avx512 -mavx512f -mavx2 -mfma)

@@ -35,6 +35,7 @@ typedef struct bench_config {
     unsigned what;             /* bits of the parts */
     bench_list threads, batch; /* rows of the table */
     bench_list memory_batch;   /* trainings whose memory is measured */
+    int rank_threads;          /* of a rank, where ranks are compared or memory is measured */
     int memory_images;         /* images a step at most while it is */
     net_config net;
     const nn_kernels *kernels;
@@ -125,7 +126,7 @@ typedef struct bench_training {
 } bench_training;
 /* *t is filled; d borrowed. Collective over comm. Errors: those of its parts. */
 sx_err bench_training_begin(bench_training *t, const bench_config *c, mp_comm *comm, int batch,
-                            const bench_data *d);
+                            int threads, const bench_data *d);
 void bench_training_end(bench_training *t);
 /* Collective over its comm. */
 sx_err bench_training_step(bench_training *t, train_step_info *info);
@@ -136,7 +137,7 @@ void bench_fill(const nn_params *p, float *block);
 
 /* One row of the table: a task, a batch, a number of threads. */
 typedef struct bench_row {
-    const char *task; /* "forward", "train" */
+    const char *task; /* "forward", "prepared" (forward with prepared weights), "train" */
     int batch, threads;
     double flop;                  /* of one image */
     bench_series cpu_ms, wall_ms; /* of one image */

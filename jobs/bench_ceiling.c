@@ -8,9 +8,12 @@
 #include "base/sx_mem.h"
 #include "jobs/bench.h"
 
-extern const bench_isa bench_isa_portable;
 #if defined __x86_64__
-extern const bench_isa bench_isa_avx2, bench_isa_avx512;
+extern const bench_isa bench_isa_sse2, bench_isa_avx2, bench_isa_avx512;
+#elif defined __aarch64__
+extern const bench_isa bench_isa_neon;
+#else
+extern const bench_isa bench_isa_portable;
 #endif
 
 /* Those that this machine runs, widest first. */
@@ -19,8 +22,12 @@ static int supported(const bench_isa *isa[BENCH_MAX_ISAS]) {
 #if defined __x86_64__
     if (__builtin_cpu_supports("avx512f")) isa[n++] = &bench_isa_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) isa[n++] = &bench_isa_avx2;
-#endif
+    isa[n++] = &bench_isa_sse2;
+#elif defined __aarch64__
+    isa[n++] = &bench_isa_neon;
+#else
     isa[n++] = &bench_isa_portable;
+#endif
     return n;
 }
 
@@ -77,8 +84,7 @@ double bench_peak_gflops(const bench_ceilings *v, const nn_kernels *k, int threa
     for (int i = 0; i < v->n_peaks; i++) {
         const bench_peak *p = &v->peak[i];
         if (p->threads != threads) continue;
-        if (strcmp(p->isa->name, k->isa) == 0 && strcmp(k->name, "wino") == 0)
-            return bench_median(&p->gflops);
+        if (strcmp(p->isa->name, k->isa) == 0) return bench_median(&p->gflops);
         if (!widest) widest = p;
     }
     return widest ? bench_median(&widest->gflops) : (double)NAN;

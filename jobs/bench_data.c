@@ -108,14 +108,16 @@ static int shards_of(int batch) {
 }
 
 sx_err bench_training_begin(bench_training *t, const bench_config *c, mp_comm *comm, int batch,
-                            const bench_data *d) {
+                            int threads, const bench_data *d) {
     int first, last;
     sx_err rc;
     *t = (bench_training){.c = c->train};
     t->c.comm = comm;
     t->c.batch = batch;
     t->c.shards = shards_of(batch);
-    rc = net_new(&t->n, &c->net, c->h, c->w, c->kernels, true, false);
+    t->c.threads = threads;
+    rc = net_new(&t->n, &c->net, c->h, c->w, c->kernels,
+                 (net_opt){.train = true, .threads = threads});
     if (rc == SX_OK) rc = train_state_init(&t->state, net_params(t->n));
     SX_TRY(rc, mp_agree(comm, rc));
     bench_fill(t->state.params, t->state.param);

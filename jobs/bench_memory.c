@@ -34,7 +34,7 @@ static sx_err do_nothing(const bench_config *c, bench_memory *row) {
 static sx_err do_sampling(const bench_config *c, bench_memory *row) {
     enum { CALLS = 3 };
     net *n = NULL;
-    sx_err rc = net_new(&n, &c->net, c->h, c->w, c->kernels, false, false);
+    sx_err rc = net_new(&n, &c->net, c->h, c->w, c->kernels, (net_opt){.threads = c->rank_threads});
     if (rc != SX_OK) return rc;
     float *params = nn_params_block(net_params(n)), *image = SX_NEW_ARRAY(float, net_pixels(n));
     bench_fill(net_params(n), params);
@@ -71,7 +71,7 @@ static sx_err do_training(const bench_config *c, bench_memory *row) {
     train_step_info info;
     sx_err rc;
     SX_TRY(rc, bench_data_open(&data));
-    SX_TRY(rc, bench_training_begin(&t, c, mp_self(), images, &data));
+    SX_TRY(rc, bench_training_begin(&t, c, mp_self(), images, c->rank_threads, &data));
     for (int i = 0; i < 2; i++) SX_TRY(rc, bench_training_step(&t, &info));
     SX_TRY(rc, save_and_remove(&t));
     note_plan(row, t.n, 4); /* weights, two moments, average */

@@ -37,8 +37,8 @@ static sx_err measure_batch(const bench_config *c, const bench_data *d, bench_sc
     bench_training all = {.n = NULL}, one = {.n = NULL};
     const bool first = mp_rank(c->comm) == 0;
     sx_err rc;
-    SX_TRY(rc, bench_training_begin(&all, c, c->comm, row->batch, d));
-    rc = first ? bench_training_begin(&one, c, mp_self(), row->batch, d) : SX_OK;
+    SX_TRY(rc, bench_training_begin(&all, c, c->comm, row->batch, c->rank_threads, d));
+    rc = first ? bench_training_begin(&one, c, mp_self(), row->batch, c->rank_threads, d) : SX_OK;
     SX_TRY(rc, mp_agree(c->comm, rc));
     for (int i = -1; i < c->rounds; i++) /* the first one warms up */
         SX_TRY(rc, measure_round(c, &all, first ? &one : NULL, i >= 0, row));

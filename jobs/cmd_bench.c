@@ -16,7 +16,8 @@ static const job_option options_bench[] = {
     {"bench.rounds", JOB_INT, "5", NULL, 1, BENCH_MAX_ROUNDS, "interleaved rounds"},
     {"bench.what", JOB_TEXT, "all", NULL, 0, 0,
      "parts, with commas: peak, bandwidth, forward, train, memory, or all"},
-    {"bench.threads", JOB_TEXT, "1,2", NULL, 0, 0, "threads of the rows, with commas"},
+    {"bench.threads", JOB_TEXT, "1,2", NULL, 0, 0,
+     "threads of the rows, with commas; a rank has model.threads"},
     {"bench.batch", JOB_TEXT, "", NULL, 0, 0,
      "batches of the training rows, with commas; empty: 1,8, with ranks 8,32"},
     {"bench.memory_batch", JOB_TEXT, "1,256", NULL, 0, 0,
@@ -103,6 +104,7 @@ static sx_err read_config(const job *j, bench_config *c) {
     sx_err rc;
     *c = (bench_config){.comm = job_comm(j), .rounds = (int)job_int(j, "bench.rounds")};
     const bool many = mp_size(c->comm) > 1;
+    c->rank_threads = job_threads(j);
     c->memory_images = (int)job_int(j, "bench.memory_images");
     if (*batch == '\0') batch = many ? "8,32" : "1,8";
     SX_TRY(rc, parse_what(job_text(j, "bench.what"), &c->what));

@@ -52,7 +52,7 @@ static void probe_kernels(finding *f) {
         return;
     }
     SAY(f, "auto = %s (%s); blas = %s", best->name, best->isa, blas->isa);
-    if (strcmp(best->isa, "portable") == 0) WARN(f, "no vector kernels for this CPU: slow");
+    if (strcmp(best->name, "wino") != 0) WARN(f, "no vector kernels for this CPU: slow");
 }
 
 /* One rank a core is how sagax uses a node; a threaded BLAS under that would oversubscribe it. */

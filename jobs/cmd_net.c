@@ -32,10 +32,11 @@ static const job_option options_net[] = {
 
 static const job_option *const sections[] = {options_net, options_model, options_diffusion, NULL};
 
-static const job_alias aliases[] = {
-    {"--net", "model.arch"},  {"--kernels", "model.kernels"}, {"--weights", "net.weights"},
-    {"--input", "net.input"}, {"--output", "net.output"},     {"--size", "net.size"},
-    {"--steps", "net.steps"}, {"--backward", "net.backward"}, JOB_ALIASES_END};
+static const job_alias aliases[] = {{"--net", "model.arch"},        {"--kernels", "model.kernels"},
+                                    {"--threads", "model.threads"}, {"--weights", "net.weights"},
+                                    {"--input", "net.input"},       {"--output", "net.output"},
+                                    {"--size", "net.size"},         {"--steps", "net.steps"},
+                                    {"--backward", "net.backward"}, JOB_ALIASES_END};
 
 /* ---- what run, sample and fit have in common ---- */
 
@@ -43,6 +44,7 @@ typedef struct session {
     io_tensors weights, input, result;
     net_config config;
     const nn_kernels *kernels;
+    int threads;
     net *net;
     float *params; /* block */
     int n_images, h, w;
@@ -116,12 +118,14 @@ static sx_err read_files(job *j, session *s) {
     SX_TRY(rc, job_weights_inherit_tensors(j, job_text(j, "net.weights"), &s->weights));
     SX_TRY(rc, job_net_config(j, &s->config));
     SX_TRY(rc, job_kernels(j, &s->kernels));
+    s->threads = job_threads(j);
 out:
     return rc;
 }
 
 static sx_err make_net(const job *j, session *s, bool train, bool input_grad) {
-    sx_err rc = net_new(&s->net, &s->config, s->h, s->w, s->kernels, train, input_grad);
+    sx_err rc = net_new(&s->net, &s->config, s->h, s->w, s->kernels,
+                        (net_opt){train, input_grad, s->threads});
     if (rc != SX_OK) return rc;
     s->params = nn_params_block(net_params(s->net));
     return job_weights_take(job_text(j, "net.weights"), &s->weights, net_params(s->net), s->params);
@@ -313,10 +317,15 @@ static void fit_steps(session *s, fit_state *f, int64_t n_steps) {
     int64_t block = net_params(s->net)->block;
     for (int64_t i = 0; i < n_steps; i++) {
         f->loss[i] = (float)batch_gradient(s, f);
-        double norm = nn_norm2(f->grads, block);
+        double norm = nn_norm2(f->grads, block, net_pool(s->net));
         f->norm[i] = (float)norm;
-        nn_adam_step(&adam, fit_rate, i + 1, s->params, f->grads,
-                     norm > fit_clip ? fit_clip / norm : 1.0, f->m, f->v, block);
+        const nn_adam_blocks b = {.p = s->params,
+                                  .grad = f->grads,
+                                  .grad_scale = norm > fit_clip ? fit_clip / norm : 1.0,
+                                  .m = f->m,
+                                  .v = f->v,
+                                  .n = block};
+        nn_adam_step(&adam, fit_rate, i + 1, &b, net_pool(s->net));
     }
 }
 
@@ -362,6 +371,7 @@ enum { MAX_OPS = 32, TIMED_RUNS = 3 };
 typedef struct info {
     net_config config;
     const nn_kernels *kernels;
+    int threads;
     int h, w;
     int64_t n_parameters;
     nn_plan forward, train;
@@ -403,12 +413,14 @@ static sx_err collect_info(const job *j, info *f) {
     net *n = NULL;
     SX_TRY(rc, job_net_config(j, &f->config));
     SX_TRY(rc, job_kernels(j, &f->kernels));
+    f->threads = job_threads(j);
     SX_TRY(rc, parse_size(job_text(j, "net.size"), &f->h, &f->w));
-    SX_TRY(rc, net_new(&n, &f->config, f->h, f->w, f->kernels, false, false));
+    SX_TRY(rc, net_new(&n, &f->config, f->h, f->w, f->kernels, (net_opt){.threads = f->threads}));
     f->forward = *net_plan(n);
     net_free(n);
     n = NULL;
-    SX_TRY(rc, net_new(&n, &f->config, f->h, f->w, f->kernels, true, false));
+    SX_TRY(rc, net_new(&n, &f->config, f->h, f->w, f->kernels,
+                       (net_opt){.train = true, .threads = f->threads}));
     f->train = *net_plan(n);
     f->n_parameters = net_params(n)->count;
     time_ops(n, f);

@@ -27,6 +27,7 @@ static const job_alias aliases[] = {
     {"--steps", "diffusion.steps"},
     {"--consistency", "sr.consistency"},
     {"--kernels", "model.kernels"},
+    {"--threads", "model.threads"},
     {"--acq", "data.acq"},
     {"--subjects", "data.subjects"},
     {"--force", "sr.force"},

@@ -105,7 +105,8 @@ static sx_err prepare(training *t) {
     SX_TRY(rc, open_data(t));
     hash_cache(t->cache, hash);
     t->identity = train_identity(t->j, hash);
-    rc = net_new(&t->n, &c->net, c->crop, c->crop, c->kernels, true, false);
+    rc = net_new(&t->n, &c->net, c->crop, c->crop, c->kernels,
+                 (net_opt){.train = true, .threads = c->threads});
     if (rc == SX_OK) rc = train_state_init(&t->state, net_params(t->n));
     SX_TRY(rc, mp_agree(c->comm, rc));
     SX_TRY(rc, train_state_open(&t->state, c, t->identity));
@@ -325,10 +326,11 @@ out:
 static const job_option *const sections[] = {options_train, options_model, options_diffusion,
                                              options_degrade, NULL};
 
-static const job_alias aliases[] = {
-    {"--steps", "train.steps"},     {"--minutes", "train.minutes"}, {"--batch", "train.batch"},
-    {"--lr", "train.lr"},           {"--seed", "train.seed"},       {"--init", "train.init"},
-    {"--kernels", "model.kernels"}, {"--level", "degrade.level"},   JOB_ALIASES_END};
+static const job_alias aliases[] = {{"--steps", "train.steps"},     {"--minutes", "train.minutes"},
+                                    {"--batch", "train.batch"},     {"--lr", "train.lr"},
+                                    {"--seed", "train.seed"},       {"--init", "train.init"},
+                                    {"--kernels", "model.kernels"}, {"--threads", "model.threads"},
+                                    {"--level", "degrade.level"},   JOB_ALIASES_END};
 
 const job_verb cmd_train = {
     .name = "train",

@@ -30,7 +30,7 @@ static sx_err table_of(const net_config *c, net **n) {
     const nn_kernels *kernels;
     sx_err rc = nn_kernels_get("auto", &kernels);
     const int side = 4 * net_granularity(c);
-    return rc == SX_OK ? net_new(n, c, side, side, kernels, false, false) : rc;
+    return rc == SX_OK ? net_new(n, c, side, side, kernels, (net_opt){0}) : rc;
 }
 
 /* ---- checks ---- */

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "model/nn_pool.h"
 
 #define MAX_LEVELS ((int)(sizeof((net_config){0}).mult / sizeof(int)))
 
@@ -33,6 +35,18 @@ sx_err job_net_config(const job *j, net_config *c) {
 
 sx_err job_kernels(const job *j, const nn_kernels **k) {
     return nn_kernels_get(job_text(j, "model.kernels"), k);
+}
+
+int job_threads(const job *j) {
+    const char *given = getenv("SLURM_CPUS_PER_TASK");
+    int64_t asked = job_int(j, "model.threads"), usable = nn_processors();
+    if (asked == 0) asked = given ? strtol(given, NULL, 10) : 1;
+    if (asked < 1) asked = 1;
+    if (asked > NN_MAX_THREADS) asked = NN_MAX_THREADS;
+    if (asked <= usable) return (int)asked;
+    sx_info("%lld threads asked for, %lld processors bound to this rank: %lld threads",
+            (long long)asked, (long long)usable, (long long)usable);
+    return (int)usable;
 }
 
 sx_err job_schedule(const job *j, df_schedule *s) {

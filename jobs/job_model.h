@@ -15,6 +15,9 @@ sx_err job_net_config(const job *j, net_config *c);
 sx_err job_mult_parse(const char *text, net_config *c);
 /* model.kernels. *k is borrowed, valid for ever. Errors: SX_E_CONFIG (not on this machine). */
 sx_err job_kernels(const job *j, const nn_kernels **k);
+/* model.threads, or what the job was given; at most the processors this process may use, with a
+ * word in the log where that is less than asked for. */
+int job_threads(const job *j);
 /* Section diffusion (options_diffusion). *s is filled. Errors: SX_E_CONFIG. */
 sx_err job_schedule(const job *j, df_schedule *s);
 /* Section degrade (options_degrade), pixels of `hr_mm` from data.hr_mm when the verb reads section

@@ -1,5 +1,6 @@
 /* model.*: architecture and the kernels it runs on. */
 #include "jobs/verbs.h"
+#include "model/nn_pool.h"
 
 const job_option options_model[] = {
     {"model.arch", JOB_CHOICE, "palette", "palette", 0, 0, "network architecture"},
@@ -8,7 +9,10 @@ const job_option options_model[] = {
      "channels of each level, as multiples of base_channels"},
     {"model.res_blocks", JOB_INT, "2", NULL, 1, 8, "residual blocks a level in the encoder"},
     {"model.dropout", JOB_REAL, "0.1", NULL, 0, 0.9, "dropout probability in training"},
-    {"model.kernels", JOB_CHOICE, "auto", "auto|ref|blas|wino", 0, 0,
+    {"model.kernels", JOB_CHOICE, "auto",
+     "auto|ref|blas|wino|wino-avx512|wino-avx2|wino-sse2|wino-neon", 0, 0,
      "bodies of convolution and matrix product"},
+    {"model.threads", JOB_INT, "0", NULL, 0, NN_MAX_THREADS,
+     "threads of a rank; 0: SLURM_CPUS_PER_TASK, else 1"},
     JOB_OPTIONS_END,
 };

@@ -37,6 +37,7 @@ typedef struct sr_config {
     net_config net;
     df_schedule schedule;
     const nn_kernels *kernels;
+    int threads;   /* of a rank */
     float *params; /* block of the network */
     char weights_sha256[65];
     char *values;  /* JSON of all that decides about an output's bytes; sorted keys */

@@ -57,7 +57,7 @@ static sx_err read_weights(sr_config *c, const char *path) {
     char *file = job_weights_path(path);
     net *n = NULL;
     sx_err rc;
-    SX_TRY(rc, net_new(&n, &c->net, side, side, c->kernels, false, false));
+    SX_TRY(rc, net_new(&n, &c->net, side, side, c->kernels, (net_opt){.threads = c->threads}));
     c->params = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_read(path, net_params(n), c->params));
     SX_TRY(rc, sx_hash_file(file, c->weights_sha256));
@@ -107,6 +107,7 @@ sx_err sr_config_read(sr_config *c, job *j) {
     SX_TRY(rc, job_weights_inherit(j, weights));
     SX_TRY(rc, job_net_config(j, &c->net));
     SX_TRY(rc, job_kernels(j, &c->kernels));
+    c->threads = job_threads(j);
     SX_TRY(rc, job_schedule(j, &c->schedule));
     c->comm = job_comm(j);
     c->input = job_arg(j, 0);

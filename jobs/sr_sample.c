@@ -55,7 +55,7 @@ static sx_err fit(sr_engine *e, const sr_volume *v) {
     rooms[0] = rooms[1] = 0;
     SX_TRY(rc, grow(&e->lr, &rooms[0], (int64_t)h * w));
     SX_TRY(rc, grow(&e->x, &rooms[1], (int64_t)h * w));
-    SX_TRY(rc, net_new(&e->net, &c->net, h, w, c->kernels, false, false));
+    SX_TRY(rc, net_new(&e->net, &c->net, h, w, c->kernels, (net_opt){.threads = c->threads}));
     e->h = h;
     e->w = w;
 out:

@@ -13,6 +13,7 @@
 #include "model/df_diffusion.h"
 #include "model/net.h"
 #include "model/nn_optim.h"
+#include "mpi/mp_tree.h"
 
 /* `epoch` word of random streams: 0 names training items, this one the fixed validation set. */
 #define TRAIN_KEY_VALIDATION ((uint64_t)1 << 32)
@@ -22,8 +23,9 @@ typedef struct train_config {
     const char *cache_path, *run_path; /* borrowed from the job */
     const char *init_path;             /* weights to start from; "" none */
     uint64_t seed;
-    int batch;   /* images a step, over all ranks */
-    int shards;  /* leaves of the gradient tree, <= batch */
+    int batch;  /* images a step, over all ranks */
+    int shards; /* leaves of the gradient tree, <= batch */
+    mp_wire wire;
     int workers; /* threads of this rank that make pairs */
     int crop;    /* side of the training images, pixels */
     double min_content;
@@ -41,6 +43,7 @@ typedef struct train_config {
     df_schedule schedule;
     dg_config degrade;
     const nn_kernels *kernels;
+    int threads; /* of a rank */
     int sampler_steps;
     bool dry_run;
 } train_config;

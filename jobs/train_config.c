@@ -15,6 +15,10 @@ const job_option options_train[] = {
     {"train.batch", JOB_INT, "32", NULL, 1, 65536, "images a step, over all ranks"},
     {"train.shards", JOB_INT, "0", NULL, 0, 65536,
      "parts of a batch whose gradients are added in a fixed order; 0: 8 or the batch"},
+    {"train.wire", JOB_CHOICE, "fp32", "fp32|bf16", 0, 0,
+     "how gradients travel between nodes; bf16: half the bytes, rounded, and weights then depend "
+     "on "
+     "the number of nodes"},
     {"train.workers", JOB_INT, "2", NULL, 1, 64,
      "threads a rank that read and degrade slices ahead of the step"},
     {"train.crop", JOB_INT, "160", NULL, 8, 4096, "side of the training images, pixels"},
@@ -55,7 +59,7 @@ static const char *const free_keys[] = {
     "train.steps",          "train.minutes",   "train.init",       "train.max_bad",
     "train.log_every",      "train.val_every", "train.val_images", "train.preview_every",
     "train.preview_images", "train.keep",      "train.workers",    "train.checkpoint_every",
-    "model.kernels",        "diffusion.steps",
+    "model.kernels",        "model.threads",   "diffusion.steps",
 };
 static const char *const shaping_sections[] = {"model", "diffusion", "degrade", "train"};
 
@@ -70,6 +74,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->batch = (int)job_int(j, "train.batch");
     c->shards = (int)job_int(j, "train.shards");
     if (c->shards == 0) c->shards = c->batch < 8 ? c->batch : 8;
+    c->wire = strcmp(job_text(j, "train.wire"), "bf16") == 0 ? MP_WIRE_BF16 : MP_WIRE_FP32;
     c->workers = (int)job_int(j, "train.workers");
     c->crop = (int)job_int(j, "train.crop");
     c->min_content = job_real(j, "train.min_content");
@@ -103,6 +108,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     SX_TRY(rc, nn_lr_parse(job_text(j, "train.lr_schedule"), &c->lr.kind));
     SX_TRY(rc, job_net_config(j, &c->net));
     SX_TRY(rc, job_kernels(j, &c->kernels));
+    c->threads = job_threads(j);
     SX_TRY(rc, job_schedule(j, &c->schedule));
     SX_TRY(rc, job_degrade_config(j, &c->degrade));
 out:

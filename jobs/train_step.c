@@ -18,7 +18,6 @@ struct train_stepper {
     net *n;
     mp_tree *tree;
     int64_t block;   /* floats of a gradient, without tail */
-    float *sum;      /* [block + TAIL] */
     float *d_answer; /* [crop][crop] */
 };
 
@@ -27,9 +26,10 @@ sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n) {
     t->c = c;
     t->n = n;
     t->block = net_params(n)->block;
-    t->sum = SX_NEW_ARRAY(float, t->block + TAIL);
     t->d_answer = SX_NEW_ARRAY(float, (int64_t)c->crop * c->crop);
-    sx_err rc = mp_tree_new(&t->tree, c->comm, c->shards, t->block + TAIL);
+    const mp_tree_opt opt = {
+        .n_leaves = c->shards, .n = t->block + TAIL, .wire = c->wire, .n_exact = TAIL};
+    sx_err rc = mp_tree_new(&t->tree, c->comm, &opt);
     if (rc != SX_OK) {
         train_stepper_free(t);
         return rc;
@@ -41,14 +41,12 @@ sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n) {
 void train_stepper_free(train_stepper *t) {
     if (!t) return;
     mp_tree_free(t->tree);
-    sx_free(t->sum);
     sx_free(t->d_answer);
     sx_free(t);
 }
 
 void train_stepper_shards(const train_stepper *t, int *first, int *last) {
-    *first = mp_tree_first(t->tree, mp_rank(t->c->comm));
-    *last = mp_tree_first(t->tree, mp_rank(t->c->comm) + 1);
+    mp_tree_leaves(t->tree, first, last);
 }
 
 /* Mean squared error of one image as its share of the batch's loss; d_answer is its gradient. */
@@ -64,50 +62,69 @@ static double squared_error(const float *answer, const float *target, float *d_a
     return sum * scale;
 }
 
-/* Forward and backward of one image; its gradient is added to `grads`. Returns its share of the
- * loss. */
-static double one_image(train_stepper *t, const train_state *s, const train_pair *p, float *grads) {
+/* Forward of one image; returns its share of the loss. */
+static double answer_image(train_stepper *t, const train_state *s, const train_pair *p) {
     const train_config *c = t->c;
     int64_t n = (int64_t)c->crop * c->crop;
     uint64_t image = (uint64_t)(p->item - s->step * c->batch);
     nn_graph_dropout(net_graph(t->n), c->net.dropout > 0, c->seed, (uint64_t)s->step, image);
     const float *answer = net_forward(t->n, s->param, p->x_t, p->lr, p->t);
-    double loss = squared_error(answer, p->target, t->d_answer, n, c->batch);
-    net_backward(t->n, s->param, t->d_answer, grads);
-    return loss;
+    return squared_error(answer, p->target, t->d_answer, n, c->batch);
 }
 
-/* Gradients of this rank's shards into the tree. After a failure the remaining leaves stay zero and
- * count it: this rank must still take its part in the sum. */
+/* What is final of the last leaf is summed over ranks while backward goes on. */
+static void pass_on(void *stepper, int64_t first_final) {
+    const train_stepper *t = stepper;
+    mp_tree_ready(t->tree, first_final);
+}
+
+/* One shard into a leaf. After a failure it stays as it is and counts it: this rank must still take
+ * its part in the sum. The tail is complete before the last backward pass, with which it may leave.
+ */
+static void push_shard(train_stepper *t, train_feed *f, const train_state *s, int shard, bool last,
+                       double *wait_s, sx_err *rc) {
+    float *leaf = mp_tree_leaf(t->tree), *tail = leaf + t->block;
+    const int end = train_shard_first(t->c, shard + 1);
+    double loss = 0;
+    for (int i = train_shard_first(t->c, shard); i < end && *rc == SX_OK; i++) {
+        const train_pair *p;
+        *rc = train_feed_next(f, &p, wait_s);
+        if (*rc != SX_OK) break;
+        loss += answer_image(t, s, p);
+        tail[TAIL_LOSS] = (float)loss;
+        if (last && i == end - 1) nn_graph_watch(net_graph(t->n), pass_on, t);
+        net_backward(t->n, s->param, t->d_answer, leaf);
+        nn_graph_watch(net_graph(t->n), NULL, NULL);
+    }
+    if (*rc != SX_OK) tail[TAIL_FAILURES] = 1;
+    mp_tree_push(t->tree);
+}
+
+/* Gradients of this rank's shards into the tree. */
 static sx_err push_shards(train_stepper *t, train_feed *f, const train_state *s, double *wait_s) {
     sx_err rc = SX_OK;
     int first, last;
     train_stepper_shards(t, &first, &last);
-    for (int v = first; v < last; v++) {
-        float *leaf = mp_tree_leaf(t->tree);
-        double loss = 0;
-        for (int i = train_shard_first(t->c, v); i < train_shard_first(t->c, v + 1); i++) {
-            const train_pair *p;
-            if (rc == SX_OK) rc = train_feed_next(f, &p, wait_s);
-            if (rc == SX_OK) loss += one_image(t, s, p, leaf);
-        }
-        leaf[t->block + TAIL_LOSS] = (float)loss;
-        leaf[t->block + TAIL_FAILURES] = rc != SX_OK;
-        mp_tree_push(t->tree);
-    }
+    for (int v = first; v < last; v++) push_shard(t, f, s, v, v == last - 1, wait_s, &rc);
     return rc;
 }
 
 /* Same on all ranks: it depends on the sum alone. */
-static void update(train_stepper *t, train_state *s, double lr, double norm) {
+static void update(train_stepper *t, train_state *s, const float *sum, double lr, double norm) {
     const train_config *c = t->c;
-    double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1.0;
+    nn_adam_blocks b = {.p = s->param,
+                        .grad = sum,
+                        .grad_scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1.0,
+                        .m = s->m,
+                        .v = s->v,
+                        .n = t->block};
     s->updates++;
-    nn_adam_step(&c->adam, lr, s->updates, s->param, t->sum, scale, s->m, s->v, t->block);
-    if (s->updates % c->ema_every != 0) return;
-    double n = (double)(s->updates / c->ema_every), decay = c->ema;
-    if (c->ema_warmup && (1 + n) / (10 + n) < decay) decay = (1 + n) / (10 + n);
-    nn_ema_step(s->ema, s->param, decay, t->block);
+    if (s->updates % c->ema_every == 0) {
+        double n = (double)(s->updates / c->ema_every), warm = (1 + n) / (10 + n);
+        b.ema = s->ema;
+        b.ema_decay = c->ema_warmup && warm < c->ema ? warm : c->ema;
+    }
+    nn_adam_step(&c->adam, lr, s->updates, &b, net_pool(t->n));
 }
 
 sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
@@ -116,14 +133,14 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
     double start_s = sx_now_s();
     sx_err rc = push_shards(t, f, s, &info->wait_s);
     double pushed_s = sx_now_s();
-    mp_tree_sum(t->tree, t->sum);
+    const float *sum = mp_tree_sum(t->tree);
     info->exchange_s = sx_now_s() - pushed_s;
-    const float *tail = t->sum + t->block;
+    const float *tail = sum + t->block;
 
     if (tail[TAIL_FAILURES] != 0) return mp_agree(t->c->comm, rc);
 
     info->loss = (double)tail[TAIL_LOSS];
-    info->grad_norm = nn_norm2(t->sum, t->block);
+    info->grad_norm = nn_norm2(sum, t->block, net_pool(t->n));
     info->skipped = !isfinite(info->loss) || !isfinite(info->grad_norm);
     s->bad_in_row = info->skipped ? s->bad_in_row + 1 : 0;
     if (info->skipped) {
@@ -131,7 +148,7 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
         sx_info("step %lld skipped: loss %g, gradient norm %g", (long long)s->step, info->loss,
                 info->grad_norm);
     } else {
-        update(t, s, lr, info->grad_norm);
+        update(t, s, sum, lr, info->grad_norm);
         s->interval.loss_sum += info->loss;
         s->interval.norm_sum += info->grad_norm;
         s->interval.n++;

@@ -1,8 +1,11 @@
 # The kernel table. The Winograd file is compiled once for each instruction set (its tables are chosen
 # by CPUID at start); contraction makes a*b+c one FMA, which strict C11 mode would forbid.
-set(wino_isas portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  list(APPEND wino_isas avx2 avx512)
+  set(wino_isas sse2 avx2 avx512)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(wino_isas neon)
+else()
+  set(wino_isas portable)
 endif()
 set(wino_options_avx2 -mavx2 -mfma)
 set(wino_options_avx512 -mavx512f -mavx2 -mfma)
@@ -17,5 +20,6 @@ foreach(isa ${wino_isas})
 endforeach()
 
 sagax_library(sx_kernels
-  SOURCES nn_kernels.c nn_kernels_ref.c nn_kernels_blas.c nn_kernels_wino.c ${wino_objects}
+  SOURCES nn_kernels.c nn_kernels_ref.c nn_kernels_blas.c nn_kernels_wino.c nn_kernels_blas_feed.c nn_moments.c nn_pool.c ${wino_objects}
   DEPS sx_base PkgConfig::OPENBLAS Threads::Threads)
+set_source_files_properties(nn_pool.c PROPERTIES COMPILE_DEFINITIONS _GNU_SOURCE) # sched_getaffinity

@@ -14,6 +14,7 @@ static const net__arch *const archs[] = {&net__palette};
 
 struct net {
     nn_graph *graph;
+    nn_pool *pool;
     nn_plan plan;
     int h, w;
     float *x, *lr, *time; /* inputs; x and time NULL for networks without a diffusion time */
@@ -61,19 +62,20 @@ static sx_err check(const net_config *c, int h, int w) {
     return SX_OK;
 }
 
-sx_err net_new(net **out, const net_config *c, int h, int w, const nn_kernels *k, bool train,
-               bool input_grad) {
+sx_err net_new(net **out, const net_config *c, int h, int w, const nn_kernels *k, net_opt opt) {
     sx_err rc;
     net *n = NULL;
     SX_TRY(rc, check(c, h, w));
     n = SX_NEW(net);
     *n = (net){.graph = nn_graph_new(), .h = h, .w = w, .time_channels = c->base_channels};
     arch_of(c->arch)->build(n->graph, c, h, w);
-    if (input_grad) {
+    SX_TRY(rc, nn_pool_new(&n->pool, opt.threads > 0 ? opt.threads : 1));
+    nn_graph_share(n->graph, n->pool);
+    if (opt.input_grad) {
         nn_graph_want_input_grad(n->graph, "x");
         nn_graph_want_input_grad(n->graph, "lr");
     }
-    SX_TRY(rc, nn_graph_plan(n->graph, k, train, &n->plan));
+    SX_TRY(rc, nn_graph_plan(n->graph, k, opt.train, &n->plan));
     n->x = nn_graph_input(n->graph, "x");
     n->lr = nn_graph_input(n->graph, "lr");
     n->time = nn_graph_input(n->graph, "time");
@@ -87,6 +89,7 @@ out:
 void net_free(net *n) {
     if (n == NULL) return;
     nn_graph_free(n->graph);
+    nn_pool_free(n->pool);
     sx_free(n);
 }
 
@@ -100,6 +103,10 @@ const nn_plan *net_plan(const net *n) {
 
 nn_graph *net_graph(net *n) {
     return n->graph;
+}
+
+nn_pool *net_pool(const net *n) {
+    return n->pool;
 }
 
 int64_t net_pixels(const net *n) {

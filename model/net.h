@@ -23,14 +23,21 @@ net_config net_config_default(void);
 
 typedef struct net net;
 
-/* Build and plan. `input_grad`: also compute gradients of the inputs. Sizes must be divisible by
- * 2^(levels-1). Errors: SX_E_CONFIG (sizes, unknown arch), SX_E_NOMEM. */
-sx_err net_new(net **n, const net_config *c, int h, int w, const nn_kernels *k, bool train,
-               bool input_grad);
+typedef struct net_opt {
+    bool train;      /* keep what backward needs */
+    bool input_grad; /* also compute gradients of the inputs */
+    int threads;     /* that share each image; 0 stands for 1 */
+} net_opt;
+
+/* Build and plan. Sizes must be divisible by 2^(levels-1). Errors: SX_E_CONFIG (sizes, unknown
+ * arch), SX_E_NOMEM. */
+sx_err net_new(net **n, const net_config *c, int h, int w, const nn_kernels *k, net_opt opt);
 void net_free(net *n); /* takes NULL */
 const nn_params *net_params(const net *n);
 const nn_plan *net_plan(const net *n);
 nn_graph *net_graph(net *n);
+/* Its threads, for the loops around it; borrowed; NULL if there is one. */
+nn_pool *net_pool(const net *n);
 /* h * w of its images. */
 int64_t net_pixels(const net *n);
 /* Sides must be a multiple of this. */

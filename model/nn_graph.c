@@ -5,14 +5,35 @@
 
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "model/nn_moments.h"
 #include "model/nn_ops.h"
 
 enum { PARAM_ALIGN = 16 }; /* floats: 64 bytes */
 
 const nn__kind *const nn__kinds[NN__N_KINDS] = {
-    &nn__conv_kind,      &nn__linear_kind,    &nn__norm_kind,   &nn__silu_kind,
-    &nn__add_kind,       &nn__dropout_kind,   &nn__concat_kind, &nn__avgpool2_kind,
-    &nn__upsample2_kind, &nn__attention_kind,
+    &nn__fused_kind,
+    &nn__conv_kind,
+    &nn__linear_kind,
+    &nn__norm_kind,
+    &nn__silu_kind,
+    &nn__add_kind,
+    &nn__dropout_kind,
+    &nn__concat_kind,
+    &nn__avgpool2_kind,
+    &nn__upsample2_kind,
+    &nn__attention_kind,
+    &nn__conv_bare_kind,
+    &nn__conv_strided_kind,
+    &nn__relu_kind,
+    &nn__gelu_kind,
+    &nn__add_scaled_kind,
+    &nn__layer_norm_kind,
+    &nn__global_avgpool_kind,
+    &nn__channel_gate_kind,
+    &nn__pixel_shuffle_kind,
+    &nn__pixel_unshuffle_kind,
+    &nn__bilinear2_kind,
+    &nn__window_attention_kind,
 };
 
 nn_graph *nn_graph_new(void) {
@@ -37,7 +58,7 @@ void nn_graph_free(nn_graph *g) {
 static nn_tensor tensor_append(nn_graph *g, nn__tensor t) {
     SX_ASSERT(t.h > 0 && t.w > 0 && t.c > 0);
     t.count = (int64_t)t.h * t.w * t.c;
-    t.value_slot = t.grad_slot = -1;
+    t.value_slot = t.grad_slot = t.moments_slot = -1;
     g->tensor = sx_grow(g->tensor, g->n_tensors, sizeof *g->tensor);
     g->tensor[g->n_tensors] = t;
     return g->n_tensors++;
@@ -56,7 +77,9 @@ nn__op nn__op_make(const nn__kind *kind, nn_tensor a, nn_tensor b) {
                     .n_in = b < 0 ? 1 : 2,
                     .weight = -1,
                     .bias = -1,
-                    .saved_slot = -1};
+                    .ready_at = -1,
+                    .saved_slot = -1,
+                    .work_slot = -1};
 }
 
 nn_tensor nn__op_append(nn_graph *g, nn__op op) {
@@ -71,6 +94,13 @@ nn_tensor nn__op_append(nn_graph *g, nn__op op) {
     g->op = sx_grow(g->op, g->n_ops, sizeof *g->op);
     g->op[g->n_ops++] = op;
     return op.out;
+}
+
+void nn__shape_of_input(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    out->h = x->h;
+    out->w = x->w;
+    out->c = x->c;
 }
 
 int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank,
@@ -97,6 +127,11 @@ void nn_output(nn_graph *g, nn_tensor y) {
 
 const nn_params *nn_graph_params(const nn_graph *g) {
     return &g->params;
+}
+
+void nn_graph_share(nn_graph *g, nn_pool *pool) {
+    SX_ASSERT(g->block == NULL);
+    g->pool = pool;
 }
 
 /* ---- inputs ---- */
@@ -132,13 +167,22 @@ void nn_graph_dropout(nn_graph *g, bool on, uint64_t seed, uint64_t step, uint64
     g->dropout_image = image;
 }
 
+/* Moments of a tensor that some norm reads and whose op does not fill them. */
+static void take_moments(nn_graph *g, const nn__tensor *t) {
+    if (t->moments.mean != NULL)
+        nn__moments_of_image(t->moments, t->value, nn__pixels_of(t), t->c, g->scratch);
+}
+
 const float *nn_graph_forward(nn_graph *g, const float *params) {
     SX_ASSERT(g->block != NULL);
     g->values = params;
     double before_s = sx_now_s();
+    for (int i = 0; i < g->n_tensors; i++)
+        if (g->tensor[i].producer < 0) take_moments(g, &g->tensor[i]);
     for (int i = 0; i < g->n_ops; i++) {
         nn__op *op = &g->op[i];
         op->kind->forward(g, op);
+        if (!op->kind->makes_moments) take_moments(g, nn__out(g, op));
         double now_s = sx_now_s();
         op->forward_s += now_s - before_s;
         op->calls++;
@@ -162,7 +206,33 @@ void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, 
         double now_s = sx_now_s();
         op->backward_s += now_s - before_s;
         before_s = now_s;
+        if (g->watch != NULL) g->watch(g->watcher, op->final_from);
     }
+}
+
+void nn_graph_watch(nn_graph *g, nn_watch *watch, void *watcher) {
+    g->watch = watch;
+    g->watcher = watcher;
+}
+
+/* ---- prepared weights ---- */
+
+int64_t nn_graph_ready_count(const nn_graph *g) {
+    return g->ready_count;
+}
+
+void nn_graph_prepare(const nn_graph *g, const float *params, int part, int parts, float *ready) {
+    for (int i = part; i < g->n_ops; i += parts) {
+        const nn__op *op = &g->op[i];
+        if (op->ready_at < 0) continue;
+        const nn_conv_shape s = nn__conv_shape(g, op);
+        g->kernels->conv_prepare(&s, params + g->params.item[op->weight].offset,
+                                 ready + op->ready_at);
+    }
+}
+
+void nn_graph_use_ready(nn_graph *g, const float *ready) {
+    g->ready = ready;
 }
 
 /* ---- timing ---- */

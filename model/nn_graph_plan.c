@@ -37,6 +37,7 @@ static void slot_extend(nn__slot *s, int first, int last) {
 static void mark_gradients(nn_graph *g) {
     for (int i = 0; i < g->n_tensors; i++) {
         nn__tensor *t = &g->tensor[i];
+        if (t->dropped) continue;
         SX_ASSERT(t->n_uses > 0 || i == g->output); /* an op without effect */
         if (t->producer < 0) {
             t->needs_grad = g->train && t->wants_grad;
@@ -45,7 +46,7 @@ static void mark_gradients(nn_graph *g) {
         const nn__op *op = &g->op[t->producer];
         t->needs_grad = g->train && op->weight >= 0;
         for (int k = 0; k < op->n_in; k++)
-            t->needs_grad = t->needs_grad || g->tensor[op->in[k]].needs_grad;
+            t->needs_grad = t->needs_grad || (nn__has(op, k) && nn__in(g, op, k)->needs_grad);
     }
 }
 
@@ -54,6 +55,7 @@ static void mark_first_writers(nn_graph *g) {
     started[g->output] = true;
     for (int i = g->n_ops - 1; i >= 0; i--)
         for (int k = 0; k < g->op[i].n_in; k++) {
+            if (!nn__has(&g->op[i], k)) continue;
             bool *s = &started[g->op[i].in[k]];
             g->op[i].first[k] = !*s;
             *s = true;
@@ -80,8 +82,8 @@ static int last_read(const nn_graph *g, int t) {
 /* Input of op i that its output may overwrite: same size, single use, dead afterwards; or -1. */
 static int value_to_overwrite(const nn_graph *g, int i) {
     const nn__op *op = &g->op[i];
-    if (!op->kind->in_place) return -1;
     for (int k = 0; k < op->n_in; k++) {
+        if (!nn__has(op, k) || !(op->kind->in_place >> k & 1)) continue;
         const nn__tensor *t = nn__in(g, op, k);
         if (t->n_uses == 1 && t->count == nn__out(g, op)->count && last_read(g, op->in[k]) == i)
             return op->in[k];
@@ -92,6 +94,7 @@ static int value_to_overwrite(const nn_graph *g, int i) {
 static void plan_values(nn_graph *g, bool share) {
     for (int i = 0; i < g->n_tensors; i++) {
         nn__tensor *t = &g->tensor[i];
+        if (t->dropped) continue;
         int first = t->producer < 0 ? 0 : t->producer, last = last_read(g, i);
         int reuse = share && t->producer >= 0 ? value_to_overwrite(g, t->producer) : -1;
         if (reuse >= 0) {
@@ -100,6 +103,30 @@ static void plan_values(nn_graph *g, bool share) {
         } else {
             t->value_slot = slot_append(g, t->count, first, last);
         }
+    }
+}
+
+/* Moments live from the op that makes the tensor to the last norm that reads them. */
+static void plan_moments(nn_graph *g) {
+    for (int i = 0; i < g->n_ops; i++)
+        for (int k = 0; k < g->op[i].n_in; k++) {
+            if (!(g->op[i].moments >> k & 1)) continue;
+            nn__tensor *t = &g->tensor[g->op[i].in[k]];
+            if (t->moments_slot < 0) {
+                int first = t->producer < 0 ? 0 : t->producer;
+                t->moments_slot = slot_append(g, 4 * (int64_t)t->c, first, i); /* doubles */
+            }
+            slot_extend(&g->slot[t->moments_slot], i, i);
+        }
+}
+
+/* Work space of backward: needs to know which gradients start where. */
+static void plan_work(nn_graph *g) {
+    for (int i = 0; i < g->n_ops; i++) {
+        nn__op *op = &g->op[i];
+        int64_t count = op->kind->work != NULL ? op->kind->work(g, op) : 0;
+        if (count == 0 || !nn__out(g, op)->needs_grad) continue;
+        op->work_slot = slot_append(g, count, time_of_backward(g, i), time_of_backward(g, i));
     }
 }
 
@@ -119,8 +146,8 @@ static void plan_saved(nn_graph *g) {
  * its gradient is then the output's, changed in place. At most one; or -1. */
 static int gradient_to_inherit(const nn_graph *g, int i) {
     const nn__op *op = &g->op[i];
-    if (!op->kind->in_place) return -1;
     for (int k = 0; k < op->n_in; k++) {
+        if (!nn__has(op, k) || !(op->kind->in_place >> k & 1)) continue;
         const nn__tensor *t = nn__in(g, op, k);
         if (t->n_uses == 1 && op->in[k] != g->output && t->needs_grad &&
             t->count == nn__out(g, op)->count)
@@ -137,6 +164,7 @@ static void plan_input_gradients(nn_graph *g, int i, bool share) {
     const nn__op *op = &g->op[i];
     int inherits = share ? gradient_to_inherit(g, i) : -1;
     for (int k = 0; k < op->n_in; k++) {
+        if (!nn__has(op, k)) continue;
         nn__tensor *t = &g->tensor[op->in[k]];
         if (!t->needs_grad || t->grad_slot >= 0) continue;
         if (op->in[k] == inherits) {
@@ -211,12 +239,17 @@ static int64_t place_slots(nn_graph *g, bool share) {
 static void set_pointers(nn_graph *g) {
     for (int i = 0; i < g->n_tensors; i++) {
         nn__tensor *t = &g->tensor[i];
+        if (t->dropped) continue;
         t->value = g->block + g->slot[t->value_slot].offset;
         t->grad = t->grad_slot >= 0 ? g->block + g->slot[t->grad_slot].offset : NULL;
+        if (t->moments_slot < 0) continue;
+        double *d = (double *)(void *)(g->block + g->slot[t->moments_slot].offset);
+        t->moments = (nn_moments){d, d + t->c};
     }
     for (int i = 0; i < g->n_ops; i++) {
         nn__op *op = &g->op[i];
         op->saved = op->saved_slot >= 0 ? g->block + g->slot[op->saved_slot].offset : NULL;
+        op->work = op->work_slot >= 0 ? g->block + g->slot[op->work_slot].offset : NULL;
     }
 }
 
@@ -227,7 +260,44 @@ static int64_t largest_scratch(const nn_graph *g) {
         int64_t count = op->kind->scratch != NULL ? op->kind->scratch(g, op) : 0;
         if (count > largest) largest = count;
     }
+    for (int i = 0; i < g->n_tensors; i++) /* room to take moments */
+        if (2 * g->tensor[i].c > largest) largest = 2 * g->tensor[i].c;
     return largest;
+}
+
+/* Where the prepared weights of each convolution start. */
+static void place_ready(nn_graph *g) {
+    g->ready_count = 0;
+    for (int i = 0; i < g->n_ops; i++) {
+        nn__op *op = &g->op[i];
+        op->ready_at = -1;
+        if (op->kind != &nn__conv_kind && op->kind != &nn__fused_kind) continue;
+        const nn_conv_shape s = nn__conv_shape(g, op);
+        const int64_t count = g->kernels->conv_ready(&s);
+        if (count == 0) continue;
+        op->ready_at = g->ready_count;
+        g->ready_count += (count + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
+    }
+}
+
+static int64_t end_of_param(const nn_graph *g, int i) {
+    return i < 0 ? 0 : g->params.item[i].offset + g->params.item[i].count;
+}
+
+/* Gradients are final once no op that is still to come adds to them. */
+static void mark_final(nn_graph *g) {
+    int64_t pending = 0;
+    for (int i = 0; i < g->n_ops; i++) {
+        nn__op *op = &g->op[i];
+        op->final_from = pending;
+        int own[4] = {op->weight, op->bias, -1, -1};
+        if (op->kind == &nn__fused_kind) {
+            own[2] = op->fused.norm_weight;
+            own[3] = op->fused.norm_bias;
+        }
+        for (int k = 0; k < 4; k++)
+            if (end_of_param(g, own[k]) > pending) pending = end_of_param(g, own[k]);
+    }
 }
 
 static int64_t total_macs(const nn_graph *g) {
@@ -237,18 +307,22 @@ static int64_t total_macs(const nn_graph *g) {
     return total;
 }
 
-sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, bool share,
-                      nn_plan *plan) {
+sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, nn_plan *plan) {
     SX_ASSERT(g->output >= 0 && g->block == NULL);
     g->kernels = kernels;
-    g->train = train;
-    g->slot = SX_NEW_ARRAY(nn__slot, 2 * (int64_t)g->n_tensors + g->n_ops);
+    g->train = opt.train;
+    if (opt.fuse) nn__graph_fuse(g);
+    g->slot = SX_NEW_ARRAY(nn__slot, 3 * (int64_t)g->n_tensors + 2 * (int64_t)g->n_ops);
     mark_gradients(g);
     mark_first_writers(g);
-    plan_values(g, share);
+    plan_values(g, opt.share);
+    plan_moments(g);
     plan_saved(g);
-    plan_gradients(g, share);
-    g->block_count = place_slots(g, share);
+    plan_gradients(g, opt.share);
+    plan_work(g);
+    place_ready(g);
+    mark_final(g);
+    g->block_count = place_slots(g, opt.share);
     int64_t scratch_count = largest_scratch(g) + SLOT_ALIGN; /* never an empty block */
     *plan = (nn_plan){.activation_bytes = g->block_count * (int64_t)sizeof(float),
                       .scratch_bytes = scratch_count * (int64_t)sizeof(float),
@@ -265,7 +339,8 @@ sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, bool s
 }
 
 sx_err nn_graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, nn_plan *plan) {
-    return nn__graph_plan(g, kernels, train, true, plan);
+    return nn__graph_plan(g, kernels, (nn__plan_opt){.train = train, .share = true, .fuse = true},
+                          plan);
 }
 
 void nn__graph_poison(nn_graph *g) {

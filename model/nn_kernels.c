@@ -21,11 +21,15 @@ static const struct {
 };
 
 sx_err nn_kernels_get(const char *name, const nn_kernels **k) {
-    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
-        if (!strcmp(bodies[i].name, name)) {
-            *k = bodies[i].get();
-            return SX_OK;
-        }
+    static const char on[] = "wino-";
     *k = NULL;
-    return sx_fail(SX_E_CONFIG, "unknown kernels '%s' (ref, blas, wino or auto)", name);
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies && !*k; i++)
+        if (!strcmp(bodies[i].name, name)) *k = bodies[i].get();
+    if (*k) return SX_OK;
+    if (strncmp(name, on, sizeof on - 1) != 0)
+        return sx_fail(SX_E_CONFIG, "unknown kernels '%s' (ref, blas, wino, wino-ISA or auto)",
+                       name);
+    *k = nn__kernels_wino_on(name + sizeof on - 1);
+    if (*k) return SX_OK;
+    return sx_fail(SX_E_CONFIG, "kernels '%s': this machine has no such instruction set", name);
 }

@@ -13,9 +13,11 @@
 #include <string.h>
 
 #include "model/nn_kernels_thin.h"
+#include "model/nn_loops.h"
 
 enum { STRIP_FLOATS = 128 * 1024 }; /* half of a 1 MB L2 */
 
+SX_CLONES
 void nn__column_sums(const float *a, int64_t rows, int c, int stride, float *sum) {
     enum { BLOCK = 16 };
     for (int c0 = 0; c0 < c; c0 += BLOCK) {
@@ -32,8 +34,8 @@ void nn__fill_bias(const nn_conv_shape *s, const float *bias, float *y) {
     for (int64_t p = 0; p < pixels; p++) memcpy(y + p * s->k, bias, (size_t)s->k * sizeof *y);
 }
 
-static void gemm(int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
-                 int lda, const float *b, int ldb, float beta, float *c, int ldc) {
+void nn__blas_gemm(int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
+                   int lda, const float *b, int ldb, float beta, float *c, int ldc) {
     cblas_sgemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
                 trans_b ? CblasTrans : CblasNoTrans, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
@@ -78,9 +80,9 @@ static void turn_weights(const nn_conv_shape *s, const float *weight, float *tur
                    weight + ((int64_t)k * 9 + 8 - t) * s->c, (size_t)s->c * sizeof *turned);
 }
 
-static int64_t scratch_floats(const nn_conv_shape *s) {
+static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
     if (s->ks == 1) return 0;
-    if (nn__is_thin(s)) return nn__thin_scratch(s);
+    if (nn__is_thin(s)) return nn__thin_scratch(s, threads);
     const int64_t in = strip_floats(s->h, s->w, s->c), out = strip_floats(s->h, s->w, s->k);
     const int64_t by_data = out + (int64_t)9 * s->c * s->k;
     return in > by_data ? in : by_data;
@@ -88,65 +90,83 @@ static int64_t scratch_floats(const nn_conv_shape *s) {
 
 /* ---- the three convolutions ---- */
 
-static void forward(const nn_conv_shape *s, const float *x, const float *weight, const float *bias,
-                    float *y, float *scratch) {
+static void forward(const nn_conv_shape *s, const nn_feed *feed, const float *weight,
+                    const float *ready, const nn_sink *sink, const nn_room *r) {
+    SX_ASSERT(nn_feed_is_plain(feed) && nn_sink_is_plain(sink) && !sink->residual[0]);
     if (nn__is_thin(s)) {
-        nn__thin_forward(s, x, weight, bias, y, scratch);
+        nn__thin_forward(s, feed, weight, ready, sink, r);
         return;
     }
-    nn__fill_bias(s, bias, y);
+    const float *x = feed->x[0];
+    float *y = sink->y[0];
+    nn__fill_bias(s, sink->bias, y);
     if (s->ks == 1) {
-        gemm(0, 1, s->h * s->w, s->k, s->c, 1, x, s->c, weight, s->c, 1, y, s->k);
+        nn__blas_gemm(0, 1, s->h * s->w, s->k, s->c, 1, x, s->c, weight, s->c, 1, y, s->k);
         return;
     }
     const int step = strip_rows(s->h, s->w, s->c), depth = 9 * s->c;
     for (int i = 0; i < s->h; i += step) {
         const int rows = s->h - i < step ? s->h - i : step;
-        unroll(x, s->h, s->w, s->c, i, rows, scratch);
-        gemm(0, 1, rows * s->w, s->k, depth, 1, scratch, depth, weight, depth, 1,
-             y + (int64_t)i * s->w * s->k, s->k);
+        unroll(x, s->h, s->w, s->c, i, rows, r->scratch);
+        nn__blas_gemm(0, 1, rows * s->w, s->k, depth, 1, r->scratch, depth, weight, depth, 1,
+                      y + (int64_t)i * s->w * s->k, s->k);
     }
 }
 
-static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight, float *dx,
-                          float *scratch) {
+static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight,
+                          const nn_sink *sink, const nn_room *r) {
+    SX_ASSERT(nn_sink_is_plain(sink));
     if (nn__is_thin(s)) {
-        nn__thin_backward_data(s, dy, weight, dx, scratch);
+        nn__thin_backward_data(s, dy, weight, sink, r);
         return;
     }
+    float *dx = sink->y[0];
+    const float keep = sink->residual[0] ? 1 : 0;
     if (s->ks == 1) {
-        gemm(0, 0, s->h * s->w, s->c, s->k, 1, dy, s->k, weight, s->c, 1, dx, s->c);
+        nn__blas_gemm(0, 0, s->h * s->w, s->c, s->k, 1, dy, s->k, weight, s->c, keep, dx, s->c);
         return;
     }
     const int step = strip_rows(s->h, s->w, s->k), depth = 9 * s->k;
-    float *turned = scratch, *col = scratch + (int64_t)9 * s->c * s->k;
+    float *turned = r->scratch, *col = turned + (int64_t)9 * s->c * s->k;
     turn_weights(s, weight, turned);
     for (int i = 0; i < s->h; i += step) {
         const int rows = s->h - i < step ? s->h - i : step;
         unroll(dy, s->h, s->w, s->k, i, rows, col);
-        gemm(0, 0, rows * s->w, s->c, depth, 1, col, depth, turned, s->c, 1,
-             dx + (int64_t)i * s->w * s->c, s->c);
+        nn__blas_gemm(0, 0, rows * s->w, s->c, depth, 1, col, depth, turned, s->c, keep,
+                      dx + (int64_t)i * s->w * s->c, s->c);
     }
 }
 
-static void backward_weight(const nn_conv_shape *s, const float *x, const float *dy, float *dweight,
-                            float *dbias, float *scratch) {
+static void backward_weight(const nn_conv_shape *s, const nn_feed *feed, const float *dy,
+                            float *dweight, float *dbias, const nn_room *r) {
+    SX_ASSERT(nn_feed_is_plain(feed));
     if (nn__is_thin(s)) {
-        nn__thin_backward_weight(s, x, dy, dweight, dbias, scratch);
+        nn__thin_backward_weight(s, feed, dy, dweight, dbias, r);
         return;
     }
+    const float *x = feed->x[0];
     nn__column_sums(dy, (int64_t)s->h * s->w, s->k, s->k, dbias);
     if (s->ks == 1) {
-        gemm(1, 0, s->k, s->c, s->h * s->w, 1, dy, s->k, x, s->c, 1, dweight, s->c);
+        nn__blas_gemm(1, 0, s->k, s->c, s->h * s->w, 1, dy, s->k, x, s->c, 1, dweight, s->c);
         return;
     }
     const int step = strip_rows(s->h, s->w, s->c), depth = 9 * s->c;
     for (int i = 0; i < s->h; i += step) {
         const int rows = s->h - i < step ? s->h - i : step;
-        unroll(x, s->h, s->w, s->c, i, rows, scratch);
-        gemm(1, 0, s->k, depth, rows * s->w, 1, dy + (int64_t)i * s->w * s->k, s->k, scratch, depth,
-             1, dweight, depth);
+        unroll(x, s->h, s->w, s->c, i, rows, r->scratch);
+        nn__blas_gemm(1, 0, s->k, depth, rows * s->w, 1, dy + (int64_t)i * s->w * s->k, s->k,
+                      r->scratch, depth, 1, dweight, depth);
     }
+}
+
+bool nn__never_fuses(const nn_conv_shape *s) {
+    (void)s;
+    return false;
+}
+
+int64_t nn__nothing_ready(const nn_conv_shape *s) {
+    (void)s;
+    return 0;
 }
 
 /* ---- start ---- */
@@ -187,11 +207,14 @@ static char isa[64];
 static const nn_kernels table = {
     .name = "blas",
     .isa = isa,
+    .conv_fuses = nn__never_fuses,
+    .conv_gates = nn__never_fuses,
+    .conv_ready = nn__nothing_ready,
     .conv_scratch = scratch_floats,
     .conv_forward = forward,
     .conv_backward_data = backward_data,
     .conv_backward_weight = backward_weight,
-    .gemm = gemm,
+    .gemm = nn__blas_gemm,
 };
 
 static void start(void) {

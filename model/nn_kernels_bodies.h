@@ -8,8 +8,17 @@
 const nn_kernels *nn__kernels_ref(void);
 const nn_kernels *nn__kernels_blas(void);
 const nn_kernels *nn__kernels_wino(void);
-/* Whether the wino body runs on wide vectors (AVX2 or better) on this machine. */
-int nn__kernels_wino_is_wide(void);
+/* That of one instruction set; NULL if this machine does not have it. */
+const nn_kernels *nn__kernels_wino_on(const char *isa);
+/* Whether the wino body runs on vectors wide enough to beat OpenBLAS (AVX2 or better, NEON). */
+bool nn__kernels_wino_is_wide(void);
+/* The matrix product of blas. */
+void nn__blas_gemm(int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
+                   int lda, const float *b, int ldb, float beta, float *c, int ldc);
+
+/* Parts of the tables of bodies that take plain feeds only and prepare nothing. */
+bool nn__never_fuses(const nn_conv_shape *s);
+int64_t nn__nothing_ready(const nn_conv_shape *s);
 
 /* y[p][k] = bias[k] for all pixels. */
 void nn__fill_bias(const nn_conv_shape *s, const float *bias, float *y);

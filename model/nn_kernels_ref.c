@@ -11,8 +11,9 @@ static int64_t tap(const nn_conv_shape *s, int k, int a, int b) {
     return (((int64_t)k * s->ks + a) * s->ks + b) * s->c;
 }
 
-static int64_t scratch_floats(const nn_conv_shape *s) {
+static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
     (void)s;
+    (void)threads;
     return 0;
 }
 
@@ -30,14 +31,16 @@ static double output_at(const nn_conv_shape *s, const float *x, const float *wei
     return sum;
 }
 
-static void forward(const nn_conv_shape *s, const float *x, const float *weight, const float *bias,
-                    float *y, float *scratch) {
-    (void)scratch;
+static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
+                    const float *ready, const nn_sink *sink, const nn_room *r) {
+    (void)ready;
+    (void)r;
+    SX_ASSERT(nn_feed_is_plain(x) && nn_sink_is_plain(sink) && !sink->residual[0]);
     for (int i = 0; i < s->h; i++)
         for (int j = 0; j < s->w; j++)
             for (int k = 0; k < s->k; k++)
-                y[pixel(s, i, j, s->k) + k] =
-                    (float)(output_at(s, x, weight, i, j, k) + (double)bias[k]);
+                sink->y[0][pixel(s, i, j, s->k) + k] =
+                    (float)(output_at(s, x->x[0], weight, i, j, k) + (double)sink->bias[k]);
 }
 
 /* dx[i][j][c] = sum of dy at the outputs that read this input, each with the weight it used. */
@@ -55,14 +58,16 @@ static double input_gradient_at(const nn_conv_shape *s, const float *dy, const f
     return sum;
 }
 
-static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight, float *dx,
-                          float *scratch) {
-    (void)scratch;
+static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight,
+                          const nn_sink *dx, const nn_room *r) {
+    (void)r;
+    SX_ASSERT(nn_sink_is_plain(dx));
     for (int i = 0; i < s->h; i++)
         for (int j = 0; j < s->w; j++)
             for (int c = 0; c < s->c; c++) {
-                float *d = dx + pixel(s, i, j, s->c) + c;
-                *d = (float)((double)*d + input_gradient_at(s, dy, weight, i, j, c));
+                float *d = dx->y[0] + pixel(s, i, j, s->c) + c;
+                const double before = dx->residual[0] ? (double)*d : 0;
+                *d = (float)(before + input_gradient_at(s, dy, weight, i, j, c));
             }
 }
 
@@ -78,15 +83,16 @@ static double weight_gradient_at(const nn_conv_shape *s, const float *x, const f
     return sum;
 }
 
-static void backward_weight(const nn_conv_shape *s, const float *x, const float *dy, float *dweight,
-                            float *dbias, float *scratch) {
-    (void)scratch;
+static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
+                            float *dweight, float *dbias, const nn_room *r) {
+    (void)r;
+    SX_ASSERT(nn_feed_is_plain(x));
     for (int k = 0; k < s->k; k++)
         for (int a = 0; a < s->ks; a++)
             for (int b = 0; b < s->ks; b++)
                 for (int c = 0; c < s->c; c++) {
                     float *d = dweight + tap(s, k, a, b) + c;
-                    *d = (float)((double)*d + weight_gradient_at(s, x, dy, k, a, b, c));
+                    *d = (float)((double)*d + weight_gradient_at(s, x->x[0], dy, k, a, b, c));
                 }
     for (int k = 0; k < s->k; k++) {
         double sum = (double)dbias[k];
@@ -115,6 +121,9 @@ const nn_kernels *nn__kernels_ref(void) {
     static const nn_kernels table = {
         .name = "ref",
         .isa = "portable",
+        .conv_fuses = nn__never_fuses,
+        .conv_gates = nn__never_fuses,
+        .conv_ready = nn__nothing_ready,
         .conv_scratch = scratch_floats,
         .conv_forward = forward,
         .conv_backward_data = backward_data,

@@ -15,6 +15,8 @@
 #ifndef NN_KERNELS_THIN_H
 #define NN_KERNELS_THIN_H
 
+#include <string.h>
+
 #include "model/nn_kernels_bodies.h"
 #include "model/nn_simd.h"
 
@@ -56,10 +58,10 @@ NN_INLINE void nn__thin_store(float *p, nn_v v, const int n, int lanes) {
         nn_store_n(p, v, lanes);
 }
 
-/* Calls body(n, v) for groups of v = 0 .. wide-1: whole groups of four, then single vectors. */
-#define NN__GROUPS(wide, body)                                                                     \
+/* Calls body(n, v) for groups of v = from .. wide-1: whole groups of four, then single vectors. */
+#define NN__GROUPS(from, wide, body)                                                               \
     do {                                                                                           \
-        int first_ = 0;                                                                            \
+        int first_ = (from);                                                                       \
         for (; first_ + NN__GROUP * NN_VL <= (wide); first_ += NN__GROUP * NN_VL)                  \
             body(NN__GROUP, first_);                                                               \
         for (; first_ < (wide); first_ += NN_VL) body(1, first_);                                  \
@@ -80,16 +82,16 @@ NN_INLINE void nn__thin_dot(const nn__thin *t, const nn__taps_inside in, const f
         }
 }
 
-static inline void nn__thin_gather(const nn__thin *t, const float *wide, const float *taps,
-                                   float *thin) {
-    for (int i = 0; i < t->h; i++)
+static inline void nn__thin_gather(const nn__thin *t, const float *wide, const float *taps, int i0,
+                                   int i1, float *thin) {
+    for (int i = i0; i < i1; i++)
         for (int j = 0; j < t->w; j++) {
             const nn__taps_inside in = nn__thin_inside(t, i, j);
             for (int q = 0; q < t->q; q++) {
                 nn_v sum[NN__GROUP] = {{0}, {0}, {0}, {0}};
                 const float *by = taps + (int64_t)q * 9 * t->v;
 #define DOT(n, v) nn__thin_dot(t, in, wide, by, i, j, n, v, sum)
-                NN__GROUPS(t->v, DOT);
+                NN__GROUPS(0, t->v, DOT);
 #undef DOT
                 thin[((int64_t)i * t->w + j) * t->q + q] +=
                     nn_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
@@ -116,13 +118,13 @@ NN_INLINE void nn__thin_mix(const nn__thin *t, const nn__taps_inside in, const f
     for (int g = 0; g < n; g++) nn__thin_store(to + g * NN_VL, sum[g], n, t->v - v);
 }
 
-static inline void nn__thin_spread(const nn__thin *t, const float *thin, const float *taps,
-                                   float *wide) {
-    for (int i = 0; i < t->h; i++)
+static inline void nn__thin_spread(const nn__thin *t, const float *thin, const float *taps, int i0,
+                                   int i1, float *wide) {
+    for (int i = i0; i < i1; i++)
         for (int j = 0; j < t->w; j++) {
             const nn__taps_inside in = nn__thin_inside(t, i, j);
 #define MIX(n, v) nn__thin_mix(t, in, thin, taps, i, j, n, v, wide)
-            NN__GROUPS(t->v, MIX);
+            NN__GROUPS(0, t->v, MIX);
 #undef MIX
         }
 }
@@ -145,15 +147,16 @@ NN_INLINE void nn__thin_row(const nn__thin *t, const float *thin, const float *w
                        t->v - v);
 }
 
-static inline void nn__thin_outer(const nn__thin *t, const float *thin, const float *wide,
-                                  float *taps) {
+/* Channels v0 .. v1-1 of the wide side. */
+static inline void nn__thin_outer(const nn__thin *t, const float *thin, const float *wide, int v0,
+                                  int v1, float *taps) {
     for (int i = 0; i < t->h; i++) {
         const nn__taps_inside in = nn__thin_inside(t, i, 1);
         for (int a = in.a0; a < in.a1; a++)
             for (int b = 0; b < 3; b++)
                 for (int q = 0; q < t->q; q++) {
 #define ROW(n, v) nn__thin_row(t, thin, wide, i, a, b, q, n, v, taps)
-                    NN__GROUPS(t->v, ROW);
+                    NN__GROUPS(v0, v1, ROW);
 #undef ROW
                 }
     }
@@ -161,7 +164,7 @@ static inline void nn__thin_outer(const nn__thin *t, const float *thin, const fl
 
 /* ---- the six cases ---- */
 
-static inline int nn__is_thin(const nn_conv_shape *s) {
+static inline bool nn__is_thin(const nn_conv_shape *s) {
     return s->ks == 3 && (s->c <= NN_THIN || s->k <= NN_THIN);
 }
 
@@ -170,7 +173,8 @@ NN_INLINE int nn__thin_in(const nn_conv_shape *s) {
 }
 
 /* Taps of a thin input, [c][9][k], need room; those of a thin output are the weights. */
-static inline int64_t nn__thin_scratch(const nn_conv_shape *s) {
+static inline int64_t nn__thin_scratch(const nn_conv_shape *s, int threads) {
+    (void)threads; /* one works */
     return nn__thin_in(s) ? (int64_t)9 * s->c * s->k : 0;
 }
 
@@ -188,40 +192,75 @@ static inline const float *nn__thin_turn(const nn_conv_shape *s, const float *we
     return taps;
 }
 
-static inline void nn__thin_forward(const nn_conv_shape *s, const float *x, const float *weight,
-                                    const float *bias, float *y, float *scratch) {
-    const nn__thin t = nn__thin_of(s, 1);
-    nn__fill_bias(s, bias, y);
-    if (nn__thin_in(s))
-        nn__thin_spread(&t, x, nn__thin_turn(s, weight, scratch), y);
-    else
-        nn__thin_gather(&t, x, weight, y);
+/* One of the loops; gather and spread share the rows, outer the wide channels. */
+typedef struct nn__thin_call {
+    nn__thin t;
+    const float *thin, *wide, *taps, *bias;
+    float *to;
+    bool add; /* spread and gather: to the image that is there; without: to bias, or to zero */
+} nn__thin_call;
+
+static inline void nn__thin_start(const nn__thin_call *c, int c_to, int i0, int i1) {
+    const int64_t row = (int64_t)c->t.w * c_to;
+    for (int64_t at = i0 * row; at < i1 * row && !c->add; at += c_to)
+        for (int k = 0; k < c_to; k++) c->to[at + k] = c->bias ? c->bias[k] : 0;
+}
+
+static void nn__thin_gather_rows(void *arg, int64_t i0, int64_t i1) {
+    const nn__thin_call *c = arg;
+    nn__thin_start(c, c->t.q, (int)i0, (int)i1);
+    nn__thin_gather(&c->t, c->wide, c->taps, (int)i0, (int)i1, c->to);
+}
+
+static void nn__thin_spread_rows(void *arg, int64_t i0, int64_t i1) {
+    const nn__thin_call *c = arg;
+    nn__thin_start(c, c->t.v, (int)i0, (int)i1);
+    nn__thin_spread(&c->t, c->thin, c->taps, (int)i0, (int)i1, c->to);
+}
+
+static void nn__thin_outer_channels(void *arg, int64_t first, int64_t last) {
+    const nn__thin_call *c = arg;
+    const int v1 = (int)last * NN_VL < c->t.v ? (int)last * NN_VL : c->t.v;
+    nn__thin_outer(&c->t, c->thin, c->wide, (int)first * NN_VL, v1, c->to);
+}
+
+static inline void nn__thin_forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
+                                    const float *ready, const nn_sink *y, const nn_room *r) {
+    (void)ready;
+    nn__thin_call c = {
+        .t = nn__thin_of(s, 1), .thin = x->x[0], .wide = x->x[0], .bias = y->bias, .to = y->y[0]};
+    c.taps = nn__thin_in(s) ? nn__thin_turn(s, weight, r->scratch) : weight;
+    nn_pool_ranges(r->pool, s->h, nn__thin_in(s) ? nn__thin_spread_rows : nn__thin_gather_rows, &c);
 }
 
 static inline void nn__thin_backward_data(const nn_conv_shape *s, const float *dy,
-                                          const float *weight, float *dx, float *scratch) {
-    const nn__thin t = nn__thin_of(s, -1);
-    if (nn__thin_in(s))
-        nn__thin_gather(&t, dy, nn__thin_turn(s, weight, scratch), dx);
-    else
-        nn__thin_spread(&t, dy, weight, dx);
+                                          const float *weight, const nn_sink *dx,
+                                          const nn_room *r) {
+    nn__thin_call c = {.t = nn__thin_of(s, -1),
+                       .thin = dy,
+                       .wide = dy,
+                       .to = dx->y[0],
+                       .add = dx->residual[0] != NULL};
+    c.taps = nn__thin_in(s) ? nn__thin_turn(s, weight, r->scratch) : weight;
+    nn_pool_ranges(r->pool, s->h, nn__thin_in(s) ? nn__thin_gather_rows : nn__thin_spread_rows, &c);
 }
 
-static inline void nn__thin_backward_weight(const nn_conv_shape *s, const float *x, const float *dy,
-                                            float *dweight, float *dbias, float *scratch) {
-    const nn__thin t = nn__thin_of(s, nn__thin_in(s) ? -1 : 1);
+static inline void nn__thin_backward_weight(const nn_conv_shape *s, const nn_feed *x,
+                                            const float *dy, float *dweight, float *dbias,
+                                            const nn_room *r) {
+    const bool in = nn__thin_in(s);
+    nn__thin_call c = {.t = nn__thin_of(s, in ? -1 : 1),
+                       .thin = in ? x->x[0] : dy,
+                       .wide = in ? dy : x->x[0],
+                       .to = in ? r->scratch : dweight};
     nn__column_sums(dy, (int64_t)s->h * s->w, s->k, s->k, dbias);
-    if (!nn__thin_in(s)) {
-        nn__thin_outer(&t, dy, x, dweight);
-        return;
-    }
-    memset(scratch, 0, (size_t)nn__thin_scratch(s) * sizeof *scratch);
-    nn__thin_outer(&t, x, dy, scratch);
+    if (in) memset(c.to, 0, (size_t)nn__thin_scratch(s, 1) * sizeof *c.to);
+    nn_pool_ranges(r->pool, (c.t.v + NN_VL - 1) / NN_VL, nn__thin_outer_channels, &c);
+    if (!in) return;
     for (int k = 0; k < s->k; k++)
         for (int p = 0; p < 9; p++)
-            for (int c = 0; c < s->c; c++)
-                dweight[(int64_t)(k * 9 + p) * s->c + c] +=
-                    scratch[(int64_t)(c * 9 + p) * s->k + k];
+            for (int i = 0; i < s->c; i++)
+                dweight[(int64_t)(k * 9 + p) * s->c + i] += c.to[(int64_t)(i * 9 + p) * s->k + k];
 }
 
 #endif

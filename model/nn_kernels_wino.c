@@ -1,72 +1,45 @@
-/* The Winograd table: picks the widest instruction set of this machine once, by CPU feature and
- * never by model. A shape goes to the first family of convolutions that takes it, else to OpenBLAS.
- */
+/* Which instruction sets there are, by CPU feature and never by model. */
 #include "model/nn_kernels_wino.h"
 
-#include <pthread.h>
+#include <string.h>
 
-static const nn__isa *isa;
-static nn__family blas;
-
-static const nn__family *family_of(const nn_conv_shape *s) {
-    for (int i = 0; i < NN__FAMILIES; i++)
-        if (isa->family[i].takes(s)) return &isa->family[i];
-    return &blas;
-}
-
-static int64_t scratch_floats(const nn_conv_shape *s) {
-    return family_of(s)->scratch(s);
-}
-
-static void forward(const nn_conv_shape *s, const float *x, const float *weight, const float *bias,
-                    float *y, float *scratch) {
-    family_of(s)->forward(s, x, weight, bias, y, scratch);
-}
-
-static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight, float *dx,
-                          float *scratch) {
-    family_of(s)->backward_data(s, dy, weight, dx, scratch);
-}
-
-static void backward_weight(const nn_conv_shape *s, const float *x, const float *dy, float *dweight,
-                            float *dbias, float *scratch) {
-    family_of(s)->backward_weight(s, x, dy, dweight, dbias, scratch);
-}
-
-static const nn__isa *widest(void) {
+int nn__isas(nn__isa_choice choice[NN__MAX_ISAS]) {
+    int n = 0;
 #if defined __x86_64__
-    if (__builtin_cpu_supports("avx512f")) return &nn__isa_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &nn__isa_avx2;
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    choice[n++] = (nn__isa_choice){&nn__isa_avx512, __builtin_cpu_supports("avx512f"), true};
+    choice[n++] = (nn__isa_choice){&nn__isa_avx2, avx2, true};
+    choice[n++] = (nn__isa_choice){&nn__isa_sse2, true, false};
+#elif defined __aarch64__
+    choice[n++] = (nn__isa_choice){&nn__isa_neon, true, true};
+#else
+    choice[n++] = (nn__isa_choice){&nn__isa_portable, true, false};
 #endif
-    return &nn__isa_portable;
+    return n;
 }
 
-static nn_kernels table = {
-    .name = "wino",
-    .conv_scratch = scratch_floats,
-    .conv_forward = forward,
-    .conv_backward_data = backward_data,
-    .conv_backward_weight = backward_weight,
-};
-
-static void start(void) {
-    const nn_kernels *k = nn__kernels_blas();
-    isa = widest();
-    blas = (nn__family){.name = "blas",
-                        .scratch = k->conv_scratch,
-                        .forward = k->conv_forward,
-                        .backward_data = k->conv_backward_data,
-                        .backward_weight = k->conv_backward_weight};
-    table.isa = isa->name;
-    table.gemm = k->gemm;
+static nn__isa_choice widest(void) {
+    nn__isa_choice choice[NN__MAX_ISAS];
+    const int n = nn__isas(choice);
+    int i = 0;
+    while (i < n - 1 && !choice[i].usable) i++;
+    return choice[i];
 }
 
 const nn_kernels *nn__kernels_wino(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, start);
-    return &table;
+    nn__kernels_blas(); /* which has to be started */
+    return &widest().isa->table;
 }
 
-int nn__kernels_wino_is_wide(void) {
-    return widest() != &nn__isa_portable;
+const nn_kernels *nn__kernels_wino_on(const char *isa) {
+    nn__isa_choice choice[NN__MAX_ISAS];
+    const int n = nn__isas(choice);
+    nn__kernels_blas();
+    for (int i = 0; i < n; i++)
+        if (choice[i].usable && !strcmp(choice[i].isa->name, isa)) return &choice[i].isa->table;
+    return NULL;
+}
+
+bool nn__kernels_wino_is_wide(void) {
+    return widest().wide;
 }

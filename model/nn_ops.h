@@ -17,39 +17,67 @@ typedef struct nn__kind nn__kind;
 typedef struct nn__tensor {
     int h, w, c;
     int64_t count;
+    bool dropped;    /* made by an op that was fused away: has no memory */
     int producer;    /* op, or -1 for an input */
     int n_uses;      /* as input of an op; twice in one op counts twice */
     bool wants_grad; /* an input whose gradient was asked for */
     bool needs_grad;
     char name[32];             /* inputs only */
     int value_slot, grad_slot; /* -1: none */
+    int moments_slot;          /* -1: no norm reads them */
     float *value, *grad;       /* set by the plan */
+    nn_moments moments;        /* set by the plan, or NULL each */
 } nn__tensor;
+
+/* Inputs of a fused convolution; those it lacks are -1. */
+enum { NN__FIRST_SOURCE, NN__SECOND_SOURCE, NN__FILM, NN__RESIDUAL, NN__MAX_IN };
+
+/* What a fused convolution does beside convolving: parameters of its norm, key of its dropout. */
+typedef struct nn__fusion {
+    int norm_weight, norm_bias; /* parameters, or -1: no norm */
+    bool silu;
+    nn_resample resample;
+    float p; /* dropout */
+    int dropout_key;
+} nn__fusion;
 
 typedef struct nn__op {
     const nn__kind *kind;
-    int in[2], n_in, out;
-    int weight, bias; /* parameters, or -1 */
-    int k;            /* output channels of conv and linear */
-    int ks;           /* conv: kernel size */
-    bool silu;        /* norm */
-    float p;          /* dropout */
+    int in[NN__MAX_IN], n_in, out; /* -1 in in[]: no such input */
+    int weight, bias;              /* parameters, or -1 */
+    unsigned moments;              /* bit i: forward reads the moments of in[i] */
+    int64_t ready_at;              /* conv: where its prepared weights start; -1: it has none */
+    int k;                         /* output channels of conv and linear */
+    int ks;                        /* conv: kernel size */
+    bool silu;                     /* norm */
+    float p;                       /* dropout; slope of ReLU; scale of add_scaled */
+    int key;                       /* dropout: which of the graph's masks */
+    int stride, pad;               /* strided conv */
+    int factor;                    /* pixel shuffle and unshuffle */
+    nn_window_opt windows;         /* window attention */
+    nn__fusion fused;              /* fused convolution */
     /* set by the plan */
-    bool first[2]; /* backward: the gradient of in[i] starts here (write) or goes on (add) */
-    int saved_slot;
+    int64_t final_from; /* after its backward the gradients of parameters from here on are final */
+    bool first[NN__MAX_IN]; /* backward: the gradient of in[i] starts here (write) or goes on (add)
+                             */
+    int saved_slot, work_slot;
     float *saved; /* kept from forward to backward */
+    float *work;  /* during backward */
     double forward_s, backward_s;
     int64_t calls;
 } nn__op;
 
 struct nn__kind {
     const char *name;
-    unsigned reads; /* bit i: backward reads the value of in[i] */
-    bool in_place;  /* forward may write over an input, backward over the output's gradient */
+    unsigned reads;     /* bit i: backward reads the value of in[i] */
+    unsigned in_place;  /* bit i: the output may be written over in[i], its gradient changed into
+                           that of in[i] */
+    bool makes_moments; /* forward fills those of its output, if it has any */
     void (*shape)(const nn_graph *g, const nn__op *op, nn__tensor *out);
     int64_t (*macs)(const nn_graph *g, const nn__op *op);    /* NULL: 0 */
     int64_t (*saved)(const nn_graph *g, const nn__op *op);   /* floats; NULL: 0 */
     int64_t (*scratch)(const nn_graph *g, const nn__op *op); /* floats in a call; NULL: 0 */
+    int64_t (*work)(const nn_graph *g, const nn__op *op);    /* floats in backward; NULL: 0 */
     void (*forward)(const nn_graph *g, const nn__op *op);
     void (*backward)(const nn_graph *g, const nn__op *op);
 };
@@ -69,21 +97,29 @@ struct nn_graph {
     int output; /* tensor, or -1 */
 
     const nn_kernels *kernels;
+    nn_pool *pool; /* borrowed, or NULL */
     bool train;
     float *block, *scratch;
+    int64_t ready_count;
+    nn_watch *watch; /* of backward, or NULL */
+    void *watcher;
     int64_t block_count;
 
     /* the run in progress */
     const float *values; /* parameter block */
+    const float *ready;  /* prepared weights [ready_count], borrowed, or NULL */
     float *grads;
     bool dropout_on;
     uint64_t dropout_seed, dropout_step, dropout_image;
 };
 
-enum { NN__N_KINDS = 10 };
+enum { NN__N_KINDS = 23 };
 extern const nn__kind *const nn__kinds[NN__N_KINDS];
 extern const nn__kind nn__conv_kind, nn__linear_kind, nn__norm_kind, nn__silu_kind, nn__add_kind,
-    nn__dropout_kind, nn__concat_kind, nn__avgpool2_kind, nn__upsample2_kind, nn__attention_kind;
+    nn__dropout_kind, nn__fused_kind, nn__concat_kind, nn__avgpool2_kind, nn__upsample2_kind,
+    nn__attention_kind, nn__conv_bare_kind, nn__conv_strided_kind, nn__relu_kind, nn__gelu_kind,
+    nn__add_scaled_kind, nn__layer_norm_kind, nn__global_avgpool_kind, nn__channel_gate_kind,
+    nn__pixel_shuffle_kind, nn__pixel_unshuffle_kind, nn__bilinear2_kind, nn__window_attention_kind;
 
 /* Append an op (inputs and attributes filled, parameters registered); returns its output tensor. */
 nn_tensor nn__op_append(nn_graph *g, nn__op op);
@@ -92,11 +128,20 @@ nn__op nn__op_make(const nn__kind *kind, nn_tensor a, nn_tensor b);
 /* Register parameter "name.suffix"; returns its index. */
 int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank,
                      const int64_t *shape, int64_t fan_in, nn_init init);
+/* Shape rule of an op that works element by element. */
+void nn__shape_of_input(const nn_graph *g, const nn__op *op, nn__tensor *out);
+/* nn_conv with opt.no_bias (model/nn_ops_strided.c). */
+nn_tensor nn__conv_bare(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt);
 
-/* The plan with or without sharing of memory; the second is what tests compare the first with.
- * Errors: SX_E_NOMEM. */
-sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, bool share,
-                      nn_plan *plan);
+/* Replace chains of ops around convolutions by fused ones, where the kernels can. */
+void nn__graph_fuse(nn_graph *g);
+
+/* The plan with or without sharing of memory and fusion; tests compare the ways. Errors:
+ * SX_E_NOMEM. */
+typedef struct nn__plan_opt {
+    bool train, share, fuse;
+} nn__plan_opt;
+sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, nn_plan *plan);
 /* Fill the whole activation block with NaN. */
 void nn__graph_poison(nn_graph *g);
 
@@ -105,6 +150,29 @@ static inline const nn__tensor *nn__in(const nn_graph *g, const nn__op *op, int 
 }
 static inline const nn__tensor *nn__out(const nn_graph *g, const nn__op *op) {
     return &g->tensor[op->out];
+}
+static inline bool nn__has(const nn__op *op, int i) {
+    return i < op->n_in && op->in[i] >= 0;
+}
+static inline int64_t nn__pixels_of(const nn__tensor *t) {
+    return (int64_t)t->h * t->w;
+}
+static inline int nn__threads(const nn_graph *g) {
+    return nn_pool_threads(g->pool);
+}
+/* Shape of a convolution, fused or not. */
+nn_conv_shape nn__conv_shape(const nn_graph *g, const nn__op *op);
+/* Prepared weights of a convolution, or NULL. */
+static inline const float *nn__ready(const nn_graph *g, const nn__op *op) {
+    return g->ready != NULL && op->ready_at >= 0 ? g->ready + op->ready_at : NULL;
+}
+/* Mask number `key` of this run; without dropout it keeps all. */
+nn_mask nn__mask(const nn_graph *g, float p, int key);
+/* to = or += from. */
+void nn__pass_on(float *to, const float *from, int64_t n, bool first);
+/* Scratch from float `from` on. */
+static inline nn_room nn__room(const nn_graph *g, int64_t from) {
+    return (nn_room){g->scratch + from, g->pool};
 }
 /* Values and gradient of parameter i in the blocks of this run. */
 static inline const float *nn__value(const nn_graph *g, int i) {

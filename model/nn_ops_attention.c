@@ -36,13 +36,13 @@ static int64_t scores_count(const nn_graph *g, const nn__op *op) {
     return (int64_t)a.n * a.n;
 }
 
-/* Each row of s [n][n] becomes its softmax. */
+/* Each row of s [rows][n] becomes its softmax. */
 SX_CLONES
-static void softmax_rows(float *s, int n) {
-    for (int i = 0; i < n; i++) {
+static void softmax_rows(float *s, int rows, int n) {
+    for (int i = 0; i < rows; i++) {
         float *row = s + (int64_t)i * n, top = row[0], sum = 0;
         for (int j = 1; j < n; j++) top = row[j] > top ? row[j] : top;
-        for (int j = 0; j < n; j++) row[j] = nn__expf(row[j] - top);
+        for (int j = 0; j < n; j++) row[j] = sx_expf(row[j] - top);
         for (int j = 0; j < n; j++) sum += row[j];
         for (int j = 0; j < n; j++) row[j] /= sum;
     }
@@ -50,8 +50,8 @@ static void softmax_rows(float *s, int n) {
 
 /* dP becomes dS = P * (dP - sum of P * dP over the row). */
 SX_CLONES
-static void softmax_gradient(float *restrict dp, const float *restrict p, int n) {
-    for (int i = 0; i < n; i++) {
+static void softmax_gradient(float *restrict dp, const float *restrict p, int rows, int n) {
+    for (int i = 0; i < rows; i++) {
         float *to = dp + (int64_t)i * n, sum = 0;
         const float *row = p + (int64_t)i * n;
         for (int j = 0; j < n; j++) sum += row[j] * to[j];
@@ -59,27 +59,83 @@ static void softmax_gradient(float *restrict dp, const float *restrict p, int n)
     }
 }
 
+/* A call; members share the tokens, as queries or as keys. */
+typedef struct attention_call {
+    const nn_graph *g;
+    heads a;
+    const float *q, *k, *v;
+    float *p, *y; /* forward */
+    const float *dy;
+    float *dq, *dk, *dv, *ds; /* backward */
+} attention_call;
+
+static void forward_queries(void *arg, int64_t first, int64_t last) {
+    const attention_call *c = arg;
+    const heads a = c->a;
+    const int n = (int)(last - first);
+    float *p = c->p + first * a.n;
+    c->g->kernels->gemm(0, 1, n, a.n, a.d, a.scale, c->q + first * 3 * a.d, 3 * a.d, c->k, 3 * a.d,
+                        0.0f, p, a.n);
+    softmax_rows(p, n, a.n);
+    c->g->kernels->gemm(0, 0, n, a.d, a.n, 1.0f, p, a.n, c->v, 3 * a.d, 0.0f, c->y + first * a.d,
+                        a.d);
+}
+
 static void attention_forward(const nn_graph *g, const nn__op *op) {
     heads a = heads_of(g, op);
-    const float *q = nn__in(g, op, 0)->value, *k = q + a.d, *v = k + a.d;
-    float *p = op->saved, *y = nn__out(g, op)->value;
-    g->kernels->gemm(0, 1, a.n, a.n, a.d, a.scale, q, 3 * a.d, k, 3 * a.d, 0.0f, p, a.n);
-    softmax_rows(p, a.n);
-    g->kernels->gemm(0, 0, a.n, a.d, a.n, 1.0f, p, a.n, v, 3 * a.d, 0.0f, y, a.d);
+    const float *q = nn__in(g, op, 0)->value;
+    attention_call c = {.g = g,
+                        .a = a,
+                        .q = q,
+                        .k = q + a.d,
+                        .v = q + 2 * a.d,
+                        .p = op->saved,
+                        .y = nn__out(g, op)->value};
+    nn_pool_ranges(g->pool, a.n, forward_queries, &c);
+}
+
+/* dS of some queries, and their dq. */
+static void backward_queries(void *arg, int64_t first, int64_t last) {
+    const attention_call *c = arg;
+    const heads a = c->a;
+    const int n = (int)(last - first);
+    float *ds = c->ds + first * a.n;
+    c->g->kernels->gemm(0, 1, n, a.n, a.d, 1.0f, c->dy + first * a.d, a.d, c->v, 3 * a.d, 0.0f, ds,
+                        a.n);
+    softmax_gradient(ds, c->p + first * a.n, n, a.n);
+    c->g->kernels->gemm(0, 0, n, a.d, a.n, a.scale, ds, a.n, c->k, 3 * a.d, 1.0f,
+                        c->dq + first * 3 * a.d, 3 * a.d);
+}
+
+/* dk and dv of some keys. */
+static void backward_keys(void *arg, int64_t first, int64_t last) {
+    const attention_call *c = arg;
+    const heads a = c->a;
+    const int n = (int)(last - first);
+    c->g->kernels->gemm(1, 0, n, a.d, a.n, 1.0f, c->p + first, a.n, c->dy, a.d, 1.0f,
+                        c->dv + first * 3 * a.d, 3 * a.d);
+    c->g->kernels->gemm(1, 0, n, a.d, a.n, a.scale, c->ds + first, a.n, c->q, 3 * a.d, 1.0f,
+                        c->dk + first * 3 * a.d, 3 * a.d);
 }
 
 static void attention_backward(const nn_graph *g, const nn__op *op) {
     heads a = heads_of(g, op);
     const nn__tensor *x = nn__in(g, op, 0);
     if (op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));
-    const float *q = x->value, *k = q + a.d, *v = k + a.d, *p = op->saved;
-    float *dq = x->grad, *dk = dq + a.d, *dv = dk + a.d, *ds = g->scratch;
-    const float *dy = nn__out(g, op)->grad;
-    g->kernels->gemm(1, 0, a.n, a.d, a.n, 1.0f, p, a.n, dy, a.d, 1.0f, dv, 3 * a.d);
-    g->kernels->gemm(0, 1, a.n, a.n, a.d, 1.0f, dy, a.d, v, 3 * a.d, 0.0f, ds, a.n);
-    softmax_gradient(ds, p, a.n);
-    g->kernels->gemm(0, 0, a.n, a.d, a.n, a.scale, ds, a.n, k, 3 * a.d, 1.0f, dq, 3 * a.d);
-    g->kernels->gemm(1, 0, a.n, a.d, a.n, a.scale, ds, a.n, q, 3 * a.d, 1.0f, dk, 3 * a.d);
+    const float *q = x->value;
+    attention_call c = {.g = g,
+                        .a = a,
+                        .q = q,
+                        .k = q + a.d,
+                        .v = q + 2 * a.d,
+                        .p = op->saved,
+                        .dy = nn__out(g, op)->grad,
+                        .dq = x->grad,
+                        .dk = x->grad + a.d,
+                        .dv = x->grad + 2 * a.d,
+                        .ds = g->scratch};
+    nn_pool_ranges(g->pool, a.n, backward_queries, &c);
+    nn_pool_ranges(g->pool, a.n, backward_keys, &c);
 }
 
 const nn__kind nn__attention_kind = {.name = "attention",

@@ -7,9 +7,11 @@
 
 /* ---- convolution ---- */
 
-static nn_conv_shape conv_shape_of(const nn_graph *g, const nn__op *op) {
-    const nn__tensor *x = nn__in(g, op, 0);
-    return (nn_conv_shape){.h = x->h, .w = x->w, .c = x->c, .k = op->k, .ks = op->ks};
+nn_conv_shape nn__conv_shape(const nn_graph *g, const nn__op *op) {
+    const nn__tensor *y = nn__out(g, op);
+    const int more = nn__has(op, NN__SECOND_SOURCE) ? nn__in(g, op, NN__SECOND_SOURCE)->c : 0;
+    return (nn_conv_shape){
+        .h = y->h, .w = y->w, .c = nn__in(g, op, 0)->c + more, .k = op->k, .ks = op->ks};
 }
 
 static void conv_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
@@ -20,30 +22,35 @@ static void conv_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
 }
 
 static int64_t conv_macs(const nn_graph *g, const nn__op *op) {
-    nn_conv_shape s = conv_shape_of(g, op);
+    nn_conv_shape s = nn__conv_shape(g, op);
     return (int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks;
 }
 
 static int64_t conv_scratch(const nn_graph *g, const nn__op *op) {
-    nn_conv_shape s = conv_shape_of(g, op);
-    return g->kernels->conv_scratch(&s);
+    nn_conv_shape s = nn__conv_shape(g, op);
+    return g->kernels->conv_scratch(&s, nn__threads(g));
 }
 
 static void conv_forward(const nn_graph *g, const nn__op *op) {
-    nn_conv_shape s = conv_shape_of(g, op);
-    g->kernels->conv_forward(&s, nn__in(g, op, 0)->value, nn__value(g, op->weight),
-                             nn__value(g, op->bias), nn__out(g, op)->value, g->scratch);
+    nn_conv_shape s = nn__conv_shape(g, op);
+    const nn_feed x = nn_feed_plain(nn__in(g, op, 0)->value, s.c);
+    nn_sink y = nn_sink_plain(nn__out(g, op)->value, s.k, false);
+    y.bias = nn__value(g, op->bias);
+    const nn_room r = nn__room(g, 0);
+    g->kernels->conv_forward(&s, &x, nn__value(g, op->weight), nn__ready(g, op), &y, &r);
 }
 
 static void conv_backward(const nn_graph *g, const nn__op *op) {
-    nn_conv_shape s = conv_shape_of(g, op);
+    nn_conv_shape s = nn__conv_shape(g, op);
     const nn__tensor *x = nn__in(g, op, 0);
     const float *dy = nn__out(g, op)->grad;
-    g->kernels->conv_backward_weight(&s, x->value, dy, nn__grad(g, op->weight),
-                                     nn__grad(g, op->bias), g->scratch);
+    const nn_feed feed = nn_feed_plain(x->value, s.c);
+    const nn_room r = nn__room(g, 0);
+    g->kernels->conv_backward_weight(&s, &feed, dy, nn__grad(g, op->weight), nn__grad(g, op->bias),
+                                     &r);
     if (!x->needs_grad) return;
-    if (op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));
-    g->kernels->conv_backward_data(&s, dy, nn__value(g, op->weight), x->grad, g->scratch);
+    const nn_sink dx = nn_sink_plain(x->grad, s.c, !op->first[0]);
+    g->kernels->conv_backward_data(&s, dy, nn__value(g, op->weight), &dx, &r);
 }
 
 const nn__kind nn__conv_kind = {.name = "conv",
@@ -55,14 +62,18 @@ const nn__kind nn__conv_kind = {.name = "conv",
                                 .backward = conv_backward};
 
 nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt) {
-    SX_ASSERT((opt.kernel == 1 || opt.kernel == 3) && !(opt.conv1d && opt.kernel != 1));
+    SX_ASSERT(opt.kernel == 1 || (opt.kernel == 3 && !opt.conv1d && !opt.linear));
+    if (opt.no_bias) return nn__conv_bare(g, x, name, k, opt);
     nn__op op = nn__op_make(&nn__conv_kind, x, -1);
     op.k = k;
     op.ks = opt.kernel;
     int64_t c = g->tensor[x].c, ks = opt.kernel;
     nn_init init = opt.zero_init ? NN_INIT_ZERO : NN_INIT_FAN_IN;
-    op.weight = nn__param_append(g, name, "weight", opt.conv1d ? 3 : 4, (int64_t[]){k, c, ks, ks},
-                                 c * ks * ks, init);
+    op.weight = nn__param_append(g, name, "weight",
+                                 opt.linear   ? 2
+                                 : opt.conv1d ? 3
+                                              : 4,
+                                 (int64_t[]){k, c, ks, ks}, c * ks * ks, init);
     op.bias = nn__param_append(g, name, "bias", 1, (int64_t[]){k}, c * ks * ks, init);
     return nn__op_append(g, op);
 }
@@ -110,29 +121,54 @@ static void add_outer(float *restrict dw, float *restrict db, const float *restr
     }
 }
 
-/* dx += W^T dy. */
+/* dx += W^T dy, n columns of W, whose rows are `stride` apart. */
 SX_CLONES
 static void add_transposed(float *restrict dx, const float *restrict w, const float *restrict dy,
-                           int k, int c) {
+                           int k, int n, int stride) {
     for (int i = 0; i < k; i++) {
-        const float *row = w + (int64_t)i * c;
-        for (int j = 0; j < c; j++) dx[j] += dy[i] * row[j];
+        const float *row = w + (int64_t)i * stride;
+        for (int j = 0; j < n; j++) dx[j] += dy[i] * row[j];
     }
 }
 
+typedef struct linear_call {
+    const nn_graph *g;
+    const nn__op *op;
+} linear_call;
+
+static void forward_rows(void *arg, int64_t first, int64_t last) {
+    const linear_call *l = arg;
+    const nn__tensor *x = nn__in(l->g, l->op, 0);
+    matrix_vector(nn__value(l->g, l->op->weight) + first * x->c,
+                  nn__value(l->g, l->op->bias) + first, x->value,
+                  nn__out(l->g, l->op)->value + first, (int)(last - first), x->c);
+}
+
 static void linear_forward(const nn_graph *g, const nn__op *op) {
-    const nn__tensor *x = nn__in(g, op, 0);
-    matrix_vector(nn__value(g, op->weight), nn__value(g, op->bias), x->value, nn__out(g, op)->value,
-                  op->k, x->c);
+    nn_pool_ranges(g->pool, op->k, forward_rows, &(linear_call){g, op});
+}
+
+static void outer_rows(void *arg, int64_t first, int64_t last) {
+    const linear_call *l = arg;
+    const nn__tensor *x = nn__in(l->g, l->op, 0);
+    add_outer(nn__grad(l->g, l->op->weight) + first * x->c, nn__grad(l->g, l->op->bias) + first,
+              nn__out(l->g, l->op)->grad + first, x->value, (int)(last - first), x->c);
+}
+
+static void transposed_columns(void *arg, int64_t first, int64_t last) {
+    const linear_call *l = arg;
+    const nn__tensor *x = nn__in(l->g, l->op, 0);
+    add_transposed(x->grad + first, nn__value(l->g, l->op->weight) + first,
+                   nn__out(l->g, l->op)->grad, l->op->k, (int)(last - first), x->c);
 }
 
 static void linear_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
-    const float *dy = nn__out(g, op)->grad;
-    add_outer(nn__grad(g, op->weight), nn__grad(g, op->bias), dy, x->value, op->k, x->c);
+    linear_call l = {g, op};
+    nn_pool_ranges(g->pool, op->k, outer_rows, &l);
     if (!x->needs_grad) return;
     if (op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));
-    add_transposed(x->grad, nn__value(g, op->weight), dy, op->k, x->c);
+    nn_pool_ranges(g->pool, x->c, transposed_columns, &l);
 }
 
 const nn__kind nn__linear_kind = {.name = "linear",

@@ -7,13 +7,6 @@
 #include "model/nn_loops.h"
 #include "model/nn_ops.h"
 
-static void same_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
-    const nn__tensor *x = nn__in(g, op, 0);
-    out->h = x->h;
-    out->w = x->w;
-    out->c = x->c;
-}
-
 /* ---- loops ---- */
 
 SX_CLONES
@@ -41,8 +34,7 @@ static void sum_of(float *restrict y, const float *restrict a, const float *rest
     for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
 
-/* dst = or += src. */
-static void pass_on(float *dst, const float *src, int64_t n, bool first) {
+void nn__pass_on(float *dst, const float *src, int64_t n, bool first) {
     if (first)
         memcpy(dst, src, (size_t)n * sizeof(float));
     else
@@ -63,7 +55,7 @@ static void silu_backward(const nn_graph *g, const nn__op *op) {
 
 const nn__kind nn__silu_kind = {.name = "silu",
                                 .reads = 1u << 0,
-                                .shape = same_shape,
+                                .shape = nn__shape_of_input,
                                 .forward = silu_forward,
                                 .backward = silu_backward};
 
@@ -76,7 +68,7 @@ nn_tensor nn_silu(nn_graph *g, nn_tensor x) {
 static void add_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     const nn__tensor *a = nn__in(g, op, 0), *b = nn__in(g, op, 1);
     SX_ASSERT(a->h == b->h && a->w == b->w && a->c == b->c);
-    same_shape(g, op, out);
+    nn__shape_of_input(g, op, out);
 }
 
 static void add_forward(const nn_graph *g, const nn__op *op) {
@@ -93,12 +85,13 @@ static void add_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *y = nn__out(g, op);
     for (int i = 0; i < 2; i++) {
         const nn__tensor *x = nn__in(g, op, i);
-        if (x->needs_grad && x->grad != y->grad) pass_on(x->grad, y->grad, y->count, op->first[i]);
+        if (x->needs_grad && x->grad != y->grad)
+            nn__pass_on(x->grad, y->grad, y->count, op->first[i]);
     }
 }
 
 const nn__kind nn__add_kind = {.name = "add",
-                               .in_place = true,
+                               .in_place = ~0u,
                                .shape = add_shape,
                                .forward = add_forward,
                                .backward = add_backward};
@@ -109,48 +102,36 @@ nn_tensor nn_add(nn_graph *g, nn_tensor a, nn_tensor b) {
 
 /* ---- dropout ----
  * The mask is a function of (seed, step, image, op, element): Philox makes two words of the first
- * four, a 32-bit mixer (Ettinger's "lowbias32") spreads them over the elements. Backward makes the
- * mask again. */
+ * four, a 32-bit mixer spreads them over the elements (model/nn_feed.h). Backward makes the mask
+ * again. */
 
-typedef struct mask_key {
-    uint32_t word[2];
-    uint32_t threshold; /* dropped below this */
-    float scale;        /* 1 / (1 - p) */
-} mask_key;
-
-static mask_key mask_of(const nn_graph *g, const nn__op *op) {
-    uint64_t item = g->dropout_image * 65536 + (uint64_t)(op - g->op);
+nn_mask nn__mask(const nn_graph *g, float p, int key) {
+    if (!g->dropout_on) return (nn_mask){0};
+    uint64_t item = g->dropout_image * 65536 + (uint64_t)key;
     sx_rng r = sx_rng_make(g->dropout_seed, SX_RNG_DROPOUT, g->dropout_step, item);
-    mask_key key = {.threshold = (uint32_t)((double)op->p * 4294967296.0),
-                    .scale = 1.0f / (1.0f - op->p)};
-    key.word[0] = sx_rng_u32(&r);
-    key.word[1] = sx_rng_u32(&r);
-    return key;
+    nn_mask mask = {.threshold = (uint32_t)((double)p * 4294967296.0), .scale = 1.0f / (1.0f - p)};
+    mask.word[0] = sx_rng_u32(&r);
+    mask.word[1] = sx_rng_u32(&r);
+    return mask;
 }
 
-SX_INLINE float mask_at(const mask_key *key, uint32_t element) {
-    uint32_t x = element ^ key->word[0];
-    x ^= x >> 16;
-    x *= 0x7feb352du;
-    x ^= (x >> 15) ^ key->word[1];
-    x *= 0x846ca68bu;
-    x ^= x >> 16;
-    return x < key->threshold ? 0.0f : key->scale;
+static nn_mask mask_of(const nn_graph *g, const nn__op *op) {
+    return nn__mask(g, op->p, op->key);
 }
 
 SX_CLONES
-static void mask_in_place(float *y, mask_key key, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) y[i] *= mask_at(&key, i);
+static void mask_in_place(float *y, nn_mask key, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) y[i] *= nn_mask_at(&key, i);
 }
 
 SX_CLONES
-static void mask_to(float *restrict y, const float *restrict x, mask_key key, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) y[i] = x[i] * mask_at(&key, i);
+static void mask_to(float *restrict y, const float *restrict x, nn_mask key, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) y[i] = x[i] * nn_mask_at(&key, i);
 }
 
 SX_CLONES
-static void mask_add(float *restrict y, const float *restrict x, mask_key key, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) y[i] += x[i] * mask_at(&key, i);
+static void mask_add(float *restrict y, const float *restrict x, nn_mask key, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) y[i] += x[i] * nn_mask_at(&key, i);
 }
 
 static bool drops(const nn_graph *g, const nn__op *op) {
@@ -161,7 +142,7 @@ static void dropout_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0), *y = nn__out(g, op);
     uint32_t n = (uint32_t)y->count;
     if (!drops(g, op)) {
-        if (y->value != x->value) pass_on(y->value, x->value, y->count, true);
+        if (y->value != x->value) nn__pass_on(y->value, x->value, y->count, true);
     } else if (y->value == x->value) {
         mask_in_place(y->value, mask_of(g, op), n);
     } else {
@@ -173,7 +154,7 @@ static void dropout_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0), *y = nn__out(g, op);
     uint32_t n = (uint32_t)y->count;
     if (!drops(g, op)) {
-        if (x->grad != y->grad) pass_on(x->grad, y->grad, y->count, op->first[0]);
+        if (x->grad != y->grad) nn__pass_on(x->grad, y->grad, y->count, op->first[0]);
     } else if (x->grad == y->grad) {
         mask_in_place(x->grad, mask_of(g, op), n);
     } else if (op->first[0]) {
@@ -184,8 +165,8 @@ static void dropout_backward(const nn_graph *g, const nn__op *op) {
 }
 
 const nn__kind nn__dropout_kind = {.name = "dropout",
-                                   .in_place = true,
-                                   .shape = same_shape,
+                                   .in_place = ~0u,
+                                   .shape = nn__shape_of_input,
                                    .forward = dropout_forward,
                                    .backward = dropout_backward};
 
@@ -193,5 +174,6 @@ nn_tensor nn_dropout(nn_graph *g, nn_tensor x, float p) {
     SX_ASSERT(p >= 0 && p < 1 && g->tensor[x].count < UINT32_MAX);
     nn__op op = nn__op_make(&nn__dropout_kind, x, -1);
     op.p = p;
+    op.key = g->n_ops; /* as good a number as any, and one that fusion does not change */
     return nn__op_append(g, op);
 }

@@ -62,12 +62,12 @@ nn_tensor nn_concat(nn_graph *g, nn_tensor a, nn_tensor b) {
 
 /* ---- between a fine image [2h][2w][c] and a coarse one [h][w][c] ---- */
 
-/* coarse = (or +=) factor * sum of 2x2. */
+/* Rows i0 .. i1-1 of coarse = (or +=) factor * sum of 2x2. */
 SX_CLONES
-static void gather2(float *restrict coarse, const float *restrict fine, int h, int w, int c,
-                    bool add, float factor) {
+static void gather2(float *restrict coarse, const float *restrict fine, int i0, int i1, int w,
+                    int c, bool add, float factor) {
     int64_t row = (int64_t)2 * w * c;
-    for (int i = 0; i < h; i++)
+    for (int i = i0; i < i1; i++)
         for (int j = 0; j < w; j++) {
             const float *above = fine + 2 * i * row + (int64_t)2 * j * c, *below = above + row;
             float *to = coarse + ((int64_t)i * w + j) * c;
@@ -77,17 +77,32 @@ static void gather2(float *restrict coarse, const float *restrict fine, int h, i
         }
 }
 
-/* fine = (or +=) factor * coarse, at each of 2x2. */
+/* Rows 2 i0 .. 2 i1-1 of fine = (or +=) factor * coarse, at each of 2x2. */
 SX_CLONES
-static void spread2(float *restrict fine, const float *restrict coarse, int h, int w, int c,
-                    bool add, float factor) {
+static void spread2(float *restrict fine, const float *restrict coarse, int i0, int i1, int w,
+                    int c, bool add, float factor) {
     int64_t row = (int64_t)2 * w * c;
-    for (int i = 0; i < 2 * h; i++)
+    for (int i = 2 * i0; i < 2 * i1; i++)
         for (int j = 0; j < 2 * w; j++) {
             const float *from = coarse + ((int64_t)(i / 2) * w + j / 2) * c;
             float *to = fine + i * row + (int64_t)j * c;
             for (int k = 0; k < c; k++) to[k] = (add ? to[k] : 0.0f) + factor * from[k];
         }
+}
+
+/* One of the two on all rows of the coarse image, shared out. */
+typedef struct change {
+    float *to;
+    const float *from;
+    int w, c; /* coarse */
+    bool gathers, add;
+    float factor;
+} change;
+
+static void change_rows(void *arg, int64_t first, int64_t last) {
+    const change *q = arg;
+    (q->gathers ? gather2 : spread2)(q->to, q->from, (int)first, (int)last, q->w, q->c, q->add,
+                                     q->factor);
 }
 
 /* ---- pooling ---- */
@@ -102,12 +117,15 @@ static void avgpool2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out)
 
 static void avgpool2_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *y = nn__out(g, op);
-    gather2(y->value, nn__in(g, op, 0)->value, y->h, y->w, y->c, false, 0.25f);
+    nn_pool_ranges(g->pool, y->h, change_rows,
+                   &(change){y->value, nn__in(g, op, 0)->value, y->w, y->c, true, false, 0.25f});
 }
 
 static void avgpool2_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *y = nn__out(g, op);
-    spread2(nn__in(g, op, 0)->grad, y->grad, y->h, y->w, y->c, !op->first[0], 0.25f);
+    nn_pool_ranges(
+        g->pool, y->h, change_rows,
+        &(change){nn__in(g, op, 0)->grad, y->grad, y->w, y->c, false, !op->first[0], 0.25f});
 }
 
 const nn__kind nn__avgpool2_kind = {.name = "avgpool2",
@@ -130,12 +148,14 @@ static void upsample2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out
 
 static void upsample2_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
-    spread2(nn__out(g, op)->value, x->value, x->h, x->w, x->c, false, 1.0f);
+    nn_pool_ranges(g->pool, x->h, change_rows,
+                   &(change){nn__out(g, op)->value, x->value, x->w, x->c, false, false, 1.0f});
 }
 
 static void upsample2_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
-    gather2(x->grad, nn__out(g, op)->grad, x->h, x->w, x->c, !op->first[0], 1.0f);
+    nn_pool_ranges(g->pool, x->h, change_rows,
+                   &(change){x->grad, nn__out(g, op)->grad, x->w, x->c, true, !op->first[0], 1.0f});
 }
 
 const nn__kind nn__upsample2_kind = {.name = "upsample2",

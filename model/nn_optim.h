@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/sx_err.h"
+#include "model/nn_pool.h"
 
 typedef struct nn_adam {
     double beta1, beta2, eps, weight_decay;
@@ -25,12 +26,22 @@ double nn_lr_at(const nn_lr *l, int64_t step);
 double nn_lr_at_share(const nn_lr *l, int64_t step, double done);
 sx_err nn_lr_parse(const char *name, nn_lr_kind *k); /* "constant|cosine" */
 
-/* Euclidean norm of n floats (double, fixed order). NaN/Inf pass through. */
-double nn_norm2(const float *x, int64_t n);
-/* p -= Adam step of (grad * grad_scale); step_number counts from 1. */
-void nn_adam_step(const nn_adam *a, double lr, int64_t step_number, float *p, const float *grad,
-                  double grad_scale, float *m, float *v, int64_t n);
-/* ema = decay * ema + (1 - decay) * p. */
-void nn_ema_step(float *ema, const float *p, double decay, int64_t n);
+/* Euclidean norm of n floats (double, the same order of sums for any number of threads). NaN/Inf
+ * pass through. */
+double nn_norm2(const float *x, int64_t n, nn_pool *pool);
+
+/* What a step works on, blocks of n floats. */
+typedef struct nn_adam_blocks {
+    float *p;
+    const float *grad;
+    double grad_scale; /* factor of grad, from clipping */
+    float *m, *v;
+    float *ema; /* ema = ema_decay * ema + (1 - ema_decay) * p, in the same sweep; or NULL */
+    double ema_decay;
+    int64_t n;
+} nn_adam_blocks;
+/* One step; step_number counts from 1. */
+void nn_adam_step(const nn_adam *a, double lr, int64_t step_number, const nn_adam_blocks *b,
+                  nn_pool *pool);
 
 #endif

@@ -5,6 +5,9 @@
 
 #include <stdint.h>
 #include <string.h>
+#if defined __AVX2__
+#include <immintrin.h>
+#endif
 
 #if defined __AVX512F__
 #define NN_VL 16
@@ -17,6 +20,8 @@
 #define NN_INLINE static inline __attribute__((always_inline, unused))
 
 typedef float nn_v __attribute__((vector_size(4 * NN_VL)));
+typedef int32_t nn_vi __attribute__((vector_size(4 * NN_VL)));
+typedef uint32_t nn_vu __attribute__((vector_size(4 * NN_VL)));
 
 NN_INLINE nn_v nn_load(const float *p) {
     nn_v v;
@@ -40,7 +45,51 @@ NN_INLINE nn_v nn_load_n(const float *p, int64_t n) {
     return v;
 }
 NN_INLINE void nn_store_n(float *p, nn_v v, int64_t n) {
-    memcpy(p, &v, n >= NN_VL ? sizeof v : (size_t)n * sizeof(float));
+    if (n >= NN_VL)
+        nn_store(p, v);
+    else
+        memcpy(p, &v, (size_t)n * sizeof(float));
+}
+
+/* x within -bound .. bound, lane by lane. */
+NN_INLINE nn_vi nn_clamp(nn_vi x, int32_t bound) {
+    const nn_vi most = bound - (nn_vi){0}, least = -bound - (nn_vi){0};
+#if defined __AVX512F__
+    return (nn_vi)_mm512_max_epi32(_mm512_min_epi32((__m512i)x, (__m512i)most), (__m512i)least);
+#elif defined __AVX2__
+    return (nn_vi)_mm256_max_epi32(_mm256_min_epi32((__m256i)x, (__m256i)most), (__m256i)least);
+#else
+    const nn_vi low = x<most, below = (x & low) | (most & ~low), high = below> least;
+    return (below & high) | (least & ~high);
+#endif
+}
+
+/* 1 / x for x >= 1, within 2 ulp; where x is infinite the result may be NaN. */
+NN_INLINE nn_v nn_reciprocal(nn_v x) {
+#if defined __AVX512F__
+    const nn_v r = (nn_v)_mm512_rcp14_ps((__m512)x); /* 14 bits; one step of Newton doubles them */
+    return r * (2.0f - x * r);
+#else
+    return 1.0f / x;
+#endif
+}
+
+/* 1 / (1 + exp(-x)); the exponential is that of base/sx_loops.h, with its accuracy. */
+NN_INLINE nn_v nn_sigmoid(nn_v x) {
+    const float shift = 12582912.0f;       /* 1.5 * 2^23 */
+    const int32_t shift_bits = 0x4b400000; /* its bit pattern */
+    const nn_v t = x * -1.44269504f;
+    const nn_v moved = t + shift;
+    const nn_v f = t - (moved - shift);
+    nn_v p = f * 1.5353362e-4f + 1.3398874e-3f;
+    p = p * f + 9.6184373e-3f;
+    p = p * f + 5.5503324e-2f;
+    p = p * f + 2.4022648e-1f;
+    p = p * f + 6.9314720e-1f;
+    p = p * f + 1.0f;
+    const nn_vi n = nn_clamp((nn_vi)moved - shift_bits, 126);
+    const nn_v scale = (nn_v)((n + 127) << 23);
+    return nn_reciprocal(p * scale + 1.0f);
 }
 
 NN_INLINE float nn_sum(nn_v v) {

@@ -1,168 +1,220 @@
-/* Fixed-order sums.
+/* Fixed-order sums: leaves, and the exchange between the ranks of a node.
  *
- * A node of the tree is a range of leaves. While a rank pushes its leaves it holds the maximal
- * subtrees that are complete and lie inside its own range ("parts"); two neighbours are added as
- * soon as they are the two sides of one node. What is left, over all ranks in leaf order, is the
- * same on every rank and known beforehand: the parts and the additions that remain.
+ * While a rank pushes its leaves it holds the largest subtrees that are complete and lie inside its
+ * range ("parts", mp_plan.h). Of what remains to be added every bucket goes through the stages of
+ * `enum stage`, each rank counts the buckets that it has brought past a stage, and goes on with a
+ * bucket when all ranks of the node have come far enough. Counters only grow, also from sum to sum,
+ * and each has one writer, so nothing is ever reset and nobody waits for a barrier.
  *
- * Between ranks the vector is cut into one segment a rank. A rank receives everybody's parts of its
- * segment, bucket by bucket, adds them in the order of the tree, and an allgather spreads the
- * segments: each rank moves about two vectors, however many ranks there are (the pattern of
- * Rabenseifner's allreduce). An element is always added by the same tree, so bits do not depend on
- * segments or buckets. */
+ * The sum is written over the first vector of every rank. That is safe: a rank gives a bucket of
+ * its vectors away (OWN) only after it has finished with the last sum, and has it back when all
+ * ranks of the node are past the last stage. Addition and copies go block by block: all but the
+ * first read of a block come from cache. */
 #include "mpi/mp_tree.h"
 
-#include <limits.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
+#include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "mpi/mp_internal.h"
-
-typedef struct span {
-    int a, b; /* leaves a..b-1 */
-} span;
-
-typedef struct addition {
-    int left, right; /* parts; left becomes left + right */
-} addition;
+#include "mpi/mp_group.h"
+#include "mpi/mp_plan.h"
+#include "mpi/mp_tree_hook.h"
+#include "mpi/mp_wire.h"
 
 enum {
-    ALIGN = 16,           /* floats; segment borders, a cache line */
-    BUCKET_MAX = 1 << 18, /* floats of one message: 1 MiB */
-    BUCKET_MIN = 1 << 12,
-    BUCKETS_TOTAL = 1 << 22 /* floats of all receive buffers together: 16 MiB */
+    LINE = 16,        /* floats; borders of segments and buckets, a cache line */
+    BUCKET = 1 << 20, /* floats: 4 MiB */
+    BLOCK = 4096,     /* floats that are added at a time */
+    SPINS = 200,      /* looks before a waiting rank lets others have the core */
+    LOOKS_A_CALL = 64 /* of these, looks before it lets MPI notice what happens elsewhere */
 };
+
+/* How far a bucket has come. */
+enum stage {
+    OWN,    /* this rank's parts are final                        */
+    ADDED,  /* this rank's segment is added over the node         */
+    SUMMED, /* it is summed over all nodes; counted by the leader */
+    SPREAD, /* this rank's segment of the sum is with all ranks   */
+    N_STAGES
+};
+
+typedef struct counter {
+    _Alignas(64) atomic_llong buckets; /* a cache line each: others read it while it is written */
+} counter;
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters are shared between processes");
 
 struct mp_tree {
     mp_comm *c;
     int n_leaves;
     int64_t n;
-    int next; /* leaf that is built next */
+    int first, last, next; /* leaves of this rank; the one that is built next */
 
-    float **slot; /* [n_slots] vectors of n floats */
-    span *held;   /* [n_slots] what the first n_held slots hold */
-    int n_slots, n_held;
+    float **slot;   /* [n_slots] vectors; after the last push the first n_parts are the parts */
+    mp__span *held; /* [n_slots + 1] what the first n_held slots hold */
+    int n_slots, n_held, n_parts;
+    float **private; /* [n_slots] those of them that nobody else sees */
 
-    int *first_part; /* [size + 1] parts of rank r: first_part[r] .. first_part[r + 1] - 1 */
-    addition *add;   /* [n_parts - 1] what remains between parts, children first */
-    int n_parts, n_adds;
+    mp__group group;
+    mp__shared shared;       /* a rank's: counters [N_STAGES], then the vectors of its parts */
+    mp__plan on_node, nodes; /* members: ranks of my node; nodes */
+    float **part;            /* [on_node.n_parts] where they are */
+    float **node_part;       /* [on_node.n_results] those that hold the node's parts in the end */
+    float **sum;             /* [group.size] first vector of every rank */
+    mp__wire *wire;          /* of a leader among several nodes; else NULL */
 
-    int *segment;    /* [size] floats a rank is in charge of */
-    int *segment_at; /* [size] where they start */
-    int64_t bucket;  /* floats */
-    float *in;       /* [n_parts][bucket] */
-    MPI_Request *request;
+    int64_t bucket, exact; /* floats; elements from `exact` on are a bucket of their own */
+    int64_t n_buckets;
+    int64_t before;         /* buckets of all sums before this one */
+    int64_t done[N_STAGES]; /* buckets of this sum that this rank has brought past a stage */
+    int64_t n_posted;       /* … that the leader has put on the wire */
 };
 
-/* Where the node [a, b) splits: the largest power of two below its size. */
-static int split(span s) {
-    int half = 1;
-    while (half * 2 < s.b - s.a) half *= 2;
-    return s.a + half;
+/* ---- buckets: number 0 is at the end of the vector ---- */
+
+static int64_t bucket_of(const mp_tree *t, int64_t b, int64_t *at) {
+    if (t->exact < t->n && b == 0) {
+        *at = t->exact;
+        return t->n - t->exact;
+    }
+    *at = (t->n_buckets - 1 - b) * t->bucket;
+    return t->exact - *at < t->bucket ? t->exact - *at : t->bucket;
 }
 
-/* Whether x and y are the two sides of a node of the tree over [0, n). */
-static bool siblings(int n, span x, span y) {
-    if (x.b != y.a) return false;
-    span node = {0, n};
-    while (node.b - node.a > 1) {
-        int mid = split(node);
-        if (node.a == x.a && mid == x.b && node.b == y.b) return true;
-        if (y.b <= mid)
-            node.b = mid;
-        else if (x.a >= mid)
-            node.a = mid;
-        else
-            return false;
+static void plan_buckets(mp_tree *t, const mp_tree_opt *opt, int64_t most) {
+    t->bucket = mp__wire_bucket(&t->nodes, most);
+    t->exact = opt->n_exact > 0 ? (t->n - opt->n_exact) / LINE * LINE : t->n;
+    t->n_buckets = (t->exact + t->bucket - 1) / t->bucket + (t->exact < t->n);
+    SX_ASSERT(t->n - t->exact <= t->bucket);
+}
+
+/* This rank's segment of n floats: where it starts and how many floats it has. */
+static int64_t segment_of(const mp_tree *t, int64_t n, int64_t *from) {
+    const int64_t lines = (n + LINE - 1) / LINE, rank = t->group.rank, size = t->group.size;
+    int64_t to = lines * (rank + 1) / size * LINE;
+    *from = lines * rank / size * LINE;
+    if (to > n) to = n;
+    return to > *from ? to - *from : 0;
+}
+
+/* ---- life ---- */
+
+/* First leaf of a place (mp_group.h); of place `size`, n_leaves. */
+static int leaf_of(const mp_tree *t, int place) {
+    return (int)((int64_t)t->n_leaves * place / t->c->size);
+}
+
+static void plan_between_ranks(mp_tree *t) {
+    const mp__group *g = &t->group;
+    const int start = g->first_place[g->index];
+    int *border = SX_NEW_ARRAY(int, (g->size > g->n_nodes ? g->size : g->n_nodes) + 1);
+    for (int r = 0; r <= g->size; r++) border[r] = leaf_of(t, start + r);
+    mp__plan_init(&t->on_node, t->n_leaves, border, g->size);
+    for (int i = 0; i <= g->n_nodes; i++) border[i] = leaf_of(t, g->first_place[i]);
+    mp__plan_init(&t->nodes, t->n_leaves, border, g->n_nodes);
+    sx_free(border);
+    t->first = leaf_of(t, start + g->rank);
+    t->last = leaf_of(t, start + g->rank + 1);
+    t->n_parts = t->on_node.first_part[g->rank + 1] - t->on_node.first_part[g->rank];
+}
+
+/* Most vectors held at a time: the stack plus the leaf that is built. */
+static void count_slots(mp_tree *t) {
+    int height = 0;
+    mp__span *stack = SX_NEW_ARRAY(mp__span, t->last - t->first + 1);
+    t->n_slots = 1; /* the sum needs one */
+    for (int i = t->first; i < t->last; i++) {
+        if (height + 1 > t->n_slots) t->n_slots = height + 1;
+        height = mp__plan_push(t->n_leaves, stack, height, i);
+    }
+    sx_free(stack);
+}
+
+static int64_t vector_bytes(const mp_tree *t) {
+    return (t->n + LINE - 1) / LINE * LINE * (int64_t)sizeof(float);
+}
+
+static float *shared_vector(const mp_tree *t, int rank, int i) {
+    return (float *)(t->shared.base[rank] + N_STAGES * sizeof(counter) + i * vector_bytes(t));
+}
+
+static void plan_clear(mp_tree *t) {
+    mp__plan_clear(&t->on_node);
+    mp__plan_clear(&t->nodes);
+    mp__group_clear(&t->group, t->c);
+}
+
+/* Who shares memory, what is to be added, and the shared memory. Where a node cannot have that,
+ * again with every rank as a node. */
+static bool share_memory(mp_tree *t, const mp_tree_hook *hook) {
+    const int colour[] = {hook ? hook->node : 0, t->c->rank};
+    for (int i = hook && hook->no_window; i < 2; i++) {
+        mp__group_init(&t->group, t->c, colour[i]);
+        plan_between_ranks(t);
+        const int64_t vectors = t->n_parts > 0 ? t->n_parts : 1;
+        if (mp__shared_init(&t->shared, &t->group, t->c,
+                            N_STAGES * (int64_t)sizeof(counter) + vectors * vector_bytes(t)))
+            return true;
+        plan_clear(t);
+        if (i == 0 && t->c->rank == 0)
+            sx_warn("no shared memory for gradients on a node (is /dev/shm too small?): they "
+                    "travel as messages");
     }
     return false;
 }
 
-int mp_tree_first(const mp_tree *t, int rank) {
-    return (int)((int64_t)t->n_leaves * rank / t->c->size);
-}
-
-/* Push a leaf on a stack of spans and merge what can be merged. Returns the new height; *peak
- * follows the greatest height. */
-static int stack_push(int n_leaves, span *stack, int height, int leaf, int *peak) {
-    stack[height++] = (span){leaf, leaf + 1};
-    if (height > *peak) *peak = height;
-    while (height > 1 && siblings(n_leaves, stack[height - 2], stack[height - 1])) {
-        stack[height - 2].b = stack[height - 1].b;
-        height--;
+static void find_vectors(mp_tree *t) {
+    const mp__plan *p = &t->on_node;
+    t->part = SX_NEW_ARRAY(float *, p->n_parts + 1);
+    t->node_part = SX_NEW_ARRAY(float *, p->n_results + 1);
+    t->sum = SX_NEW_ARRAY(float *, t->group.size);
+    for (int r = 0; r < t->group.size; r++) {
+        t->sum[r] = shared_vector(t, r, 0);
+        for (int i = p->first_part[r]; i < p->first_part[r + 1]; i++)
+            t->part[i] = shared_vector(t, r, i - p->first_part[r]);
     }
-    return height;
+    for (int i = 0; i < p->n_results; i++) t->node_part[i] = t->part[p->result[i]];
 }
 
-/* Parts of every rank in leaf order, and the most vectors this rank holds at a time. */
-static span *plan_parts(mp_tree *t) {
-    span *part = SX_NEW_ARRAY(span, t->n_leaves);
-    int n = 0;
-    for (int r = 0; r < t->c->size; r++) {
-        int height = 0, peak = 0;
-        t->first_part[r] = n;
-        for (int i = mp_tree_first(t, r); i < mp_tree_first(t, r + 1); i++)
-            height = stack_push(t->n_leaves, part + n, height, i, &peak);
-        if (r == t->c->rank) t->n_slots = peak;
-        n += height;
+/* Vectors of this rank's slots: the shared ones first. */
+static bool take_slots(mp_tree *t, int n_shared) {
+    bool ok = true;
+    count_slots(t);
+    t->slot = SX_NEW_ARRAY(float *, t->n_slots);
+    t->private = SX_NEW_ARRAY(float *, t->n_slots);
+    t->held = SX_NEW_ARRAY(mp__span, t->n_slots + 1);
+    for (int i = 0; i < t->n_slots && ok; i++) {
+        if (i >= n_shared) ok = (t->private[i] = sx_try_alloc(vector_bytes(t), 1)) != NULL;
+        t->slot[i] = i < n_shared ? shared_vector(t, t->group.rank, i) : t->private[i];
     }
-    t->first_part[t->c->size] = n;
-    t->n_parts = n;
-    return part;
+    return ok;
 }
 
-/* Additions that make `node` out of parts, children first; returns the part that holds it. */
-static int plan_additions(mp_tree *t, const span *part, span node) {
-    for (int i = 0; i < t->n_parts; i++)
-        if (part[i].a == node.a && part[i].b == node.b) return i;
-    int mid = split(node);
-    int left = plan_additions(t, part, (span){node.a, mid});
-    int right = plan_additions(t, part, (span){mid, node.b});
-    t->add[t->n_adds++] = (addition){left, right};
-    return left;
+static bool start_exchange(mp_tree *t, const mp_tree_opt *opt, const mp_tree_hook *hook) {
+    if (!share_memory(t, hook)) return false;
+    find_vectors(t);
+    plan_buckets(t, opt, hook && hook->bucket > 0 ? hook->bucket : BUCKET);
+    bool ok = take_slots(t, t->n_parts > 0 ? t->n_parts : 1);
+    if (ok && t->group.rank == 0 && t->group.n_nodes > 1)
+        ok = (t->wire = mp__wire_new(t->c, &t->group, &t->nodes, opt->wire, t->bucket, t->node_part,
+                                     t->sum[0])) != NULL;
+    return ok;
 }
 
-static void plan_segments(mp_tree *t) {
-    int64_t lines = (t->n + ALIGN - 1) / ALIGN;
-    for (int r = 0; r < t->c->size; r++) {
-        int64_t from = lines * r / t->c->size * ALIGN, to = lines * (r + 1) / t->c->size * ALIGN;
-        if (to > t->n) to = t->n;
-        t->segment_at[r] = (int)from;
-        t->segment[r] = (int)(to > from ? to - from : 0);
-    }
-    int64_t bucket = BUCKETS_TOTAL / t->n_parts;
-    if (bucket > BUCKET_MAX) bucket = BUCKET_MAX;
-    t->bucket = bucket < BUCKET_MIN ? BUCKET_MIN : bucket;
-}
-
-sx_err mp_tree_new(mp_tree **out, mp_comm *c, int n_leaves, int64_t n) {
-    SX_ASSERT(n_leaves >= 1 && n >= 1 && n <= INT_MAX - ALIGN);
+sx_err mp__tree_new(mp_tree **out, mp_comm *c, const mp_tree_opt *opt, const mp_tree_hook *hook) {
+    SX_ASSERT(opt->n_leaves >= 1 && opt->n >= 1 && opt->n_exact >= 0 && opt->n_exact <= opt->n);
     mp_tree *t = SX_NEW(mp_tree);
-    t->c = c;
-    t->n_leaves = n_leaves;
-    t->n = n;
-    t->next = mp_tree_first(t, c->rank);
-    t->first_part = SX_NEW_ARRAY(int, c->size + 1);
-    t->segment = SX_NEW_ARRAY(int, c->size);
-    t->segment_at = SX_NEW_ARRAY(int, c->size);
-    span *part = plan_parts(t);
-    t->add = SX_NEW_ARRAY(addition, t->n_parts);
-    plan_additions(t, part, (span){0, n_leaves});
-    sx_free(part);
-    plan_segments(t);
-
-    sx_err rc = SX_OK;
-    t->held = SX_NEW_ARRAY(span, t->n_slots + 1);
-    t->slot = SX_NEW_ARRAY(float *, t->n_slots + 1);
-    for (int i = 0; i < t->n_slots && rc == SX_OK; i++)
-        if (!(t->slot[i] = sx_try_alloc(n, sizeof(float))))
-            rc = sx_fail(SX_E_NOMEM, "no memory for %d gradient vectors of %lld floats", t->n_slots,
-                         (long long)n);
-    if (rc == SX_OK && !mp__alone(c)) {
-        int mine = t->first_part[c->rank + 1] - t->first_part[c->rank];
-        t->request = SX_NEW_ARRAY(MPI_Request, t->n_parts + (int64_t)mine * c->size);
-        t->in = sx_try_alloc(t->n_parts * t->bucket, sizeof(float));
-        if (!t->in) rc = sx_fail(SX_E_NOMEM, "no memory for the buckets of a gradient sum");
-    }
+    *t = (mp_tree){.c = c,
+                   .n_leaves = opt->n_leaves,
+                   .n = opt->n,
+                   .last = opt->n_leaves,
+                   .n_parts = 1,
+                   .shared = {.window = MPI_WIN_NULL}};
+    bool ok = mp__alone(c) ? take_slots(t, 0) : start_exchange(t, opt, hook);
+    t->next = t->first;
+    sx_err rc =
+        ok ? SX_OK
+           : sx_fail(SX_E_NOMEM, "no memory to sum gradients of %lld floats", (long long)t->n);
     rc = mp_agree(c, rc);
     if (rc != SX_OK) {
         mp_tree_free(t);
@@ -172,90 +224,177 @@ sx_err mp_tree_new(mp_tree **out, mp_comm *c, int n_leaves, int64_t n) {
     return SX_OK;
 }
 
+sx_err mp_tree_new(mp_tree **t, mp_comm *c, const mp_tree_opt *opt) {
+    return mp__tree_new(t, c, opt, NULL);
+}
+
 void mp_tree_free(mp_tree *t) {
     if (!t) return;
-    for (int i = 0; t->slot && i < t->n_slots; i++) sx_free(t->slot[i]);
+    mp__wire_free(t->wire);
+    for (int i = 0; t->private && i < t->n_slots; i++) sx_free(t->private[i]);
+    sx_free(t->private);
     sx_free(t->slot);
     sx_free(t->held);
-    sx_free(t->first_part);
-    sx_free(t->add);
-    sx_free(t->segment);
-    sx_free(t->segment_at);
-    sx_free(t->in);
-    sx_free(t->request);
+    sx_free(t->part);
+    sx_free(t->node_part);
+    sx_free(t->sum);
+    mp__shared_clear(&t->shared, t->c);
+    plan_clear(t);
     sx_free(t);
 }
 
-static void add_to(float *restrict left, const float *restrict right, int64_t n) {
-    for (int64_t i = 0; i < n; i++) left[i] += right[i];
+/* ---- leaves ---- */
+
+void mp_tree_leaves(const mp_tree *t, int *first, int *last) {
+    *first = t->first;
+    *last = t->last;
 }
 
 float *mp_tree_leaf(mp_tree *t) {
-    SX_ASSERT(t->next < mp_tree_first(t, t->c->rank + 1));
+    SX_ASSERT(t->next < t->last);
     float *x = t->slot[t->n_held];
     memset(x, 0, (size_t)t->n * sizeof(float));
     return x;
 }
 
-void mp_tree_push(mp_tree *t) {
-    int top = t->n_held, peak = 0;
-    t->n_held = stack_push(t->n_leaves, t->held, t->n_held, t->next++, &peak);
-    for (; top >= t->n_held; top--) add_to(t->slot[top - 1], t->slot[top], t->n);
+/* Add slots top, top - 1, ... , bottom + 1 each to the one below it, elements at .. at + n - 1. */
+static void merge(mp_tree *t, int top, int bottom, int64_t at, int64_t n) {
+    for (const int64_t end = at + n; at < end; at += BLOCK) {
+        const int64_t count = end - at < BLOCK ? end - at : BLOCK;
+        for (int s = top; s > bottom; s--) mp__add(t->slot[s - 1] + at, t->slot[s] + at, count);
+    }
 }
 
-/* Bucket k of rank r's segment: where it starts and how many floats it has (0: none). */
-static int bucket_of(const mp_tree *t, int r, int64_t k, int64_t *at) {
-    int64_t from = k * t->bucket, left = t->segment[r] - from;
-    *at = t->segment_at[r] + from;
-    return (int)(left < 0 ? 0 : left < t->bucket ? left : t->bucket);
+/* ---- the exchange on a node ---- */
+
+static counter *counters(const mp_tree *t, int rank) {
+    return (counter *)t->shared.base[rank];
 }
 
-/* Everybody's parts of bucket k of my segment come in; my parts of theirs go out. */
-static void exchange(mp_tree *t, int64_t k) {
-    mp_comm *c = t->c;
-    int n_requests = 0;
+/* This rank has brought one more bucket past a stage. */
+static void count(mp_tree *t, enum stage s) {
+    t->done[s]++;
+    mp__shared_fence(&t->shared, t->c);
+    atomic_store_explicit(&counters(t, t->group.rank)[s].buckets, t->before + t->done[s],
+                          memory_order_release);
+}
+
+/* Buckets of this sum that a rank has brought past a stage; needs a fence before their data is
+ * read. */
+static int64_t looked(const mp_tree *t, int rank, enum stage s) {
+    return atomic_load_explicit(&counters(t, rank)[s].buckets, memory_order_acquire) - t->before;
+}
+
+/* … that all ranks of the node have. */
+static int64_t reached(const mp_tree *t, enum stage s) {
+    int64_t least = t->n_buckets;
+    for (int r = 0; r < t->group.size; r++) {
+        const int64_t n = looked(t, r, s);
+        if (n < least) least = n;
+    }
+    mp__shared_fence(&t->shared, t->c);
+    return least;
+}
+
+/* … that the leader has summed. */
+static int64_t summed(const mp_tree *t) {
+    const int64_t n = looked(t, 0, SUMMED);
+    mp__shared_fence(&t->shared, t->c);
+    return n;
+}
+
+/* The buckets from `first_final` on are final in this rank's parts. `top`: slot of the last leaf,
+ * which still has to be merged. */
+static void give(mp_tree *t, int64_t first_final, int top) {
     int64_t at;
-    int count = bucket_of(t, c->rank, k, &at);
-    int first = t->first_part[c->rank], mine = t->first_part[c->rank + 1] - first;
-    for (int r = 0; r < c->size && count > 0; r++)
-        for (int p = t->first_part[r]; p < t->first_part[r + 1]; p++) {
-            float *to = t->in + p * t->bucket;
-            if (r == c->rank)
-                memcpy(to, t->slot[p - first] + at, (size_t)count * sizeof(float));
-            else
-                MP__CHECK(
-                    c, MPI_Irecv(to, count, MPI_FLOAT, r, p, c->comm, &t->request[n_requests++]));
-        }
-    for (int i = 1; i < c->size; i++) {
-        int r = (c->rank + i) % c->size; /* not everybody at the same rank first */
-        int n = bucket_of(t, r, k, &at);
-        for (int p = 0; p < mine && n > 0; p++)
-            MP__CHECK(c, MPI_Isend(t->slot[p] + at, n, MPI_FLOAT, r, first + p, c->comm,
-                                   &t->request[n_requests++]));
+    while (t->done[OWN] < t->n_buckets) {
+        const int64_t n = bucket_of(t, t->done[OWN], &at);
+        if (at < first_final) break;
+        merge(t, top, t->n_parts - 1, at, n);
+        count(t, OWN);
     }
-    MP__CHECK(c, MPI_Waitall(n_requests, t->request, MPI_STATUSES_IGNORE));
 }
 
-void mp_tree_sum(mp_tree *t, float *sum) {
-    mp_comm *c = t->c;
-    SX_ASSERT(t->next == mp_tree_first(t, c->rank + 1));
-    if (mp__alone(c)) {
-        memcpy(sum, t->slot[0], (size_t)t->n * sizeof(float));
-    } else {
-        int64_t longest = 0, at;
-        for (int r = 0; r < c->size; r++)
-            if (t->segment[r] > longest) longest = t->segment[r];
-        for (int64_t k = 0; k * t->bucket < longest; k++) {
-            exchange(t, k);
-            int count = bucket_of(t, c->rank, k, &at);
-            for (int i = 0; i < t->n_adds; i++)
-                add_to(t->in + t->add[i].left * t->bucket, t->in + t->add[i].right * t->bucket,
-                       count);
-            if (count > 0) memcpy(sum + at, t->in, (size_t)count * sizeof(float));
-        }
-        MP__CHECK(c, MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, sum, t->segment,
-                                    t->segment_at, MPI_FLOAT, c->comm));
+static void copy_to_ranks(mp_tree *t, const float *from, int64_t at, int64_t n) {
+    for (int r = 0; r < t->group.size; r++)
+        if (t->sum[r] != from) memcpy(t->sum[r] + at, from + at, (size_t)n * sizeof(float));
+}
+
+/* Add my segment of the next bucket over the node; on the only node that is the sum. */
+static void add_segment(mp_tree *t) {
+    int64_t at, from, n = segment_of(t, bucket_of(t, t->done[ADDED], &at), &from);
+    at += from;
+    for (const int64_t end = at + n; at < end; at += BLOCK) {
+        const int64_t some = end - at < BLOCK ? end - at : BLOCK;
+        mp__plan_add(&t->on_node, t->part, at, some);
+        if (t->group.n_nodes == 1) copy_to_ranks(t, t->node_part[0], at, some);
     }
-    t->next = mp_tree_first(t, c->rank);
+}
+
+static void spread_segment(mp_tree *t) {
+    int64_t at, from, n = segment_of(t, bucket_of(t, t->done[SPREAD], &at), &from);
+    copy_to_ranks(t, t->sum[0], at + from, n);
+}
+
+/* Leader: what the node has added goes out, what is summed is told. */
+static void drive_wire(mp_tree *t) {
+    for (int64_t added = reached(t, ADDED); t->n_posted < added && mp__wire_free_slot(t->wire);
+         t->n_posted++) {
+        int64_t at, n = bucket_of(t, t->n_posted, &at);
+        mp__wire_post(t->wire, at, n, at >= t->exact);
+    }
+    for (int landed = mp__wire_advance(t->wire); landed > 0; landed--) count(t, SUMMED);
+}
+
+/* Do what can be done without waiting. True when the sum is complete. */
+static bool advance(mp_tree *t) {
+    for (int64_t own = reached(t, OWN); t->done[ADDED] < own; count(t, ADDED)) add_segment(t);
+    if (t->group.n_nodes == 1) return reached(t, ADDED) == t->n_buckets;
+    if (t->wire) drive_wire(t);
+    for (int64_t whole = summed(t); t->done[SPREAD] < whole; count(t, SPREAD)) spread_segment(t);
+    return reached(t, SPREAD) == t->n_buckets;
+}
+
+/* Waiting ranks of a crowded machine stand in the way of those they wait for. MPI is called now and
+ * then so that it can end this rank when another one is gone. */
+static void pause_after(mp_tree *t, int64_t looks) {
+    int waiting;
+    if (looks < SPINS) return;
+    sched_yield();
+    if (looks % LOOKS_A_CALL == 0)
+        MP__CHECK(t->c, MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, t->group.node, &waiting,
+                                   MPI_STATUS_IGNORE));
+}
+
+/* ---- steps ---- */
+
+void mp_tree_ready(mp_tree *t, int64_t first_final) {
+    SX_ASSERT(t->next == t->last - 1);
+    if (mp__alone(t->c)) return;
+    give(t, first_final, t->n_held);
+    advance(t);
+}
+
+void mp_tree_push(mp_tree *t) {
+    const int top = t->n_held;
+    const bool last = t->next == t->last - 1;
+    t->n_held = mp__plan_push(t->n_leaves, t->held, t->n_held, t->next++);
+    if (last && !mp__alone(t->c))
+        give(t, 0, top);
+    else
+        merge(t, top, t->n_held - 1, 0, t->n);
+}
+
+const float *mp_tree_sum(mp_tree *t) {
+    SX_ASSERT(t->next == t->last);
+    if (!mp__alone(t->c)) {
+        if (t->first == t->last) give(t, 0, t->n_parts - 1); /* no leaf, no push */
+        for (int64_t looks = 0; !advance(t); looks++) pause_after(t, looks);
+        t->before += t->n_buckets;
+        memset(t->done, 0, sizeof t->done);
+        t->n_posted = 0;
+    }
+    t->next = t->first;
     t->n_held = 0;
+    return t->slot[0];
 }

@@ -96,6 +96,49 @@ START_TEST(normal_has_the_moments_of_a_normal) {
 }
 END_TEST
 
+/* With an odd word or a spare left over, too, and across the chunks of the bulk. */
+START_TEST(normals_in_bulk_are_the_normals_one_by_one) {
+    enum { N = 2600 };
+    static float got[N];
+    static const int lengths[] = {0, 1, 3, 4, 5, 63, 1023, 1024, 1025, 2 * 1024 + 7};
+    for (int words = 0; words < 6; words++)
+        for (int before = 0; before < 5; before++)
+            for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+                const int n = lengths[k];
+                sx_rng bulk = sx_rng_make(6, SX_RNG_TEST, 1, 2);
+                for (int i = 0; i < words; i++) sx_rng_u32(&bulk);
+                for (int i = 0; i < before; i++) sx_rng_normal(&bulk);
+                sx_rng one = bulk;
+                sx_rng_normals(&bulk, got, n);
+                sx_rng_normals(&bulk, got + n, 3); /* the stream goes on where it stopped */
+                for (int i = 0; i < n + 3; i++) {
+                    const float want = sx_rng_normal(&one);
+                    ck_assert_msg(got[i] == want,
+                                  "%d of %d after %d words, %d normals: got %a, want %a", i, n,
+                                  words, before, (double)got[i], (double)want);
+                }
+            }
+}
+END_TEST
+
+START_TEST(normals_are_those_of_box_and_muller) {
+    enum { N = 400000 };
+    static float got[N];
+    const double pi = 3.14159265358979323846, tolerance = 2e-6;
+    sx_rng r = sx_rng_make(7, SX_RNG_TEST, 0, 0), words = r;
+    sx_rng_normals(&r, got, N);
+    for (int i = 0; i < N; i += 2) {
+        const double u1 = ((double)sx_rng_u32(&words) + 1) / 4294967296.0;
+        const double u2 = (double)sx_rng_u32(&words) / 4294967296.0, radius = sqrt(-2 * log(u1));
+        const double want[2] = {radius * cos(2 * pi * u2), radius * sin(2 * pi * u2)};
+        for (int k = 0; k < 2; k++)
+            ck_assert_msg(fabs((double)got[i + k] - want[k]) <= tolerance * radius,
+                          "%d: got %.9g, want %.9g, tolerance %g of %g", i + k, (double)got[i + k],
+                          want[k], tolerance, radius);
+    }
+}
+END_TEST
+
 START_TEST(integers_cover_the_range_evenly) {
     enum { N = 70000, CELLS = 7 };
     int count[CELLS] = {0};
@@ -151,6 +194,8 @@ int main(void) {
     return CHECK_RUN("rng", philox_gives_the_published_vectors, a_named_stream_never_changes,
                      every_part_of_the_name_counts, a_copy_of_a_stream_gives_the_same_numbers,
                      uniform_has_the_moments_of_a_uniform, normal_has_the_moments_of_a_normal,
-                     integers_cover_the_range_evenly, integers_work_at_the_ends_of_64_bits,
-                     range_stays_below_its_upper_end, a_permutation_holds_every_index_once);
+                     normals_in_bulk_are_the_normals_one_by_one,
+                     normals_are_those_of_box_and_muller, integers_cover_the_range_evenly,
+                     integers_work_at_the_ends_of_64_bits, range_stays_below_its_upper_end,
+                     a_permutation_holds_every_index_once);
 }

@@ -49,9 +49,14 @@ static double cpu_s(void) {
 }
 
 static void run_op(const nn_kernels *body, int op, const problem *p) {
-    if (op == 0) body->conv_forward(&p->s, p->x, p->weight, p->bias, p->y, p->scratch);
-    if (op == 1) body->conv_backward_data(&p->s, p->y, p->weight, p->x, p->scratch);
-    if (op == 2) body->conv_backward_weight(&p->s, p->x, p->y, p->weight, p->bias, p->scratch);
+    const nn_room room = {p->scratch, NULL};
+    const nn_feed x = nn_feed_plain(p->x, p->s.c);
+    const nn_sink dx = nn_sink_plain(p->x, p->s.c, false);
+    nn_sink y = nn_sink_plain(p->y, p->s.k, false);
+    y.bias = p->bias;
+    if (op == 0) body->conv_forward(&p->s, &x, p->weight, NULL, &y, &room);
+    if (op == 1) body->conv_backward_data(&p->s, p->y, p->weight, &dx, &room);
+    if (op == 2) body->conv_backward_weight(&p->s, &x, p->y, p->weight, p->bias, &room);
 }
 
 static float *random_block(sx_rng *r, int64_t n, float scale) {
@@ -65,7 +70,7 @@ static problem problem_new(nn_conv_shape s, const nn_kernels *const body[N_BODIE
     const int64_t pixels = (int64_t)s.h * s.w;
     int64_t scratch = 1;
     for (int b = 0; b < N_BODIES; b++) {
-        const int64_t need = body[b]->conv_scratch(&s);
+        const int64_t need = body[b]->conv_scratch(&s, 1);
         scratch = need > scratch ? need : scratch;
     }
     return (problem){s,

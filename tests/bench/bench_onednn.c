@@ -75,7 +75,7 @@ static problem problem_new(nn_conv_shape s, const nn_kernels *k) {
                      random_block(pixels * s.k),
                      random_block((int64_t)s.k * 9 * s.c),
                      random_block(s.k),
-                     SX_NEW_ARRAY(float, k->conv_scratch(&s) + 1)};
+                     SX_NEW_ARRAY(float, k->conv_scratch(&s, 1) + 1)};
 }
 
 static void problem_free(problem *p) {
@@ -87,9 +87,14 @@ static void problem_free(problem *p) {
 }
 
 static void run_ours(const nn_kernels *k, int op, const problem *p) {
-    if (op == FORWARD) k->conv_forward(&p->s, p->x, p->weight, p->bias, p->y, p->scratch);
-    if (op == BY_DATA) k->conv_backward_data(&p->s, p->y, p->weight, p->x, p->scratch);
-    if (op == BY_WEIGHT) k->conv_backward_weight(&p->s, p->x, p->y, p->weight, p->bias, p->scratch);
+    const nn_room room = {p->scratch, NULL};
+    const nn_feed x = nn_feed_plain(p->x, p->s.c);
+    const nn_sink dx = nn_sink_plain(p->x, p->s.c, false);
+    nn_sink y = nn_sink_plain(p->y, p->s.k, false);
+    y.bias = p->bias;
+    if (op == FORWARD) k->conv_forward(&p->s, &x, p->weight, NULL, &y, &room);
+    if (op == BY_DATA) k->conv_backward_data(&p->s, p->y, p->weight, &dx, &room);
+    if (op == BY_WEIGHT) k->conv_backward_weight(&p->s, &x, p->y, p->weight, p->bias, &room);
 }
 
 /* ---- oneDNN ---- */

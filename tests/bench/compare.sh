@@ -5,10 +5,11 @@
 #
 # Short runs of both alternate; a ratio is that of neighbours in time, and the median over rounds is
 # told: CPU time for one thread, wall time for two. Each way of running PyTorch (peers_palette.py) has a
-# process of its own, so that its peak memory is its own. PYTHON names the Python that has torch (Debian:
-# python3-torch), THREADS the numbers of threads (1 2), JSON a file that keeps all
-# measurements, one a line,
-# FIXTURES the folder of the parity fixtures.
+# process of its own, so that its peak memory is its own. From the environment:
+#
+#   PYTHON    the Python that has torch (Debian: python3-torch)      FIXTURES  folder of the parity fixtures
+#   THREADS   numbers of threads ("1 2")                             JSON      file for all measurements
+#   FORWARD   our row that forward is held against: forward, or prepared (weights prepared beforehand)
 # Exit 77: there is no PyTorch.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -76,7 +77,7 @@ for round in $(seq "$rounds"); do
     done
 done
 
-jq -rs '
+jq -rs --arg forward "${FORWARD:-forward}" '
 def median: sort | if length == 0 then null else (.[(length - 1) / 2 | floor] + .[length / 2 | floor]) / 2 end;
 def digits($n): if . == null then "-" else . * pow(10; $n) | round | . / pow(10; $n) | tostring end;
 def mib: if . == null then "-" else . / 1048576 | round | tostring end;
@@ -85,8 +86,8 @@ def line: [(.[:1][] | pad(8)), (.[1:3][] | pad(8)), (.[3] | pad(13)), (.[4:][] |
 . as $all
 | ([.[] | select(.who == "memory" and .batch > 0)
     | {key: "\(if .task == "sampling" then "forward" else "train" end)", value: .rss}] | from_entries) as $rss
-| def our($r): [$all[] | select(.who == "sagax" and .round == $r.round and .task == $r.task
-      and .batch == $r.batch and .threads == $r.threads) | .ms] | median;
+| def our($r): [$all[] | select(.who == "sagax" and .round == $r.round
+      and .task == (if $r.task == "forward" then $forward else $r.task end) and .batch == $r.batch and .threads == $r.threads) | .ms] | median;
   def table: group_by([.task, .batch, .threads, .mode])
     | map(.[0] + {ms: (map(.ms) | median), our_ms: (map(our(.)) | map(select(. != null)) | median),
                   ratio: (map(our(.) as $o | select($o != null) | .ms / $o) | median)});

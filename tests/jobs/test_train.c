@@ -42,6 +42,7 @@ START_TEST(a_resume_with_another_setting_names_the_key_and_both_values) {
         {"model.base_channels=32", "model.base_channels was 32 and is now 64"},
         {"train.batch=16", "train.batch was 16 and is now 32"},
         {"train.shards=4", "train.shards was 4 and is now 0"},
+        {"train.wire=bf16", "train.wire was \"bf16\" and is now \"fp32\""},
         {"train.crop=128", "train.crop was 128 and is now 160"},
         {"train.seed=3", "train.seed was 3 and is now 0"},
         {"train.lr=0.5", "train.lr was 0.5"},

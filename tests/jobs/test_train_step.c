@@ -74,7 +74,8 @@ static void poison(train_config *c, int64_t step) {
 static void tiny_begin(tiny *y) {
     int first, last;
     open_cache(y);
-    ck_assert_int_eq(net_new(&y->n, &y->c.net, CROP, CROP, y->c.kernels, true, false), SX_OK);
+    ck_assert_int_eq(net_new(&y->n, &y->c.net, CROP, CROP, y->c.kernels, (net_opt){.train = true}),
+                     SX_OK);
     ck_assert_int_eq(train_state_init(&y->state, net_params(y->n)), SX_OK);
     nn_params_init(y->state.params, y->state.param, 0);
     ck_assert_int_eq(train_stepper_new(&y->stepper, &y->c, y->n), SX_OK);

@@ -139,7 +139,7 @@ static net *zero_net(float **params) {
     ck_assert_int_eq(nn_kernels_get("auto", &k), SX_OK);
     c.base_channels = 8;
     c.res_blocks = 1;
-    ck_assert_int_eq(net_new(&n, &c, 8, 8, k, false, false), SX_OK);
+    ck_assert_int_eq(net_new(&n, &c, 8, 8, k, (net_opt){0}), SX_OK);
     *params = nn_params_block(net_params(n));
     nn_params_init(net_params(n), *params, 1);
     return n;

@@ -78,6 +78,138 @@ static nn_tensor dropout(nn_graph *g) {
 static nn_tensor attention(nn_graph *g) {
     return nn_attention(g, input_a(g, 3, 4, 3 * 7));
 }
+
+static nn_tensor conv_linear(nn_graph *g) {
+    return nn_conv(g, input_a(g, 3, 4, 6), "l", OUT_CHANNELS,
+                   (nn_conv_opt){.kernel = 1, .linear = true});
+}
+static nn_tensor conv_no_bias(nn_graph *g) {
+    return nn_conv(g, input_a(g, 5, 4, 3), "l", OUT_CHANNELS,
+                   (nn_conv_opt){.kernel = 3, .no_bias = true});
+}
+static nn_tensor strided_4x4(nn_graph *g) {
+    return nn_conv_strided(g, input_a(g, 6, 8, 3), "l", OUT_CHANNELS,
+                           (nn_strided_opt){.kernel = 4, .stride = 2, .pad = 1, .no_bias = true});
+}
+static nn_tensor strided_5x5(nn_graph *g) {
+    return nn_conv_strided(g, input_a(g, 7, 5, 2), "l", 19, /* more than a block of bias sums */
+                           (nn_strided_opt){.kernel = 5, .stride = 3, .pad = 3});
+}
+static nn_tensor relu(nn_graph *g) {
+    return nn_relu(g, input_a(g, 3, 5, 3));
+}
+static nn_tensor leaky_relu_in_place(nn_graph *g) {
+    return nn_silu(g, nn_leaky_relu(g, conv3(g), 0.2f));
+}
+static nn_tensor relu_of_many(nn_graph *g) {
+    return nn_leaky_relu(g, nn_upsample2(g, nn_upsample2(g, input_a(g, 5, 4, 3))), 0.2f);
+}
+static nn_tensor gelu(nn_graph *g) {
+    return nn_gelu(g, input_a(g, 3, 5, 3));
+}
+static nn_tensor add_scaled(nn_graph *g) {
+    nn_tensor a = nn_silu(g, input_a(g, 3, 4, 2));
+    return nn_silu(g, nn_add_scaled(g, a, nn_input(g, "b", 3, 4, 2), 0.2f));
+}
+static nn_tensor add_scaled_in_place(nn_graph *g) {
+    nn_tensor a = nn_silu(g, input_a(g, 3, 4, 2)), b = nn_silu(g, a);
+    return nn_silu(g, nn_add_scaled(g, a, b, 0.2f));
+}
+static nn_tensor add_scaled_with_other_readers(nn_graph *g) {
+    nn_tensor a = nn_silu(g, input_a(g, 3, 4, 2)), b = nn_silu(g, a);
+    nn_tensor sum = nn_add_scaled(g, a, b, 0.2f);
+    return nn_silu(g, nn_concat(g, sum, nn_concat(g, a, b)));
+}
+static nn_tensor add_scaled_to_itself(nn_graph *g) {
+    nn_tensor x = nn_silu(g, input_a(g, 3, 4, 2));
+    return nn_silu(g, nn_add_scaled(g, x, x, 0.2f));
+}
+static nn_tensor layer_norm(nn_graph *g) {
+    return nn_silu(g, nn_layer_norm(g, nn_silu(g, input_a(g, 3, 4, 37)), "l"));
+}
+static nn_tensor layer_norm_of_few(nn_graph *g) {
+    return nn_layer_norm(g, input_a(g, 3, 4, 5), "l");
+}
+static nn_tensor global_avgpool(nn_graph *g) {
+    return nn_silu(g, nn_global_avgpool(g, input_a(g, 3, 4, 67)));
+}
+static nn_tensor channel_gate(nn_graph *g) {
+    nn_tensor a = input_a(g, 3, 4, 67);
+    return nn_silu(g, nn_channel_gate(g, nn_silu(g, a), nn_input(g, "b", 1, 1, 67)));
+}
+static nn_tensor channel_gate_twice(nn_graph *g) {
+    nn_tensor a = input_a(g, 3, 4, 5), b = nn_input(g, "b", 1, 1, 5);
+    return nn_silu(g, nn_channel_gate(g, nn_silu(g, nn_channel_gate(g, a, b)), b));
+}
+static nn_tensor channel_gate_of_a_pixel(nn_graph *g) {
+    nn_tensor x = nn_silu(g, input_a(g, 1, 1, 7)), gate = nn_silu(g, x);
+    return nn_silu(g, nn_channel_gate(g, x, gate));
+}
+static nn_tensor channel_attention(nn_graph *g) {
+    nn_tensor x = nn_silu(g, input_a(g, 3, 4, 6));
+    nn_tensor squeezed = nn_conv(g, nn_global_avgpool(g, x), "l", 6, (nn_conv_opt){.kernel = 1});
+    return nn_channel_gate(g, x, squeezed);
+}
+static nn_tensor pixel_shuffle(nn_graph *g) {
+    return nn_silu(g, nn_pixel_shuffle(g, input_a(g, 3, 4, 5 * 4), 2));
+}
+static nn_tensor pixel_shuffle_by_3(nn_graph *g) {
+    return nn_silu(g, nn_pixel_shuffle(g, input_a(g, 3, 2, 2 * 9), 3));
+}
+static nn_tensor pixel_unshuffle(nn_graph *g) {
+    return nn_silu(g, nn_pixel_unshuffle(g, input_a(g, 8, 12, 1), 4));
+}
+/* Both ways back add to what the sum has written. */
+static nn_tensor pixel_shuffles_with_other_readers(nn_graph *g) {
+    nn_tensor x = nn_silu(g, input_a(g, 4, 6, 4));
+    x = nn_add(g, nn_pixel_unshuffle(g, nn_pixel_shuffle(g, x, 2), 2), x);
+    x = nn_silu(g, x);
+    return nn_silu(g, nn_add(g, nn_pixel_shuffle(g, nn_pixel_unshuffle(g, x, 2), 2), x));
+}
+static nn_tensor bilinear2(nn_graph *g) {
+    return nn_silu(g, nn_bilinear2(g, input_a(g, 3, 4, 3)));
+}
+static nn_tensor bilinear2_of_a_row(nn_graph *g) {
+    return nn_silu(g, nn_bilinear2(g, input_a(g, 1, 2, 3)));
+}
+static nn_tensor window_attention(nn_graph *g) {
+    return nn_window_attention(g, input_a(g, 4, 8, 3 * 6), "l",
+                               (nn_window_opt){.heads = 2, .window = 4, .keys = 4});
+}
+static nn_tensor window_attention_shifted(nn_graph *g) {
+    return nn_window_attention(g, input_a(g, 6, 9, 3 * 6), "l",
+                               (nn_window_opt){.heads = 3, .window = 3, .keys = 3, .shift = 1});
+}
+static nn_tensor window_attention_of_8(nn_graph *g) {
+    nn_tensor x = nn_silu(g, input_a(g, 8, 8, 3 * 4));
+    return nn_window_attention(g, x, "l",
+                               (nn_window_opt){.heads = 2, .window = 8, .keys = 8, .shift = 4});
+}
+static nn_tensor window_attention_overlapping(nn_graph *g) {
+    return nn_window_attention(g, input_a(g, 8, 4, 3 * 6), "l",
+                               (nn_window_opt){.heads = 2, .window = 4, .keys = 6});
+}
+/* As many_readers, of the ops of the other networks. The kink of ReLU is small here, for
+ * differences suffer from it. */
+static nn_tensor many_other_readers(nn_graph *g) {
+    nn_tensor x = nn_silu(g, input_a(g, 4, 4, 12));
+    nn_tensor bare = nn_conv(g, x, "l", 12, (nn_conv_opt){.kernel = 3, .no_bias = true});
+    nn_tensor few = nn_conv(g, bare, "few", 4, (nn_conv_opt){.kernel = 1, .no_bias = true});
+    nn_tensor half = nn_conv_strided(g, x, "s", 12, (nn_strided_opt){4, 2, 1, false});
+    nn_tensor gate = nn_global_avgpool(g, x);
+    nn_tensor gated = nn_channel_gate(g, x, gate), other = nn_channel_gate(g, bare, gate);
+    nn_tensor large = nn_add_scaled(g, nn_upsample2(g, x), nn_bilinear2(g, x), 0.3f);
+    large = nn_add(g, large, nn_upsample2(g, nn_bilinear2(g, half)));
+    nn_tensor tokens = nn_add_scaled(g, nn_layer_norm(g, x, "n"), nn_gelu(g, x), 0.7f);
+    nn_tensor mixed = nn_add_scaled(g, nn_add(g, gated, other), nn_leaky_relu(g, x, 0.9f), 0.5f);
+    nn_tensor inside = nn_window_attention(g, x, "w", (nn_window_opt){2, 2, 1, 2});
+    nn_tensor across = nn_window_attention(g, x, "o", (nn_window_opt){1, 2, 0, 4});
+    nn_tensor heads = nn_concat(g, inside, across);
+    nn_tensor shuffled = nn_concat(g, nn_pixel_shuffle(g, x, 2), nn_pixel_shuffle(g, tokens, 2));
+    nn_tensor small = nn_add(g, nn_pixel_unshuffle(g, shuffled, 2),
+                             nn_concat(g, mixed, nn_concat(g, heads, few)));
+    return nn_concat(g, nn_upsample2(g, nn_gelu(g, nn_layer_norm(g, small, "last"))), large);
+}
 /* One tensor with four readers: each op that accumulates does so here. */
 static nn_tensor many_readers(nn_graph *g) {
     nn_tensor x = nn_silu(g, input_a(g, 4, 4, 6));
@@ -111,6 +243,36 @@ static const struct {
     {"dropout", dropout},
     {"attention", attention},
     {"many readers", many_readers},
+    {"conv, linear weights", conv_linear},
+    {"conv without bias", conv_no_bias},
+    {"strided conv 4x4", strided_4x4},
+    {"strided conv 5x5, bias, windows outside", strided_5x5},
+    {"relu", relu},
+    {"leaky relu in place", leaky_relu_in_place},
+    {"leaky relu of more than a block", relu_of_many},
+    {"gelu", gelu},
+    {"add_scaled", add_scaled},
+    {"add_scaled in place", add_scaled_in_place},
+    {"add_scaled with other readers", add_scaled_with_other_readers},
+    {"add_scaled to itself", add_scaled_to_itself},
+    {"layer norm", layer_norm},
+    {"layer norm of few channels", layer_norm_of_few},
+    {"global avgpool", global_avgpool},
+    {"channel gate", channel_gate},
+    {"channel gate twice", channel_gate_twice},
+    {"channel gate of a pixel", channel_gate_of_a_pixel},
+    {"channel attention", channel_attention},
+    {"pixel shuffle", pixel_shuffle},
+    {"pixel shuffle by 3", pixel_shuffle_by_3},
+    {"pixel unshuffle", pixel_unshuffle},
+    {"pixel shuffles with other readers", pixel_shuffles_with_other_readers},
+    {"bilinear2", bilinear2},
+    {"bilinear2 of a row", bilinear2_of_a_row},
+    {"window attention", window_attention},
+    {"window attention, shifted", window_attention_shifted},
+    {"window attention, windows of 8", window_attention_of_8},
+    {"window attention, overlapping", window_attention_overlapping},
+    {"many other readers", many_other_readers},
 };
 enum { N_OPS = sizeof ops / sizeof *ops };
 

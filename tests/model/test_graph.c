@@ -28,7 +28,8 @@ static nn_graph *small_unet(bool train, bool share, nn_plan *plan) {
     nn_graph *g = nn_graph_new();
     net__palette.build(g, &c, H, W);
     nn_graph_want_input_grad(g, "lr");
-    ck_assert_int_eq(nn__graph_plan(g, ref, train, share, plan), SX_OK);
+    ck_assert_int_eq(nn__graph_plan(g, ref, (nn__plan_opt){.train = train, .share = share}, plan),
+                     SX_OK);
     return g;
 }
 

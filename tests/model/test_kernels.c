@@ -31,7 +31,7 @@ static bool takes_all(const body *b, const nn_conv_shape *s) {
 }
 
 static bool takes_family(const body *b, const nn_conv_shape *s) {
-    return b->family->takes(s) != 0;
+    return b->family->takes(s);
 }
 
 static body bodies[MAX_BODIES];
@@ -65,11 +65,10 @@ static void find_bodies(void) {
     ref = table_named("ref");
     bodies[n_bodies++] = (body){"blas", takes_all, NULL, table_named("blas"), {1e-6, 1e-6, 1e-6}};
     bodies[n_bodies++] = (body){"wino", takes_all, NULL, table_named("wino"), {3e-6, 1e-5, 1e-5}};
-    add_isa(&nn__isa_portable);
-#if defined __x86_64__
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) add_isa(&nn__isa_avx2);
-    if (__builtin_cpu_supports("avx512f")) add_isa(&nn__isa_avx512);
-#endif
+    nn__isa_choice isas[NN__MAX_ISAS];
+    const int n = nn__isas(isas);
+    for (int i = 0; i < n; i++)
+        if (isas[i].usable) add_isa(isas[i].isa);
 }
 
 /* ---- problems ---- */
@@ -130,6 +129,9 @@ static void problem_free(problem *p) {
     sx_free(p->bias.base);
 }
 
+static nn_pool *pool; /* of n_threads */
+static int n_threads = 1;
+
 /* Scratch full of NaN, so that a read before a write shows, with a guard behind it. */
 static float *scratch_new(int64_t n) {
     float *scratch = SX_NEW_ARRAY(float, n + GUARD);
@@ -147,22 +149,27 @@ static void check_guard(const float *scratch, int64_t n, const char *who) {
 /* Runs one op; a new block with what it wrote (by weight: dweight, then dbias). */
 static block run(const nn_kernels *k, const problem *p, op o) {
     const nn_conv_shape *s = &p->s;
-    const int64_t n_scratch = k->conv_scratch(s);
+    const int64_t n_scratch = k->conv_scratch(s, n_threads);
     float *scratch = scratch_new(n_scratch);
+    const nn_room room = {scratch, pool};
+    const nn_feed x = nn_feed_plain(p->x.at, s->c);
     block out;
     if (o == FORWARD) {
         out = block_new(p->y.n, (int)(p->y.at - p->y.base));
         for (int64_t i = 0; i < out.n; i++) out.at[i] = NAN; /* must all be written */
-        k->conv_forward(s, p->x.at, p->weight.at, p->bias.at, out.at, scratch);
+        nn_sink y = nn_sink_plain(out.at, s->k, false);
+        y.bias = p->bias.at;
+        k->conv_forward(s, &x, p->weight.at, NULL, &y, &room);
     } else if (o == BY_DATA) {
         out = block_copy(p->x);
-        k->conv_backward_data(s, p->y.at, p->weight.at, out.at, scratch);
+        const nn_sink dx = nn_sink_plain(out.at, s->c, true);
+        k->conv_backward_data(s, p->y.at, p->weight.at, &dx, &room);
     } else {
         out = block_new(p->weight.n + p->bias.n, 0);
         float *dbias = out.at + p->weight.n;
         memcpy(out.at, p->weight.at, (size_t)p->weight.n * sizeof(float));
         memcpy(dbias, p->bias.at, (size_t)p->bias.n * sizeof(float));
-        k->conv_backward_weight(s, p->x.at, p->y.at, out.at, dbias, scratch);
+        k->conv_backward_weight(s, &x, p->y.at, out.at, dbias, &room);
     }
     check_guard(scratch, n_scratch, op_names[o]);
     sx_free(scratch);

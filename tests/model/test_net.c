@@ -16,7 +16,7 @@ static const nn_kernels *fast(void) {
 
 static net *new_net(const net_config *c, int h, int w) {
     net *n = NULL;
-    ck_assert_msg(net_new(&n, c, h, w, fast(), false, false) == SX_OK, "%s", sx_err_text());
+    ck_assert_msg(net_new(&n, c, h, w, fast(), (net_opt){0}) == SX_OK, "%s", sx_err_text());
     return n;
 }
 
@@ -135,7 +135,7 @@ START_TEST(sizes_that_make_no_network_are_refused_with_a_reason) {
     c.levels = bad[_i].levels;
     strcpy(c.arch, bad[_i].arch);
     net *n = NULL;
-    ck_assert_int_eq(net_new(&n, &c, bad[_i].h, bad[_i].w, fast(), false, false), SX_E_CONFIG);
+    ck_assert_int_eq(net_new(&n, &c, bad[_i].h, bad[_i].w, fast(), (net_opt){0}), SX_E_CONFIG);
     ck_assert_ptr_null(n);
     ck_assert_msg(strstr(sx_err_text(), bad[_i].says) != NULL, "\"%s\" lacks \"%s\"", sx_err_text(),
                   bad[_i].says);
@@ -161,7 +161,7 @@ START_TEST(every_shape_of_network_builds_and_answers) {
     for (int i = 0; i < p->n; i++) sx_rng_normals(&r, params + p->item[i].offset, p->item[i].count);
     sx_rng_normals(&r, x, net_pixels(n));
     const float *y = net_forward(n, params, x, x, 10);
-    double norm = nn_norm2(y, net_pixels(n));
+    double norm = nn_norm2(y, net_pixels(n), NULL);
     ck_assert_msg(isfinite(norm) && norm > 0, "norm of the answer is %g", norm);
     sx_free(params);
     net_free(n);
@@ -175,7 +175,7 @@ START_TEST(a_nan_in_the_input_is_not_lost) {
     sx_rng r = sx_rng_make(1, SX_RNG_TEST, 0, 0);
     sx_rng_normals(&r, params, net_params(n)->block);
     x[9] = NAN;
-    ck_assert(isnan(nn_norm2(net_forward(n, params, x, lr, 1), 64)));
+    ck_assert(isnan(nn_norm2(net_forward(n, params, x, lr, 1), 64, NULL)));
     sx_free(params);
     net_free(n);
 }

@@ -44,8 +44,8 @@ static net *fixture_net(const io_tensor *like, const char *kernels, bool train, 
     const nn_kernels *k;
     ck_assert_msg(nn_kernels_get(kernels, &k) == SX_OK, "%s", sx_err_text());
     net *n = NULL;
-    ck_assert_msg(net_new(&n, &c, (int)like->shape[2], (int)like->shape[3], k, train, train) ==
-                      SX_OK,
+    ck_assert_msg(net_new(&n, &c, (int)like->shape[2], (int)like->shape[3], k,
+                          (net_opt){.train = train, .input_grad = train}) == SX_OK,
                   "%s", sx_err_text());
     const nn_params *p = net_params(n);
     *params = nn_params_block(p);
@@ -118,7 +118,7 @@ static double norm_of_all_gradients(void) {
     for (int i = 0; i < palette.n; i++) {
         const io_tensor *it = &palette.item[i];
         if (strncmp(it->name, "grad/", 5) != 0) continue;
-        double norm = nn_norm2(it->f32, it->count);
+        double norm = nn_norm2(it->f32, it->count, NULL);
         sum += norm * norm;
     }
     return sqrt(sum);
@@ -126,7 +126,8 @@ static double norm_of_all_gradients(void) {
 
 static void check_gradient(const char *kernels, const char *name, const float *got) {
     const io_tensor *want = need(&palette, name);
-    double zero = zero_share * norm_of_all_gradients(), norm = nn_norm2(want->f32, want->count);
+    double zero = zero_share * norm_of_all_gradients(),
+           norm = nn_norm2(want->f32, want->count, NULL);
     double error = l2_error(got, want->f32, want->count);
     double tolerance = norm < zero ? zero : 1e-4 * norm;
     ck_assert_msg(error <= tolerance, "%s, %s: L2 error got %g of %g, tolerance %g", kernels, name,
@@ -242,7 +243,7 @@ START_TEST(five_adam_steps_follow_the_published_losses_and_norms) {
             got_loss += mse_and_gradient(y, eps->f32 + at, d_y, pixels, n_all);
             net_backward(n, params, d_y, grads);
         }
-        double got_norm = nn_norm2(grads, p->block);
+        double got_norm = nn_norm2(grads, p->block, NULL);
         double want_loss = (double)loss->f32[step], want_norm = (double)norm->f32[step];
         ck_assert_msg(fabs(got_loss / want_loss - 1) <= 1e-4,
                       "step %d: loss got %.8g, want %.8g, relative tolerance 1e-4", step, got_loss,
@@ -251,7 +252,9 @@ START_TEST(five_adam_steps_follow_the_published_losses_and_norms) {
                       "step %d: gradient norm got %.8g, want %.8g, relative tolerance 1e-3", step,
                       got_norm, want_norm);
         double clip = got_norm > 1 ? 1 / got_norm : 1;
-        nn_adam_step(&a, 1e-4, step + 1, params, grads, clip, m, v, p->block);
+        const nn_adam_blocks b = {
+            .p = params, .grad = grads, .grad_scale = clip, .m = m, .v = v, .n = p->block};
+        nn_adam_step(&a, 1e-4, step + 1, &b, NULL);
     }
     check_after(p, params, "input_blocks.0.0.weight");
     check_after(p, params, "out.2.weight");

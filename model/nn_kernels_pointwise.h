@@ -1,0 +1,246 @@
+/* 1x1 convolutions whose channels are whole vectors: the products of Winograd without the
+ * transforms. Pixels are read where they lie, each image of a feed with its columns of the weights;
+ * only the weights are packed. A feed with more to do is made chunk by chunk of rows. Widths that
+ * are no whole vectors are left to OpenBLAS (model/nn_kernels_blas_feed.c).
+ *
+ * Threads share the rows of the image; by weight, the output channels.
+ *
+ * Static and included by each file that is compiled for its own instruction set. */
+#ifndef NN_KERNELS_POINTWISE_H
+#define NN_KERNELS_POINTWISE_H
+
+#include <string.h>
+
+#include "model/nn_kernels_blas_feed.h"
+#include "model/nn_kernels_product.h"
+#include "model/nn_kernels_strip.h"
+#include "model/nn_moments.h"
+
+enum { NN__CHUNK_PIXELS = 128 };
+
+typedef struct nn__pointwise {
+    const nn_conv_shape *s;
+    const nn_feed *x;
+    const float *weight;
+    const nn_sink *y;
+    const float *dy;
+    float *dweight, *dbias;
+    float *scratch;
+} nn__pointwise;
+
+static bool nn__pointwise_takes(const nn_conv_shape *s) {
+    return s->ks == 1 && s->c % NN_VL == 0 && s->k % NN_VL == 0;
+}
+
+static inline int nn__rows_of_chunk(const nn_conv_shape *s) {
+    const int rows = NN__CHUNK_PIXELS / s->w;
+    return rows < 1 ? 1 : rows > s->h ? s->h : rows;
+}
+
+static inline int64_t nn__chunk_floats(const nn_conv_shape *s) {
+    return (int64_t)nn__rows_of_chunk(s) * s->w * s->c;
+}
+
+/* The packed weights, shared; room for moments, or a chunk of the feed for each member. */
+static inline int64_t nn__packed_floats(const nn_conv_shape *s) {
+    return (int64_t)(s->c + NN__PANEL) * (s->k + NN__PANEL);
+}
+
+static int64_t nn__pointwise_scratch(const nn_conv_shape *s, int threads) {
+    const int64_t own = nn__packed_floats(s) + threads * nn__chunk_floats(s) + (int64_t)2 * s->k;
+    const int64_t other = nn__blas_feed.scratch(s, threads);
+    return own > other ? own : other;
+}
+
+/* ---- chunks ---- */
+
+/* The images of a chunk of rows: those of the feed as they are stored, or what was made of them. */
+typedef struct nn__chunk {
+    const float *x[2];
+    int c[2];
+} nn__chunk;
+
+static inline bool nn__feed_is_stored(const nn_feed *f) {
+    return f->gain == NULL && !f->silu && f->mask.threshold == 0 && f->resample == NN_SAME;
+}
+
+static nn__chunk nn__chunk_of(const nn__pointwise *q, const nn_team *t, int row, int rows) {
+    const nn_conv_shape *s = q->s;
+    const nn_feed *f = q->x;
+    const int64_t first = (int64_t)row * s->w;
+    if (nn__feed_is_stored(f))
+        return (nn__chunk){{f->x[0] + first * f->c[0], f->x[1] ? f->x[1] + first * f->c[1] : NULL},
+                           {f->c[0], f->c[1]}};
+    float *room = q->scratch + nn__packed_floats(s) + t->id * nn__chunk_floats(s);
+    for (int i = 0; i < rows; i++)
+        nn__feed_fill(f, s->w, row + i, room + (int64_t)i * s->w * s->c, s->c);
+    return (nn__chunk){{room, NULL}, {s->c, 0}};
+}
+
+/* ---- packed weights: panels of NN__PANEL columns, [panel][depth][NN__PANEL] ---- */
+
+static inline const float *nn__packed_panel(const float *packed, int depth, int column) {
+    return packed + (int64_t)column * depth;
+}
+
+/* Forward: depth c, columns k, from weight [k][c]. */
+static void nn__pack_turned(const nn_conv_shape *s, const float *weight, float *packed) {
+    for (int k = 0; k < s->k; k++) {
+        const int in_panel = k % NN__PANEL;
+        float *to = packed + (int64_t)(k - in_panel) * s->c + in_panel;
+        for (int c = 0; c < s->c; c++) to[(int64_t)c * NN__PANEL] = weight[(int64_t)k * s->c + c];
+    }
+}
+
+/* y [pixels][columns] = start + a [pixels][depth] . packed; rows of y `columns` floats long. */
+static void nn__multiply_packed(const float *a, int64_t a_row, int pixels, int depth,
+                                const float *packed, int packed_depth, int columns,
+                                const float *start, int64_t start_row, float *y) {
+    for (int k = 0; k < columns; k += NN__PANEL) {
+        const int width = columns - k < NN__PANEL ? columns - k : NN__PANEL;
+        const nn__product q = {depth, a_row, 1, NN__PANEL, columns, start_row};
+        nn__product_run(&q, pixels, width / NN_VL, a, nn__packed_panel(packed, packed_depth, k),
+                        start ? start + k : NULL, y + k);
+    }
+}
+
+/* ---- forward ---- */
+
+/* y = bias + residual, where there is one. */
+static inline const float *nn__start_with_residual(const nn_sink *sink, int64_t at, int pixels,
+                                                   int k) {
+    for (int64_t p = 0; p < pixels; p++)
+        for (int i = 0; i < k; i++)
+            sink->y[0][at + p * k + i] = sink->residual[0][at + p * k + i] + sink->bias[i];
+    return sink->y[0] + at;
+}
+
+static void nn__forward_chunk(const nn__pointwise *q, const nn__chunk *x, int64_t first,
+                              int pixels) {
+    const nn_conv_shape *s = q->s;
+    float *y = q->y->y[0] + first * s->k;
+    const float *start = q->y->bias;
+    int64_t start_row = 0;
+    if (q->y->residual[0] != NULL) {
+        start = nn__start_with_residual(q->y, first * s->k, pixels, s->k);
+        start_row = s->k;
+    }
+    for (int part = 0, c = 0; part < 2 && x->x[part]; c += x->c[part++]) {
+        nn__multiply_packed(x->x[part], x->c[part], pixels, x->c[part],
+                            q->scratch + (int64_t)c * NN__PANEL, s->c, s->k, start, start_row, y);
+        start = y;
+        start_row = s->k;
+    }
+}
+
+static void nn__forward_member(const nn_team *t, void *arg) {
+    const nn__pointwise *q = arg;
+    const nn_conv_shape *s = q->s;
+    if (t->id == 0) nn__pack_turned(s, q->weight, q->scratch);
+    nn_team_barrier(t);
+    const int last = (int)nn_team_first(t, s->h, t->id + 1);
+    for (int row = (int)nn_team_first(t, s->h, t->id); row < last;) {
+        const int rows = last - row < nn__rows_of_chunk(s) ? last - row : nn__rows_of_chunk(s);
+        const nn__chunk x = nn__chunk_of(q, t, row, rows);
+        nn__forward_chunk(q, &x, (int64_t)row * s->w, rows * s->w);
+        row += rows;
+    }
+}
+
+static void nn__pointwise_forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
+                                  const float *ready, const nn_sink *y, const nn_room *r) {
+    (void)ready;
+    nn__pointwise q = {.s = s, .x = x, .weight = weight, .y = y, .scratch = r->scratch};
+    nn_pool_run(r->pool, nn__forward_member, &q);
+    if (y->moments.mean)
+        nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r->scratch);
+}
+
+/* ---- backward ---- */
+
+/* By data: depth k, columns c0 .. c0+n-1 of weight [k][c]. */
+static void nn__pack_columns(const nn_conv_shape *s, const float *weight, int c0, int n,
+                             float *packed) {
+    for (int c = 0; c < n; c += NN__PANEL) {
+        const int width = n - c < NN__PANEL ? n - c : NN__PANEL;
+        for (int k = 0; k < s->k; k++)
+            memcpy(packed + (int64_t)c * s->k + (int64_t)k * NN__PANEL,
+                   weight + (int64_t)k * s->c + c0 + c, (size_t)width * sizeof *packed);
+    }
+}
+
+/* Packed weights of the second image of a sink follow those of the first in whole panels. */
+static inline int64_t nn__second_packed(const nn__pointwise *q) {
+    const int64_t panels = (q->y->c[0] + NN__PANEL - 1) / NN__PANEL;
+    return panels * NN__PANEL * q->s->k;
+}
+
+static void nn__data_member(const nn_team *t, void *arg) {
+    const nn__pointwise *q = arg;
+    const nn_conv_shape *s = q->s;
+    float *packed[2] = {q->scratch, q->scratch + nn__second_packed(q)};
+    if (t->id == 0)
+        for (int part = 0, c = 0; part < 2 && q->y->y[part]; c += q->y->c[part++])
+            nn__pack_columns(s, q->weight, c, q->y->c[part], packed[part]);
+    nn_team_barrier(t);
+    const int64_t last = nn_team_first(t, s->h, t->id + 1) * s->w;
+    for (int64_t at = nn_team_first(t, s->h, t->id) * s->w; at < last; at += NN__CHUNK_PIXELS) {
+        const int pixels = (int)(last - at < NN__CHUNK_PIXELS ? last - at : NN__CHUNK_PIXELS);
+        for (int part = 0; part < 2 && q->y->y[part]; part++) {
+            const int c = q->y->c[part];
+            const float *start = q->y->residual[part];
+            nn__multiply_packed(q->dy + at * s->k, s->k, pixels, s->k, packed[part], s->k, c,
+                                start ? start + at * c : NULL, c, q->y->y[part] + at * c);
+        }
+    }
+}
+
+static void nn__pointwise_backward_data(const nn_conv_shape *s, const float *dy,
+                                        const float *weight, const nn_sink *dx, const nn_room *r) {
+    if (dx->c[0] % NN_VL != 0 || dx->c[1] % NN_VL != 0) {
+        nn__blas_feed.backward_data(s, dy, weight, dx, r);
+        return;
+    }
+    nn__pointwise q = {.s = s, .dy = dy, .weight = weight, .y = dx, .scratch = r->scratch};
+    nn_pool_run(r->pool, nn__data_member, &q);
+}
+
+/* dweight [k0 ..][c0 ..] += dy^T x over the pixels of a chunk. */
+static void nn__weight_chunk(const nn__pointwise *q, const nn__chunk *x, int64_t first, int pixels,
+                             int k0, int k1) {
+    const nn_conv_shape *s = q->s;
+    for (int part = 0, c0 = 0; part < 2 && x->x[part]; c0 += x->c[part++])
+        for (int c = 0; c < x->c[part]; c += NN__PANEL) {
+            const int width = x->c[part] - c < NN__PANEL ? x->c[part] - c : NN__PANEL;
+            const nn__product p = {pixels, 1, s->k, x->c[part], s->c, s->c};
+            float *dw = q->dweight + (int64_t)k0 * s->c + c0 + c;
+            nn__product_run(&p, k1 - k0, width / NN_VL, q->dy + first * s->k + k0, x->x[part] + c,
+                            dw, dw);
+        }
+}
+
+static void nn__pointwise_weight_member(const nn_team *t, void *arg) {
+    const nn__pointwise *q = arg;
+    const nn_conv_shape *s = q->s;
+    const int k0 = (int)nn_team_first(t, s->k, t->id), k1 = (int)nn_team_first(t, s->k, t->id + 1);
+    if (k0 == k1) return;
+    nn__column_sums(q->dy + k0, (int64_t)s->h * s->w, k1 - k0, s->k, q->dbias + k0);
+    for (int row = 0; row < s->h; row += nn__rows_of_chunk(s)) {
+        const int left = s->h - row, most = nn__rows_of_chunk(s), rows = left < most ? left : most;
+        const nn__chunk x = nn__chunk_of(q, t, row, rows);
+        nn__weight_chunk(q, &x, (int64_t)row * s->w, rows * s->w, k0, k1);
+    }
+}
+
+static void nn__pointwise_backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
+                                          float *dweight, float *dbias, const nn_room *r) {
+    if (nn__feed_is_stored(x) && (x->c[0] % NN_VL != 0 || x->c[1] % NN_VL != 0)) {
+        nn__blas_feed.backward_weight(s, x, dy, dweight, dbias, r);
+        return;
+    }
+    nn__pointwise q = {
+        .s = s, .x = x, .dy = dy, .dweight = dweight, .dbias = dbias, .scratch = r->scratch};
+    nn_pool_run(r->pool, nn__pointwise_weight_member, &q);
+}
+
+#endif

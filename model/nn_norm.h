@@ -1,0 +1,66 @@
+/* Group norm with FiLM and SiLU, as the norm op and fused convolutions share it. Inside model/
+ * only.
+ *
+ * x [p][c], p pixels, in one or two images side by side by channels. With mean and rstd of the
+ * channel's group,
+ *     u = (x - mean) * rstd * gamma * (1 + scale) + beta * (1 + scale) + shift = x * gain + offset,
+ * and y = silu(u) or u. The backward pass makes u again from x. Arrays are [c]. */
+#ifndef NN_NORM_H
+#define NN_NORM_H
+
+#include "model/nn_feed.h"
+#include "model/nn_pool.h"
+
+/* Parameters of one norm. */
+typedef struct nn__affine {
+    const float *gamma, *beta;
+    const float *scale, *shift; /* FiLM, or both NULL */
+} nn__affine;
+
+/* The most groups of equal size, up to 32: 32 at every published width, 24 of two at 48. */
+int nn__norm_groups(int c);
+
+/* Mean and 1 / sqrt(variance + 1e-5) of each channel's group from moments of channels over
+ * `pixels`. */
+void nn__norm_statistics(nn_moments m, int64_t pixels, int c, float *mean, float *rstd);
+void nn__norm_coefficients(const nn__affine *f, const float *mean, const float *rstd, int c,
+                           float *gain, float *offset);
+
+/* ---- backward ---- */
+
+/* One image on its way back. */
+typedef struct nn__norm_image {
+    const float *x;   /* [p][c] */
+    float *d;         /* [p][c] dy, becomes du; may be dx */
+    float *dx;        /* [p][c] */
+    const float *add; /* [p][c] added to dx too, or NULL */
+    int c;
+    bool keep; /* dx += instead of dx = */
+} nn__norm_image;
+
+typedef struct nn__norm_back {
+    nn__norm_image image[2];
+    int n_images;
+    int64_t pixels;
+    int c; /* of all */
+    bool silu;
+    const nn_mask *mask; /* of y, or NULL: dy is multiplied with it first */
+    const float *mean, *rstd, *gain, *offset;
+    double *sum_du, *sum_duxhat; /* filled */
+} nn__norm_back;
+
+/* Scratch floats of the two below. */
+int64_t nn__norm_room(int c, int threads);
+/* dy becomes du; the channel sums of du and of du * xhat. */
+void nn__norm_gate(const nn__norm_back *b, nn_pool *pool, float *room);
+/* Where d holds du already and sum_duxhat those of du * (x - mean): they become those of du * xhat.
+ */
+void nn__norm_sums(const nn__norm_back *b);
+/* Gradients of the parameters and of FiLM from the sums, added; dfilm may be NULL. */
+void nn__norm_parameter_gradients(const nn__norm_back *b, const nn__affine *f, float *dgamma,
+                                  float *dbeta, float *dscale, float *dshift);
+/* dx from du and the sums. */
+void nn__norm_input_gradient(const nn__norm_back *b, const nn__affine *f, nn_pool *pool,
+                             float *room);
+
+#endif

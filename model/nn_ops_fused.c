@@ -1,0 +1,321 @@
+/* A convolution with all that surrounds it, made by nn_graph_fuse.c from plain ops:
+ *
+ *     y = conv( resample( dropout( silu( norm( [x0 | x1], film )))) ) + residual
+ *
+ * Only x0, x1, film, residual and y exist in memory; what the convolution reads is a feed that is
+ * made when it is read, forward and again by weight (model/nn_feed.h).
+ *
+ * Backward with a norm: by data gives d, the gradient of the feed. It goes back through the
+ * resampling and becomes du, and then dx, where dx lies, unless something is there already; what
+ * finds no place so lies in the op's work space. */
+#include <string.h>
+
+#include "model/nn_loops.h"
+#include "model/nn_moments.h"
+#include "model/nn_norm.h"
+#include "model/nn_ops.h"
+
+enum { ALIGN = 16 }; /* floats */
+
+/* ---- shapes ---- */
+
+static bool has_norm(const nn__op *op) {
+    return op->fused.norm_weight >= 0;
+}
+
+static int n_sources(const nn__op *op) {
+    return nn__has(op, NN__SECOND_SOURCE) ? 2 : 1;
+}
+
+static int source_c(const nn_graph *g, const nn__op *op) {
+    int c = 0;
+    for (int i = 0; i < n_sources(op); i++) c += nn__in(g, op, i)->c;
+    return c;
+}
+
+static void fused_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    (void)g;
+    (void)op;
+    (void)out;
+    SX_ASSERT(false); /* takes the place of ops that have their shapes */
+}
+
+static int64_t fused_macs(const nn_graph *g, const nn__op *op) {
+    const nn_conv_shape s = nn__conv_shape(g, op);
+    return (int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks;
+}
+
+static int64_t round_up(int64_t n) {
+    return (n + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* Kept for backward: mean [c] and rstd [c] of the norm. */
+static int64_t fused_saved(const nn_graph *g, const nn__op *op) {
+    return has_norm(op) ? 2 * (int64_t)source_c(g, op) : 0;
+}
+
+/* gain [c], offset [c], four doubles [c] beside the room of the convolution and the norm's passes
+ */
+static int64_t coefficients_count(const nn_graph *g, const nn__op *op) {
+    return has_norm(op) ? round_up(6 * (int64_t)source_c(g, op)) : 0;
+}
+
+static int64_t fused_scratch(const nn_graph *g, const nn__op *op) {
+    const nn_conv_shape s = nn__conv_shape(g, op);
+    int64_t room = g->kernels->conv_scratch(&s, nn__threads(g));
+    const int64_t norm = has_norm(op) ? nn__norm_room(s.c, nn__threads(g)) : 0;
+    return coefficients_count(g, op) + (room > norm ? room : norm);
+}
+
+/* ---- the feed ---- */
+
+static nn__affine affine_of(const nn_graph *g, const nn__op *op) {
+    const float *film = nn__has(op, NN__FILM) ? nn__in(g, op, NN__FILM)->value : NULL;
+    return (nn__affine){nn__value(g, op->fused.norm_weight), nn__value(g, op->fused.norm_bias),
+                        film, film != NULL ? film + source_c(g, op) : NULL};
+}
+
+static nn_mask mask_of(const nn_graph *g, const nn__op *op) {
+    return op->fused.p > 0 ? nn__mask(g, op->fused.p, op->fused.dropout_key) : (nn_mask){0};
+}
+
+static nn_feed feed_of(const nn_graph *g, const nn__op *op, const float *gain,
+                       const float *offset) {
+    nn_feed f = {.silu = op->fused.silu, .resample = op->fused.resample, .mask = mask_of(g, op)};
+    for (int i = 0; i < n_sources(op); i++) {
+        f.x[i] = nn__in(g, op, i)->value;
+        f.c[i] = nn__in(g, op, i)->c;
+    }
+    if (has_norm(op)) {
+        f.gain = gain;
+        f.offset = offset;
+    }
+    return f;
+}
+
+/* Statistics of the groups from the moments of the sources. */
+static void take_statistics(const nn_graph *g, const nn__op *op, double *room) {
+    const int all = source_c(g, op);
+    const nn_moments m = {room, room + all};
+    for (int i = 0, c = 0; i < n_sources(op); c += nn__in(g, op, i++)->c) {
+        const nn__tensor *x = nn__in(g, op, i);
+        memcpy(m.mean + c, x->moments.mean, (size_t)x->c * sizeof *m.mean);
+        memcpy(m.m2 + c, x->moments.m2, (size_t)x->c * sizeof *m.m2);
+    }
+    nn__norm_statistics(m, nn__pixels_of(nn__in(g, op, 0)), all, op->saved, op->saved + all);
+}
+
+/* ---- forward ---- */
+
+static void fused_forward(const nn_graph *g, const nn__op *op) {
+    const nn_conv_shape s = nn__conv_shape(g, op);
+    const nn__tensor *y = nn__out(g, op);
+    double *room = (double *)(void *)g->scratch; /* 64-byte aligned */
+    float *gain = g->scratch + 4 * (int64_t)s.c, *offset = gain + s.c;
+    if (has_norm(op)) {
+        const nn__affine f = affine_of(g, op);
+        take_statistics(g, op, room);
+        nn__norm_coefficients(&f, op->saved, op->saved + s.c, s.c, gain, offset);
+    }
+    const nn_feed feed = feed_of(g, op, gain, offset);
+    const nn_sink sink = {
+        .y = {y->value, NULL},
+        .c = {y->c, 0},
+        .residual = {nn__has(op, NN__RESIDUAL) ? nn__in(g, op, NN__RESIDUAL)->value : NULL, NULL},
+        .bias = nn__value(g, op->bias),
+        .moments = y->moments};
+    const nn_room r = nn__room(g, coefficients_count(g, op));
+    g->kernels->conv_forward(&s, &feed, nn__value(g, op->weight), nn__ready(g, op), &sink, &r);
+}
+
+/* ---- backward ---- */
+
+/* Where d, the gradient of the feed, and then du of each source lie. */
+typedef struct places {
+    float *feed;      /* with resampling, else NULL: it is du */
+    float *source[2]; /* NULL: this source needs none */
+} places;
+
+/* Places in the work space, laid out one after the other; returns its floats. */
+static int64_t place(const nn_graph *g, const nn__op *op, places *p) {
+    int64_t used = 0;
+    *p = (places){0};
+    if (!has_norm(op)) return 0;
+    if (op->fused.resample != NN_SAME) {
+        const nn_conv_shape s = nn__conv_shape(g, op);
+        p->feed = op->work;
+        used += round_up((int64_t)s.h * s.w * s.c);
+    }
+    for (int i = 0; i < n_sources(op); i++) {
+        const nn__tensor *x = nn__in(g, op, i);
+        if (x->needs_grad && op->first[i]) {
+            p->source[i] = x->grad;
+        } else {
+            p->source[i] = op->work != NULL ? op->work + used : NULL;
+            used += round_up(x->count);
+        }
+    }
+    return used;
+}
+
+static int64_t fused_work(const nn_graph *g, const nn__op *op) {
+    places p;
+    return place(g, op, &p);
+}
+
+/* d of the feed to d of one source, channels c0 on of `all`. */
+SX_CLONES
+static void from_fine(float *restrict d, const float *restrict feed, int h, int w, int c, int all) {
+    for (int i = 0; i < h; i++)
+        for (int j = 0; j < w; j++, d += c) {
+            const float *above = feed + ((int64_t)4 * i * w + 2 * j) * all;
+            const float *below = above + (int64_t)2 * w * all;
+            for (int k = 0; k < c; k++)
+                d[k] = (above[k] + above[k + all]) + (below[k] + below[k + all]);
+        }
+}
+
+SX_CLONES
+static void from_coarse(float *restrict d, const float *restrict feed, int h, int w, int c,
+                        int all) {
+    for (int i = 0; i < h; i++)
+        for (int j = 0; j < w; j++, d += c) {
+            const float *from = feed + ((int64_t)(i / 2) * (w / 2) + j / 2) * all;
+            for (int k = 0; k < c; k++) d[k] = 0.25f * from[k];
+        }
+}
+
+static void undo_resample(const nn_graph *g, const nn__op *op, const places *p) {
+    const int all = source_c(g, op);
+    for (int i = 0, c = 0; i < n_sources(op); c += nn__in(g, op, i++)->c) {
+        const nn__tensor *x = nn__in(g, op, i);
+        (op->fused.resample == NN_UP2 ? from_fine : from_coarse)(p->source[i], p->feed + c, x->h,
+                                                                 x->w, x->c, all);
+    }
+}
+
+/* By data into the places, through the gate if there is one. */
+static void gradient_of_feed(const nn_graph *g, const nn__op *op, const nn_conv_shape *s,
+                             const places *p, const nn_gate *gate, const nn_room *r) {
+    nn_sink d = nn_sink_plain(p->feed, s->c, false);
+    for (int i = 0; i < n_sources(op) && p->feed == NULL; i++) {
+        d.y[i] = p->source[i];
+        d.c[i] = nn__in(g, op, i)->c;
+    }
+    d.gate = gate;
+    g->kernels->conv_backward_data(s, nn__out(g, op)->grad, nn__value(g, op->weight), &d, r);
+    if (p->feed != NULL) undo_resample(g, op, p);
+}
+
+/* x is the residual, too: its gradient from there is added on the way. */
+static bool is_own_residual(const nn__op *op) {
+    return nn__has(op, NN__RESIDUAL) && op->in[NN__RESIDUAL] == op->in[NN__FIRST_SOURCE];
+}
+
+static nn__norm_image norm_image(const nn_graph *g, const nn__op *op, int i, float *d) {
+    const nn__tensor *x = nn__in(g, op, i);
+    return (nn__norm_image){.x = x->value,
+                            .d = d,
+                            .dx = x->grad,
+                            .add = i == 0 && is_own_residual(op) ? nn__out(g, op)->grad : NULL,
+                            .c = x->c,
+                            .keep = !op->first[i]};
+}
+
+static bool is_gated(const nn_graph *g, const nn__op *op, const nn_conv_shape *s) {
+    return op->fused.silu && op->fused.resample == NN_SAME && g->kernels->conv_gates(s);
+}
+
+static void backward_with_norm(const nn_graph *g, const nn__op *op, const nn_conv_shape *s,
+                               const nn_feed *feed, double *sums) {
+    places p;
+    place(g, op, &p);
+    const nn_room r = nn__room(g, coefficients_count(g, op));
+    const nn_gate gate = {feed, op->saved, sums, sums + s->c};
+    const bool gated = is_gated(g, op, s);
+    gradient_of_feed(g, op, s, &p, gated ? &gate : NULL, &r);
+    const nn__affine f = affine_of(g, op);
+    nn__norm_back b = {.n_images = n_sources(op),
+                       .pixels = nn__pixels_of(nn__in(g, op, 0)),
+                       .c = s->c,
+                       .silu = op->fused.silu,
+                       .mask = &feed->mask,
+                       .mean = op->saved,
+                       .rstd = op->saved + s->c,
+                       .gain = feed->gain,
+                       .offset = feed->offset,
+                       .sum_du = sums,
+                       .sum_duxhat = sums + s->c};
+    for (int i = 0; i < b.n_images; i++) b.image[i] = norm_image(g, op, i, p.source[i]);
+    if (gated)
+        nn__norm_sums(&b);
+    else
+        nn__norm_gate(&b, g->pool, r.scratch);
+    float *dfilm = nn__has(op, NN__FILM) ? nn__in(g, op, NN__FILM)->grad : NULL;
+    if (dfilm != NULL && op->first[NN__FILM]) memset(dfilm, 0, 2 * (size_t)s->c * sizeof *dfilm);
+    nn__norm_parameter_gradients(&b, &f, nn__grad(g, op->fused.norm_weight),
+                                 nn__grad(g, op->fused.norm_bias), dfilm,
+                                 dfilm != NULL ? dfilm + s->c : NULL);
+    nn__norm_input_gradient(&b, &f, g->pool, r.scratch);
+}
+
+/* By data straight into the gradients of the sources. */
+static void backward_without_norm(const nn_graph *g, const nn__op *op, const nn_conv_shape *s) {
+    nn_sink d = {0};
+    bool add = false, wanted = false;
+    for (int i = 0; i < n_sources(op); i++) {
+        add = add || !op->first[i];
+        wanted = wanted || nn__in(g, op, i)->needs_grad;
+    }
+    if (!wanted) return;
+    for (int i = 0; i < n_sources(op); i++) {
+        const nn__tensor *x = nn__in(g, op, i);
+        SX_ASSERT(x->needs_grad);
+        d.y[i] = x->grad;
+        d.c[i] = x->c;
+        if (!add) continue;
+        d.residual[i] = x->grad;
+        if (op->first[i]) memset(x->grad, 0, (size_t)x->count * sizeof *x->grad);
+    }
+    const nn_room r = nn__room(g, 0);
+    g->kernels->conv_backward_data(s, nn__out(g, op)->grad, nn__value(g, op->weight), &d, &r);
+}
+
+static void backward_residual(const nn_graph *g, const nn__op *op) {
+    if (!nn__has(op, NN__RESIDUAL) || (has_norm(op) && is_own_residual(op))) return;
+    const nn__tensor *x = nn__in(g, op, NN__RESIDUAL), *y = nn__out(g, op);
+    if (x->needs_grad && x->grad != y->grad)
+        nn__pass_on(x->grad, y->grad, y->count, op->first[NN__RESIDUAL]);
+}
+
+static void fused_backward(const nn_graph *g, const nn__op *op) {
+    const nn_conv_shape s = nn__conv_shape(g, op);
+    double *sums = (double *)(void *)g->scratch; /* 64-byte aligned */
+    float *gain = g->scratch + 4 * (int64_t)s.c, *offset = gain + s.c;
+    if (has_norm(op)) {
+        const nn__affine f = affine_of(g, op);
+        nn__norm_coefficients(&f, op->saved, op->saved + s.c, s.c, gain, offset);
+    }
+    const nn_feed feed = feed_of(g, op, gain, offset);
+    const nn_room r = nn__room(g, coefficients_count(g, op));
+    g->kernels->conv_backward_weight(&s, &feed, nn__out(g, op)->grad, nn__grad(g, op->weight),
+                                     nn__grad(g, op->bias), &r);
+    if (has_norm(op))
+        backward_with_norm(g, op, &s, &feed, sums);
+    else
+        backward_without_norm(g, op, &s);
+    backward_residual(g, op);
+}
+
+const nn__kind nn__fused_kind = {.name = "fused conv",
+                                 .reads = 1u << NN__FIRST_SOURCE | 1u << NN__SECOND_SOURCE |
+                                          1u << NN__FILM,
+                                 .in_place = 1u << NN__RESIDUAL,
+                                 .makes_moments = true,
+                                 .shape = fused_shape,
+                                 .macs = fused_macs,
+                                 .saved = fused_saved,
+                                 .scratch = fused_scratch,
+                                 .work = fused_work,
+                                 .forward = fused_forward,
+                                 .backward = fused_backward};

@@ -1,0 +1,146 @@
+/* Threads wait for a counter to change: first spinning, as work follows work within microseconds,
+ * then on a condition. Whoever changes a counter wakes sleepers only if there are any. */
+#include "model/nn_pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/sx_mem.h"
+
+enum { SPINS = 4000 }; /* some ten microseconds */
+
+struct nn_pool {
+    int n, n_started;
+    pthread_t thread[NN_MAX_THREADS];
+    nn_team team[NN_MAX_THREADS];
+    nn_team_fn *fn; /* NULL: the workers end */
+    void *arg;
+    atomic_uint run;   /* counts runs: workers begin when it changes */
+    atomic_uint done;  /* counts workers that ended their run */
+    atomic_uint phase; /* counts barriers */
+    atomic_int waiting;
+    atomic_int sleepers;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
+static void pause_briefly(void) {
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#endif
+}
+
+static void wait_while(nn_pool *p, atomic_uint *counter, unsigned old) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(counter) != old) return;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->sleepers, 1);
+    while (atomic_load(counter) == old) pthread_cond_wait(&p->changed, &p->lock);
+    atomic_fetch_sub(&p->sleepers, 1);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void advance(nn_pool *p, atomic_uint *counter) {
+    atomic_fetch_add(counter, 1);
+    if (atomic_load(&p->sleepers) == 0) return;
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void *work(void *arg) {
+    nn_team *t = arg;
+    nn_pool *p = t->pool;
+    for (unsigned run = 0;; run++) {
+        wait_while(p, &p->run, run);
+        if (p->fn == NULL) return NULL;
+        p->fn(t, p->arg);
+        advance(p, &p->done);
+    }
+}
+
+sx_err nn_pool_new(nn_pool **out, int threads) {
+    SX_ASSERT(threads >= 1 && threads <= NN_MAX_THREADS);
+    *out = NULL;
+    if (threads == 1) return SX_OK;
+    nn_pool *p = SX_NEW(nn_pool);
+    p->n = threads;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+    for (int i = 0; i < threads; i++) p->team[i] = (nn_team){i, threads, p};
+    for (p->n_started = 1; p->n_started < threads; p->n_started++)
+        if (pthread_create(&p->thread[p->n_started], NULL, work, &p->team[p->n_started]) != 0) {
+            nn_pool_free(p);
+            return sx_fail(SX_E_NOMEM, "no more threads than %d could be started", p->n_started);
+        }
+    *out = p;
+    return SX_OK;
+}
+
+void nn_pool_free(nn_pool *p) {
+    if (p == NULL) return;
+    p->fn = NULL;
+    advance(p, &p->run);
+    for (int i = 1; i < p->n_started; i++) pthread_join(p->thread[i], NULL);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    sx_free(p);
+}
+
+int nn_pool_threads(const nn_pool *p) {
+    return p != NULL ? p->n : 1;
+}
+
+int nn_processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1; /* more processors than a set holds */
+    const int n = CPU_COUNT(&set);
+    return n > 1 ? n : 1;
+}
+
+void nn_pool_run(nn_pool *p, nn_team_fn *fn, void *arg) {
+    if (p == NULL) {
+        fn(&(nn_team){0, 1, NULL}, arg);
+        return;
+    }
+    p->fn = fn;
+    p->arg = arg;
+    const unsigned before = atomic_load(&p->done), workers = (unsigned)p->n - 1;
+    advance(p, &p->run);
+    fn(&p->team[0], arg);
+    for (unsigned now; (now = atomic_load(&p->done)) - before != workers;)
+        wait_while(p, &p->done, now);
+}
+
+void nn_team_barrier(const nn_team *t) {
+    nn_pool *p = t->pool;
+    if (p == NULL) return;
+    const unsigned phase = atomic_load(&p->phase);
+    if (atomic_fetch_add(&p->waiting, 1) == t->n - 1) {
+        atomic_store(&p->waiting, 0);
+        advance(p, &p->phase);
+    } else {
+        wait_while(p, &p->phase, phase);
+    }
+}
+
+typedef struct ranges {
+    int64_t n;
+    nn_range_fn *fn;
+    void *arg;
+} ranges;
+
+static void run_range(const nn_team *t, void *arg) {
+    const ranges *r = arg;
+    const int64_t first = nn_team_first(t, r->n, t->id), last = nn_team_first(t, r->n, t->id + 1);
+    if (first < last) r->fn(r->arg, first, last);
+}
+
+void nn_pool_ranges(nn_pool *p, int64_t n, nn_range_fn *fn, void *arg) {
+    nn_pool_run(p, run_range, &(ranges){n, fn, arg});
+}
