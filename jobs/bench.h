@@ -58,6 +58,8 @@ typedef struct bench_series {
 void bench_add(bench_series *s, double x);
 /* Middle value (of an even number, the mean of the two); NAN of none. */
 double bench_median(const bench_series *s);
+/* Smallest value: what several threads or ranks reach when nobody disturbs them; NAN of none. */
+double bench_least(const bench_series *s);
 
 /* ---- bench_isa.c, compiled once for each instruction set ---- */
 
@@ -156,6 +158,7 @@ int bench_run_rows(const bench_run *r);
 const bench_row *bench_run_row(const bench_run *r, int i); /* borrowed */
 /* Median time that counts: CPU of one thread, else wall; ms an image. */
 double bench_row_ms(const bench_row *row);
+double bench_row_least_ms(const bench_row *row);
 
 /* ---- bench_memory.c ---- */
 

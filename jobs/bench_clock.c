@@ -34,3 +34,9 @@ double bench_median(const bench_series *s) {
     qsort(x, (size_t)s->n, sizeof *x, ascending);
     return 0.5 * (x[(s->n - 1) / 2] + x[s->n / 2]);
 }
+
+double bench_least(const bench_series *s) {
+    double least = (double)NAN;
+    for (int i = 0; i < s->n; i++) least = fmin(least, s->x[i]);
+    return least;
+}

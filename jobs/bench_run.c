@@ -154,6 +154,14 @@ const bench_row *bench_run_row(const bench_run *r, int i) {
     return &r->row[i];
 }
 
+static const bench_series *what_counts(const bench_row *row) {
+    return row->threads == 1 ? &row->cpu_ms : &row->wall_ms;
+}
+
 double bench_row_ms(const bench_row *row) {
-    return bench_median(row->threads == 1 ? &row->cpu_ms : &row->wall_ms);
+    return bench_median(what_counts(row));
+}
+
+double bench_row_least_ms(const bench_row *row) {
+    return bench_least(what_counts(row));
 }

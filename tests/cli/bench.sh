@@ -13,7 +13,7 @@ expect 0 bench "${tiny[@]}" --batch 1,3 --json
 json '.height, .width, .rounds' $'32\n32\n2'
 json '[.rows[] | "\(.task) \(.batch) \(.threads)"] | join(", ")' \
     'forward 1 1, prepared 1 1, forward 1 2, prepared 1 2, train 1 1, train 1 2, train 3 1, train 3 2'
-json '[.rows[] | .ms > 0 and .wall_ms > 0 and .images_per_s > 0 and .gflops > 0 and .peak_percent > 0] | all' true
+json '[.rows[] | .ms > 0 and .wall_ms > 0 and .least_ms > 0 and .least_ms <= .ms and .images_per_s > 0 and .gflops > 0 and .peak_percent > 0] | all' true
 json '[.rows[] | (.ops | map(.percent) | add) > 10 and (.ops | map(.percent) | add) <= 100.5] | all' true
 json '[.rows[] | select(.task == "train") | .ops | map(.backward_ms) | add > 0] | all' true
 json '[.rows[] | select(.task != "train") | .ops | map(.backward_ms) | add == 0] | all' true
@@ -42,7 +42,7 @@ n_checks=$((n_checks + 1))
 last="mpiexec -n 2 sagax bench"
 "$MPIEXEC" -n 2 "$SAGAX" bench "${tiny[@]}" --batch 2,8 --json >out 2>err || _fail "$last: exit code $?"
 json '[.ranks[] | "\(.ranks) \(.batch)"] | join(", ")' '2 2, 2 8'
-json '[.ranks[] | .images_per_s_one > 0 and .images_per_s_all > 0 and .speed_up > 0] | all' true
+json '[.ranks[] | .images_per_s_one > 0 and .images_per_s_all > 0 and .speed_up > 0 and .least_speed_up > 0] | all' true
 json '[.ranks[] | .exchange_share > 0 and .exchange_share < 1 and .wait_share >= 0 and .wait_share < 1] | all' true
 
 # ---- nothing is left ----
