@@ -67,7 +67,7 @@ if [ -e "$fixtures/palette.safetensors" ]; then
 else
     echo "note: without $fixtures the peer is not held against the parity fixtures"
 fi
-"$sagax" bench -q --json --what memory |
+"$sagax" bench -q --json --what memory --set bench.memory_batch="${batches// /,}" |
     jq -c '.memory[] | {who: "memory", task, batch, rss: .peak_rss_bytes}' >>"$rows"
 for round in $(seq "$rounds"); do
     echo "round $round of $rounds" >&2
@@ -85,7 +85,7 @@ def pad($n): tostring | . + " " * ([$n - length, 0] | max);
 def line: [(.[:1][] | pad(8)), (.[1:3][] | pad(8)), (.[3] | pad(13)), (.[4:][] | pad(11))] | join("");
 . as $all
 | ([.[] | select(.who == "memory" and .batch > 0)
-    | {key: "\(if .task == "sampling" then "forward" else "train" end)", value: .rss}] | from_entries) as $rss
+    | {key: "\(if .task == "sampling" then "forward" else "train" end) \(.batch)", value: .rss}] | from_entries) as $rss
 | def our($r): [$all[] | select(.who == "sagax" and .round == $r.round
       and .task == (if $r.task == "forward" then $forward else $r.task end) and .batch == $r.batch and .threads == $r.threads) | .ms] | median;
   def table: group_by([.task, .batch, .threads, .mode])
@@ -94,7 +94,7 @@ def line: [(.[:1][] | pad(8)), (.[1:3][] | pad(8)), (.[3] | pad(13)), (.[4:][] |
 [.[] | select(.who | startswith("PyTorch"))] | table as $t
 | (["task", "batch", "threads", "PyTorch", "ms", "sagax ms", "ratio", "RSS MiB", "sagax MiB"] | line),
   ($t[] | [.task, .batch, .threads, .mode, (.ms | digits(1)), (.our_ms | digits(1)), (.ratio | digits(2)),
-           (.peak_rss_bytes | mib), ($rss[.task] | mib)] | line),
+           (.peak_rss_bytes | mib), ($rss["\(.task) \(.batch)"] | mib)] | line),
   "",
   "How many times faster than the fastest layout of PyTorch, run as written (eager) and traced (jit):",
   (["task", "batch", "threads", "against", "ratio", "layout"] | line),
