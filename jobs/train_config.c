@@ -150,6 +150,16 @@ static void print_value(const json_t *v, char text[80]) {
     free(dumped);
 }
 
+/* What a key was before there was one: trainings that began then go on. */
+static const struct { const char *key, *value; } younger_keys[] = {{"train.wire", "fp32"}};
+
+static json_t *value_then(const json_t *theirs, const char *key) {
+    json_t *value = json_incref(json_object_get(theirs, key));
+    for (size_t i = 0; i < sizeof younger_keys / sizeof younger_keys[0] && !value; i++)
+        if (strcmp(key, younger_keys[i].key) == 0) value = json_string(younger_keys[i].value);
+    return value;
+}
+
 sx_err train_identity_check(const char *ours, const char *theirs, const char *where) {
     json_t *a = json_loads(ours, 0, NULL), *b = json_loads(theirs, 0, NULL);
     sx_err rc = SX_OK;
@@ -157,15 +167,18 @@ sx_err train_identity_check(const char *ours, const char *theirs, const char *wh
     json_t *value;
     if (!json_is_object(b)) rc = sx_fail(SX_E_DATA, "%s: no configuration inside", where);
     json_object_foreach(a, key, value) {
-        json_t *other = json_object_get(b, key);
-        if (rc != SX_OK || (other && json_equal(value, other))) continue;
-        char now[80], then[80];
-        print_value(value, now);
-        print_value(other, then);
-        rc = sx_fail(SX_E_CONFIG,
-                     "%s: %s was %s and is now %s; a training is resumed with the configuration it "
-                     "began with, another one needs another folder",
-                     where, key, then, now);
+        if (rc != SX_OK) break;
+        json_t *other = value_then(b, key);
+        if (!other || !json_equal(value, other)) {
+            char now[80], then[80];
+            print_value(value, now);
+            print_value(other, then);
+            rc = sx_fail(SX_E_CONFIG,
+                         "%s: %s was %s and is now %s; a training is resumed with the "
+                         "configuration it began with, another one needs another folder",
+                         where, key, then, now);
+        }
+        json_decref(other);
     }
     json_decref(a);
     json_decref(b);

@@ -10,16 +10,24 @@ endif()
 set(wino_options_avx2 -mavx2 -mfma)
 set(wino_options_avx512 -mavx512f -mavx2 -mfma)
 
-set(wino_objects "")
-foreach(isa ${wino_isas})
-  add_library(nn_wino_${isa} OBJECT nn_kernels_wino_isa.c)
-  target_link_libraries(nn_wino_${isa} PRIVATE sagax_flags)
-  target_compile_definitions(nn_wino_${isa} PRIVATE NN_WINO_ISA=${isa})
-  target_compile_options(nn_wino_${isa} PRIVATE ${wino_options_${isa}} -ffp-contract=fast)
-  list(APPEND wino_objects $<TARGET_OBJECTS:nn_wino_${isa}>)
-endforeach()
-
-sagax_library(sx_kernels
-  SOURCES nn_kernels.c nn_kernels_ref.c nn_kernels_blas.c nn_kernels_wino.c nn_kernels_blas_feed.c nn_moments.c nn_pool.c ${wino_objects}
-  DEPS sx_base PkgConfig::OPENBLAS Threads::Threads)
-set_source_files_properties(nn_pool.c PROPERTIES COMPILE_DEFINITIONS _GNU_SOURCE) # sched_getaffinity
+# nn_kernels_library(name options...): the library, compiled with these options beside its own.
+function(nn_kernels_library name)
+  set(here ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
+  set(wino_objects "")
+  foreach(isa ${wino_isas})
+    add_library(${name}_wino_${isa} OBJECT ${here}/nn_kernels_wino_isa.c)
+    target_link_libraries(${name}_wino_${isa} PRIVATE sagax_flags)
+    target_compile_definitions(${name}_wino_${isa} PRIVATE NN_WINO_ISA=${isa})
+    target_compile_options(${name}_wino_${isa} PRIVATE ${wino_options_${isa}} -ffp-contract=fast
+                           ${ARGN})
+    list(APPEND wino_objects $<TARGET_OBJECTS:${name}_wino_${isa}>)
+  endforeach()
+  set(sources nn_kernels.c nn_kernels_ref.c nn_kernels_blas.c nn_kernels_wino.c
+              nn_kernels_blas_feed.c nn_moments.c nn_pool.c)
+  list(TRANSFORM sources PREPEND ${here}/)
+  sagax_library(${name} SOURCES ${sources} ${wino_objects}
+                DEPS sx_base PkgConfig::OPENBLAS Threads::Threads)
+  target_compile_options(${name} PRIVATE ${ARGN})
+  set_source_files_properties(${here}/nn_pool.c PROPERTIES
+                              COMPILE_DEFINITIONS _GNU_SOURCE) # sched_getaffinity
+endfunction()

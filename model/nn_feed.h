@@ -51,7 +51,7 @@ typedef struct nn_gate {
 
 /* One or two images side by side, as in a feed; y[1] may be NULL. */
 typedef struct nn_sink {
-    float *y[2];              /* [h][w][c[i]] */
+    float *y[2];              /* [h][w][c[i]], not the same */
     const float *residual[2]; /* [h][w][c[i]], added; may be y[i]; all or none */
     int c[2];
     const float *bias;   /* [c[0] + c[1]], or NULL */

@@ -74,6 +74,7 @@ static void fuse_feed(nn_graph *g, nn__op *op) {
         read_through(g, norm);
     }
     nn__op *concat = maker(g, op->in[NN__FIRST_SOURCE], &nn__concat_kind, false);
+    if (concat != NULL && concat->in[0] == concat->in[1]) concat = NULL; /* sinks are apart */
     if (concat != NULL) {
         op->in[NN__FIRST_SOURCE] = concat->in[0];
         op->in[NN__SECOND_SOURCE] = concat->in[1];

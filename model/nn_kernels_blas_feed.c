@@ -114,7 +114,7 @@ static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weigh
 
 /* ---- backward ---- */
 
-/* dx = (or +=) dy W, for each image of the sink with its columns of the weights. */
+/* dx = dy W (+ residual), for each image of the sink with its columns of the weights. */
 static void data_member(const nn_team *t, void *arg) {
     const pointwise *q = arg;
     const nn_conv_shape *s = q->s;
@@ -122,9 +122,13 @@ static void data_member(const nn_team *t, void *arg) {
     const int pixels = (int)(nn_team_first(t, s->h, t->id + 1) * s->w - first);
     if (pixels == 0) return;
     for (int part = 0, c = 0; part < 2 && q->y->y[part]; c += q->y->c[part++]) {
-        float *dx = q->y->y[part] + first * q->y->c[part];
+        const int64_t at = first * q->y->c[part], n = (int64_t)pixels * q->y->c[part];
+        float *dx = q->y->y[part] + at;
+        const float *residual = q->y->residual[part];
+        if (residual && residual != q->y->y[part])
+            memcpy(dx, residual + at, (size_t)n * sizeof *dx);
         nn__blas_gemm(0, 0, pixels, q->y->c[part], s->k, 1, q->dy + first * s->k, s->k,
-                      q->weight + c, s->c, q->y->residual[part] ? 1 : 0, dx, q->y->c[part]);
+                      q->weight + c, s->c, residual ? 1 : 0, dx, q->y->c[part]);
     }
 }
 

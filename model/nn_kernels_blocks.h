@@ -211,7 +211,7 @@ static void nn__load_gradients(nn__source *s, nn__area a, nn__channels k, float 
 typedef struct nn__target {
     const nn__plan *p;
     const nn_sink *sink;
-    float *shift, *sum, *sum2; /* [out_pad], of one block */
+    float *shift, *sum, *sum2; /* [out_pad], since the last merge */
     nn_moments all, part;      /* [out_pad] */
     int64_t *n;                /* pixels in `all` */
 } nn__target;
@@ -278,7 +278,7 @@ NN_INLINE void nn__finish(const nn__place *to, nn__lanes *l, const nn__sink_step
         v += l->bias;
         if (s.residual) v += nn_load_n(to->residual + at, n);
         if (s.moments) {
-            if (i == 0 && j == 0 && first) l->shift = v; /* any value of the block will do */
+            if (i == 0 && j == 0 && first) l->shift = v; /* any value near the others will do */
             const nn_v d = v - l->shift;
             l->sum += d;
             l->sum2 += d * d;
@@ -373,15 +373,8 @@ NN_INLINE void nn__store_channels(const nn__target *g, const nn__sink_steps s, n
     }
 }
 
-NN_INLINE void nn__store_tiles(const nn__target *g, const nn__sink_steps s, nn__area a,
-                               nn__channels own, const float *m) {
-    for (int t = 0; t < nn__tiles(a); t++)
-        nn__store_channels(g, s, own, (a.ty + t / a.nx) * NN__TILE, (a.tx + t % a.nx) * NN__TILE,
-                           t == 0, m + (int64_t)t * g->p->out_pad);
-}
-
-/* The sums of a block join those of the image. */
-static void nn__merge_block(nn__target *g, int64_t n) {
+/* The sums of n pixels join those of the image. */
+static void nn__merge(nn__target *g, int64_t n) {
     const int c = g->p->out;
     if (g->sink->gate) {
         for (int k = 0; k < c; k++) {
@@ -392,9 +385,28 @@ static void nn__merge_block(nn__target *g, int64_t n) {
         nn__moments_of_sums(g->part, g->shift, g->sum, g->sum2, n, c);
         nn__moments_merge(g->all, *g->n, g->part, n, c);
         *g->n += n;
+        for (int k = 0; k < c; k++) g->shift[k] = (float)g->all.mean[k]; /* of pixels to come */
     }
     memset(g->sum, 0, (size_t)g->p->out_pad * sizeof *g->sum);
     memset(g->sum2, 0, (size_t)g->p->out_pad * sizeof *g->sum2);
+}
+
+/* Sums in float lose a place with every few hundred pixels, so they are merged this often. */
+enum { NN__MERGE_TILES = 16 };
+
+NN_INLINE void nn__store_tiles(nn__target *g, const nn__sink_steps s, nn__area a, nn__channels own,
+                               const float *m) {
+    const int last = nn__tiles(a);
+    int64_t n = 0;
+    for (int t = 0; t < last; t++) {
+        const nn__area tile = {a.ty + t / a.nx, a.tx + t % a.nx, 1, 1};
+        nn__store_channels(g, s, own, tile.ty * NN__TILE, tile.tx * NN__TILE, *g->n == 0 && t == 0,
+                           m + (int64_t)t * g->p->out_pad);
+        n += nn__pixels_in(g->p, tile);
+        if ((!s.moments && !s.gate) || (t + 1 < last && (t + 1) % NN__MERGE_TILES != 0)) continue;
+        nn__merge(g, n);
+        n = 0;
+    }
 }
 
 /* Whether members may store some channels each: vectors do not straddle the images of the sink. */
@@ -418,7 +430,6 @@ static void nn__store_outputs(nn__target *g, nn__area a, nn__channels own, const
         nn__store_tiles(g, (nn__sink_steps){0, 1, 0, 0}, a, own, m);
     else
         nn__store_tiles(g, (nn__sink_steps){0, 0, 0, 0}, a, own, m);
-    if (moments || sink->gate) nn__merge_block(g, nn__pixels_in(g->p, a));
 }
 
 #endif

@@ -41,9 +41,10 @@ static inline int64_t nn__chunk_floats(const nn_conv_shape *s) {
     return (int64_t)nn__rows_of_chunk(s) * s->w * s->c;
 }
 
-/* The packed weights, shared; room for moments, or a chunk of the feed for each member. */
+/* The packed weights, shared, in whole panels for each of two images; room for moments, or a chunk
+ * of the feed for each member. */
 static inline int64_t nn__packed_floats(const nn_conv_shape *s) {
-    return (int64_t)(s->c + NN__PANEL) * (s->k + NN__PANEL);
+    return (int64_t)(s->c + 2 * NN__PANEL) * (s->k + NN__PANEL);
 }
 
 static int64_t nn__pointwise_scratch(const nn_conv_shape *s, int threads) {

@@ -22,7 +22,7 @@ NN_INLINE nn_v nn__feed_mask(const nn_mask *m, uint32_t element) {
     return (nn_v)((nn_vi)nn_set1(m->scale) & (x >= m->threshold));
 }
 
-/* What is done to a value of a feed; constants in every call, so that loops stay tight. */
+/* What is done to a value of a feed; constants in the usual calls, so that loops stay tight. */
 typedef struct nn__feed_steps {
     int affine, silu, mask;
 } nn__feed_steps;
@@ -108,14 +108,17 @@ static void nn__feed_fill(const nn_feed *f, int w, int i, float *y, int64_t to_c
                                 .mask = &f->mask,
                                 .element = (uint32_t)(((int64_t)i * w) * all_c + c),
                                 .mask_c = (uint32_t)all_c};
-        if (f->mask.threshold != 0)
+        const nn__feed_steps s = {f->gain != NULL, f->silu, f->mask.threshold != 0};
+        if (s.affine && s.silu && s.mask)
             nn__feed_channels(&r, (nn__feed_steps){1, 1, 1}, NN_SAME);
-        else if (f->gain != NULL && f->silu)
+        else if (s.affine && s.silu)
             nn__feed_resampled(&r, (nn__feed_steps){1, 1, 0}, f->resample);
-        else if (f->gain != NULL)
+        else if (s.affine && !s.mask)
             nn__feed_resampled(&r, (nn__feed_steps){1, 0, 0}, f->resample);
-        else
+        else if (!s.silu && !s.mask)
             nn__feed_resampled(&r, (nn__feed_steps){0, 0, 0}, f->resample);
+        else /* no network of ours: not a constant, slower */
+            nn__feed_resampled(&r, s, f->resample);
     }
 }
 

@@ -1,5 +1,5 @@
 /* Moments of a stored image, chunk by chunk while a chunk is in the nearest cache, two-pass within
- * the chunk. */
+ * the chunk and relative to its first pixel, so that nothing is lost far from zero. */
 #include "model/nn_moments.h"
 
 #include <string.h>
@@ -8,20 +8,22 @@
 
 enum { CHUNK = 64 /* pixels */ };
 
-/* sum[c] of x [n][c]; four pixels a turn, so that the sums are read and written rarely. */
+/* sum[c] of x - x[0] over x [n][c]; four pixels a turn, so that the sums are read and written
+ * rarely. */
 SX_CLONES
 static void column_sums(float *restrict sum, const float *restrict x, int64_t n, int c) {
     memset(sum, 0, (size_t)c * sizeof(float));
     int64_t p = 0;
     for (; p + 4 <= n; p += 4) {
         const float *x0 = x + p * c, *x1 = x0 + c, *x2 = x1 + c, *x3 = x2 + c;
-        for (int k = 0; k < c; k++) sum[k] += (x0[k] + x1[k]) + (x2[k] + x3[k]);
+        for (int k = 0; k < c; k++)
+            sum[k] += ((x0[k] - x[k]) + (x1[k] - x[k])) + ((x2[k] - x[k]) + (x3[k] - x[k]));
     }
     for (; p < n; p++)
-        for (int k = 0; k < c; k++) sum[k] += x[p * c + k];
+        for (int k = 0; k < c; k++) sum[k] += x[p * c + k] - x[k];
 }
 
-/* sum2[c] of (x - mean)^2, x [n][c]. */
+/* sum2[c] of (x - x[0] - mean)^2, x [n][c]. */
 SX_CLONES
 static void column_squares(float *restrict sum2, const float *restrict x,
                            const float *restrict mean, int64_t n, int c) {
@@ -30,25 +32,26 @@ static void column_squares(float *restrict sum2, const float *restrict x,
     for (; p + 4 <= n; p += 4) {
         const float *x0 = x + p * c, *x1 = x0 + c, *x2 = x1 + c, *x3 = x2 + c;
         for (int k = 0; k < c; k++) {
-            float d0 = x0[k] - mean[k], d1 = x1[k] - mean[k];
-            float d2 = x2[k] - mean[k], d3 = x3[k] - mean[k];
+            float d0 = x0[k] - x[k] - mean[k], d1 = x1[k] - x[k] - mean[k];
+            float d2 = x2[k] - x[k] - mean[k], d3 = x3[k] - x[k] - mean[k];
             sum2[k] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
         }
     }
     for (; p < n; p++)
         for (int k = 0; k < c; k++) {
-            float d = x[p * c + k] - mean[k];
+            float d = x[p * c + k] - x[k] - mean[k];
             sum2[k] += d * d;
         }
 }
 
-/* Merge a chunk of n pixels with these means and squares into moments of `before` pixels. */
+/* Merge a chunk of n pixels, means relative to x[0] and squares, into moments of `before` pixels.
+ */
 SX_CLONES
-static void merge_chunk(nn_moments m, int64_t before, const float *mean, const float *m2, int64_t n,
-                        int c) {
+static void merge_chunk(nn_moments m, int64_t before, const float *x, const float *mean,
+                        const float *m2, int64_t n, int c) {
     double all = (double)(before + n), weight = (double)n / all, cross = (double)before * weight;
     for (int k = 0; k < c; k++) {
-        double d = (double)mean[k] - m.mean[k];
+        double d = (double)x[k] + (double)mean[k] - m.mean[k];
         m.mean[k] += d * weight;
         m.m2[k] += (double)m2[k] + d * d * cross;
     }
@@ -63,6 +66,6 @@ void nn__moments_of_image(nn_moments m, const float *x, int64_t pixels, int c, f
         column_sums(mean, x + p * c, n, c);
         for (int k = 0; k < c; k++) mean[k] /= (float)n;
         column_squares(m2, x + p * c, mean, n, c);
-        merge_chunk(m, p, mean, m2, n, c);
+        merge_chunk(m, p, x + p * c, mean, m2, n, c);
     }
 }

@@ -130,17 +130,24 @@ static void fused_forward(const nn_graph *g, const nn__op *op) {
 
 /* ---- backward ---- */
 
-/* Where d, the gradient of the feed, and then du of each source lie. */
+/* Where d, the gradient of the feed, and then du of each source lie; without a norm, that of each
+ * source. */
 typedef struct places {
-    float *feed;      /* with resampling, else NULL: it is du */
-    float *source[2]; /* NULL: this source needs none */
+    float *feed; /* with resampling, else NULL: it is du */
+    float *source[2];
 } places;
+
+static bool sources_need_grad(const nn_graph *g, const nn__op *op) {
+    for (int i = 0; i < n_sources(op); i++)
+        if (nn__in(g, op, i)->needs_grad) return true;
+    return false;
+}
 
 /* Places in the work space, laid out one after the other; returns its floats. */
 static int64_t place(const nn_graph *g, const nn__op *op, places *p) {
     int64_t used = 0;
     *p = (places){0};
-    if (!has_norm(op)) return 0;
+    if (!has_norm(op) && !sources_need_grad(g, op)) return 0;
     if (op->fused.resample != NN_SAME) {
         const nn_conv_shape s = nn__conv_shape(g, op);
         p->feed = op->work;
@@ -148,7 +155,7 @@ static int64_t place(const nn_graph *g, const nn__op *op, places *p) {
     }
     for (int i = 0; i < n_sources(op); i++) {
         const nn__tensor *x = nn__in(g, op, i);
-        if (x->needs_grad && op->first[i]) {
+        if (x->needs_grad && (op->first[i] || !has_norm(op))) {
             p->source[i] = x->grad;
         } else {
             p->source[i] = op->work != NULL ? op->work + used : NULL;
@@ -259,23 +266,23 @@ static void backward_with_norm(const nn_graph *g, const nn__op *op, const nn_con
     nn__norm_input_gradient(&b, &f, g->pool, r.scratch);
 }
 
-/* By data straight into the gradients of the sources. */
+/* By data straight into the gradients of the sources; that of one which needs none lies in the work
+ * space. */
 static void backward_without_norm(const nn_graph *g, const nn__op *op, const nn_conv_shape *s) {
+    if (!sources_need_grad(g, op)) return;
+    places p;
+    place(g, op, &p);
     nn_sink d = {0};
-    bool add = false, wanted = false;
-    for (int i = 0; i < n_sources(op); i++) {
-        add = add || !op->first[i];
-        wanted = wanted || nn__in(g, op, i)->needs_grad;
-    }
-    if (!wanted) return;
+    bool add = false;
+    for (int i = 0; i < n_sources(op); i++) add = add || !op->first[i];
     for (int i = 0; i < n_sources(op); i++) {
         const nn__tensor *x = nn__in(g, op, i);
-        SX_ASSERT(x->needs_grad);
-        d.y[i] = x->grad;
+        d.y[i] = p.source[i];
         d.c[i] = x->c;
         if (!add) continue;
-        d.residual[i] = x->grad;
-        if (op->first[i]) memset(x->grad, 0, (size_t)x->count * sizeof *x->grad);
+        d.residual[i] = p.source[i];
+        if (op->first[i] || !x->needs_grad)
+            memset(p.source[i], 0, (size_t)x->count * sizeof(float));
     }
     const nn_room r = nn__room(g, 0);
     g->kernels->conv_backward_data(s, nn__out(g, op)->grad, nn__value(g, op->weight), &d, &r);

@@ -1,5 +1,6 @@
-/* Memory plan and dropout of the static graph. */
+/* Memory plan, fusion, teams and dropout of the static graph. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/sx_mem.h"
@@ -8,28 +9,52 @@
 #include "model/nn_ops.h"
 #include "tests/check_run.h"
 
-/* ---- plan ---- */
+/* ---- ways to run a graph ---- */
 
 enum { H = 16, W = 24 };
 
+typedef struct way {
+    const char *kernels;
+    nn__plan_opt plan;
+    int threads;
+    bool dropout;
+} way;
+
+/* What a run made of the inputs; gradients are NULL without training. */
 typedef struct outcome {
     float *output, *grads, *input_grad;
-    int64_t bytes, block;
+    int64_t n_output, n_grads, n_input_grad;
+    nn_params params; /* borrows nothing: its items are copied */
+    nn_plan plan;
+    int n_fused;
 } outcome;
 
-static nn_graph *small_unet(bool train, bool share, nn_plan *plan) {
+static const nn_kernels *kernels_named(const char *name) {
+    const nn_kernels *k;
+    ck_assert_int_eq(nn_kernels_get(name, &k), SX_OK);
+    return k;
+}
+
+static nn_graph *unet(int base_channels) {
     net_config c = net_config_default();
-    const nn_kernels *ref;
-    ck_assert_int_eq(nn_kernels_get("ref", &ref), SX_OK);
-    c.base_channels = 8;
+    c.base_channels = base_channels;
     c.levels = 3;
     c.mult[2] = 2;
     c.res_blocks = 1;
     nn_graph *g = nn_graph_new();
     net__palette.build(g, &c, H, W);
     nn_graph_want_input_grad(g, "lr");
-    ck_assert_int_eq(nn__graph_plan(g, ref, (nn__plan_opt){.train = train, .share = share}, plan),
-                     SX_OK);
+    return g;
+}
+
+static void plan_graph(nn_graph *g, const char *kernels, nn__plan_opt opt, nn_plan *plan) {
+    ck_assert_int_eq(nn__graph_plan(g, kernels_named(kernels), opt, plan), SX_OK);
+}
+
+/* The plain loops at width 8: everything but fusion. */
+static nn_graph *small_unet(bool train, bool share, nn_plan *plan) {
+    nn_graph *g = unet(8);
+    plan_graph(g, "ref", (nn__plan_opt){.train = train, .share = share}, plan);
     return g;
 }
 
@@ -44,33 +69,66 @@ static float *random_params(const nn_params *p) {
 }
 
 static void fill_inputs(nn_graph *g) {
-    static const char *const names[] = {"x", "lr", "time"};
-    for (int i = 0; i < 3; i++) {
-        sx_rng r = sx_rng_make(4, SX_RNG_TEST, 0, (uint64_t)i);
-        sx_rng_normals(&r, nn_graph_input(g, names[i]), i < 2 ? H * W : 8);
+    for (int i = 0, n = 0; i < g->n_tensors; i++) {
+        if (g->tensor[i].producer >= 0) continue;
+        sx_rng r = sx_rng_make(4, SX_RNG_TEST, 0, (uint64_t)n++);
+        sx_rng_normals(&r, g->tensor[i].value, g->tensor[i].count);
     }
 }
 
-/* A run in poisoned memory: what is read before it is written shows as NaN. */
-static outcome run_of(bool train, bool share) {
-    nn_plan plan;
-    nn_graph *g = small_unet(train, share, &plan);
+static float *copy_of(const float *x, int64_t n) {
+    float *copy = SX_NEW_ARRAY(float, n);
+    memcpy(copy, x, (size_t)n * sizeof *x);
+    return copy;
+}
+
+/* Gradients of all inputs that asked for them, one after the other. */
+static void take_input_grads(const nn_graph *g, outcome *o) {
+    for (int pass = 0; pass < 2; pass++) {
+        int64_t at = 0;
+        for (int i = 0; i < g->n_tensors; i++) {
+            const nn__tensor *t = &g->tensor[i];
+            if (t->producer >= 0 || t->grad == NULL) continue;
+            if (pass == 1) memcpy(o->input_grad + at, t->grad, (size_t)t->count * sizeof(float));
+            at += t->count;
+        }
+        if (pass == 0) o->input_grad = SX_NEW_ARRAY(float, at);
+        o->n_input_grad = at;
+    }
+}
+
+static void run_backward(nn_graph *g, const float *params, outcome *o) {
+    float *d_y = SX_NEW_ARRAY(float, o->n_output);
+    for (int64_t i = 0; i < o->n_output; i++) d_y[i] = (float)(i % 7 - 3) + 0.25f;
+    o->grads = nn_params_block(nn_graph_params(g));
+    nn_graph_backward(g, params, d_y, o->grads);
+    take_input_grads(g, o);
+    sx_free(d_y);
+}
+
+/* A run in poisoned memory: what is read before it is written shows as NaN. Takes the graph. */
+static outcome outcome_of(nn_graph *g, way how) {
+    outcome o = {0};
+    nn_pool *pool;
+    ck_assert_int_eq(nn_pool_new(&pool, how.threads > 1 ? how.threads : 1), SX_OK);
+    nn_graph_share(g, pool);
+    plan_graph(g, how.kernels, how.plan, &o.plan);
+    for (int i = 0; i < g->n_ops; i++) o.n_fused += g->op[i].kind == &nn__fused_kind;
     const nn_params *p = nn_graph_params(g);
-    float *params = random_params(p), *d_y = SX_NEW_ARRAY(float, H *W);
-    outcome o = {SX_NEW_ARRAY(float, H *W), nn_params_block(p), SX_NEW_ARRAY(float, H *W),
-                 plan.activation_bytes, p->block};
+    float *params = random_params(p);
+    o.n_output = g->tensor[g->output].count;
+    o.n_grads = p->block;
+    o.params = *p;
+    o.params.item = SX_NEW_ARRAY(nn_param, p->n);
+    memcpy(o.params.item, p->item, (size_t)p->n * sizeof *p->item);
     nn__graph_poison(g);
     fill_inputs(g);
-    nn_graph_dropout(g, train, 1, 2, 3);
-    memcpy(o.output, nn_graph_forward(g, params), H * W * sizeof(float));
-    for (int i = 0; i < H * W; i++) d_y[i] = (float)(i % 7 - 3);
-    if (train) {
-        nn_graph_backward(g, params, d_y, o.grads);
-        memcpy(o.input_grad, nn_graph_input_grad(g, "lr"), H * W * sizeof(float));
-    }
-    sx_free(d_y);
+    nn_graph_dropout(g, how.dropout, 1, 2, 3);
+    o.output = copy_of(nn_graph_forward(g, params), o.n_output);
+    if (how.plan.train) run_backward(g, params, &o);
     sx_free(params);
     nn_graph_free(g);
+    nn_pool_free(pool);
     return o;
 }
 
@@ -78,6 +136,7 @@ static void outcome_clear(outcome *o) {
     sx_free(o->output);
     sx_free(o->grads);
     sx_free(o->input_grad);
+    sx_free(o->params.item);
 }
 
 static void check_equal(const char *what, const float *got, const float *want, int64_t n) {
@@ -87,16 +146,50 @@ static void check_equal(const char *what, const float *got, const float *want, i
                   (double)got[i < n ? i : 0], (double)want[i < n ? i : 0]);
 }
 
+static void check_same_bytes(const char *title, const outcome *got, const outcome *want) {
+    char what[100];
+    snprintf(what, sizeof what, "output of %s", title);
+    check_equal(what, got->output, want->output, want->n_output);
+    snprintf(what, sizeof what, "input gradient of %s", title);
+    check_equal(what, got->input_grad, want->input_grad, want->n_input_grad);
+    snprintf(what, sizeof what, "gradients of %s", title);
+    check_equal(what, got->grads, want->grads, want->grads != NULL ? want->n_grads : 0);
+}
+
+/* ---- plan ---- */
+
+#define PLAN(...) ((nn__plan_opt){__VA_ARGS__})
+static const way shared_ways[] = {
+    {"ref", {.share = true}, 1, false},
+    {"ref", {.train = true, .share = true}, 1, true},
+    {"wino", {.share = true, .fuse = true}, 1, false},
+    {"wino", {.train = true, .share = true, .fuse = true}, 1, true},
+    {"wino", {.train = true, .share = true, .fuse = true}, 2, true},
+    {"wino", {.train = true, .share = true, .fuse = true}, 3, true},
+};
+enum { N_SHARED = sizeof shared_ways / sizeof *shared_ways };
+
 START_TEST(shared_memory_gives_the_bytes_of_memory_that_nobody_shares) {
-    bool train = _i == 1;
-    outcome shared = run_of(train, true), apart = run_of(train, false);
-    check_equal("output", shared.output, apart.output, H * W);
-    check_equal("input gradient", shared.input_grad, apart.input_grad, H * W);
-    check_equal("gradients", shared.grads, apart.grads, shared.block);
-    ck_assert_msg(2 * shared.bytes < apart.bytes, "got %lld bytes, %lld without sharing",
-                  (long long)shared.bytes, (long long)apart.bytes);
+    way how = shared_ways[_i];
+    const int base = how.plan.fuse ? 16 : 8;
+    outcome shared = outcome_of(unet(base), how);
+    how.plan.share = false;
+    outcome apart = outcome_of(unet(base), how);
+    check_same_bytes("the UNet", &shared, &apart);
+    ck_assert_msg(2 * shared.plan.activation_bytes < apart.plan.activation_bytes,
+                  "got %lld bytes, %lld without sharing", (long long)shared.plan.activation_bytes,
+                  (long long)apart.plan.activation_bytes);
     outcome_clear(&shared);
     outcome_clear(&apart);
+}
+END_TEST
+
+START_TEST(equal_runs_of_a_team_give_equal_bytes) {
+    const way how = shared_ways[_i];
+    outcome once = outcome_of(unet(16), how), twice = outcome_of(unet(16), how);
+    check_same_bytes("a second run", &twice, &once);
+    outcome_clear(&once);
+    outcome_clear(&twice);
 }
 END_TEST
 
@@ -107,7 +200,8 @@ static bool overlap(const nn__slot *x, const nn__slot *y) {
 
 START_TEST(slots_that_live_together_do_not_overlap) {
     nn_plan plan;
-    nn_graph *g = small_unet(_i == 1, true, &plan);
+    nn_graph *g = unet(16);
+    plan_graph(g, shared_ways[_i].kernels, shared_ways[_i].plan, &plan);
     for (int a = 0; a < g->n_slots; a++) {
         const nn__slot *x = &g->slot[a];
         ck_assert(x->offset >= 0 && x->offset + x->count <= g->block_count);
@@ -142,25 +236,326 @@ START_TEST(unknown_inputs_are_null) {
 }
 END_TEST
 
-START_TEST(times_name_the_ops_and_count_their_calls) {
-    nn_plan plan;
+typedef struct times {
+    int64_t calls, macs;
+    const char *first;
+} times;
+
+static times times_of_three_runs(nn_graph *g) {
     nn_op_time rows[NN__N_KINDS];
-    nn_graph *g = small_unet(false, true, &plan);
     float *params = random_params(nn_graph_params(g));
     fill_inputs(g);
     for (int i = 0; i < 3; i++) nn_graph_forward(g, params);
-    int n = nn_graph_times(g, rows, NN__N_KINDS, true);
-    int64_t calls = 0, macs = 0;
+    const int n = nn_graph_times(g, rows, NN__N_KINDS, true);
+    times t = {.first = rows[0].op};
     for (int i = 0; i < n; i++) {
-        calls += rows[i].calls;
-        macs += rows[i].macs;
+        t.calls += rows[i].calls;
+        t.macs += rows[i].macs;
     }
-    ck_assert_str_eq(rows[0].op, "conv");
-    ck_assert_int_eq(calls, 3 * plan.n_ops);
-    ck_assert_int_eq(macs, 3 * plan.macs);
     ck_assert_int_eq(nn_graph_times(g, rows, NN__N_KINDS, false), 0);
     sx_free(params);
+    return t;
+}
+
+START_TEST(times_name_the_ops_and_count_their_calls) {
+    nn_plan plan;
+    nn_graph *g = small_unet(false, true, &plan);
+    const times t = times_of_three_runs(g);
+    ck_assert_str_eq(t.first, "conv");
+    ck_assert_int_eq(t.calls, 3 * plan.n_ops);
+    ck_assert_int_eq(t.macs, 3 * plan.macs);
     nn_graph_free(g);
+}
+END_TEST
+
+START_TEST(fusion_leaves_fewer_ops_with_the_same_macs) {
+    nn_plan fused, plain;
+    nn_graph *g = unet(16), *h = unet(16);
+    plan_graph(g, "wino", PLAN(.share = true, .fuse = true), &fused);
+    plan_graph(h, "wino", PLAN(.share = true), &plain);
+    ck_assert_int_eq(fused.macs, plain.macs);
+    ck_assert_int_lt(fused.n_ops, plain.n_ops);
+    const times a = times_of_three_runs(g), b = times_of_three_runs(h);
+    ck_assert_str_eq(a.first, "fused conv");
+    ck_assert_int_eq(a.macs, 3 * plain.macs);
+    ck_assert_int_eq(b.macs, 3 * plain.macs);
+    ck_assert_int_eq(a.calls, 3 * fused.n_ops);
+    nn_graph_free(g);
+    nn_graph_free(h);
+}
+END_TEST
+
+/* ---- fusion ---- */
+
+static double norm_of(const float *x, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sqrt(sum);
+}
+
+/* Euclidean distance <= limit * norm + noise; NaN anywhere fails. */
+static void check_near(const char *title, const char *what, const float *got, const float *want,
+                       int64_t n, double noise) {
+    double error = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = (double)got[i] - (double)want[i];
+        error += d * d;
+    }
+    const double norm = norm_of(want, n);
+    ck_assert_msg(sqrt(error) <= 1e-5 * norm + noise, "%s, %s: error %.2e of %.2e > 1e-5", title,
+                  what, sqrt(error), norm);
+}
+
+/* Noise: what remains of a gradient whose terms cancel, such as that of a bias before a norm. */
+static void check_outcome(const char *title, const outcome *got, const outcome *want) {
+    check_near(title, "output", got->output, want->output, want->n_output, 0);
+    if (want->grads == NULL) return;
+    check_near(title, "input gradient", got->input_grad, want->input_grad, want->n_input_grad, 0);
+    check_near(title, "all gradients", got->grads, want->grads, want->n_grads, 0);
+    const double all = norm_of(want->grads, want->n_grads);
+    for (int i = 0; i < want->params.n; i++) {
+        const nn_param *p = &want->params.item[i];
+        check_near(title, p->name, got->grads + p->offset, want->grads + p->offset, p->count,
+                   1e-6 * all);
+    }
+}
+
+static const struct {
+    bool train, dropout;
+    int base, threads;
+} unet_cases[] = {{false, false, 16, 1}, {true, false, 16, 1}, {true, true, 16, 1},
+                  {true, true, 32, 1},   {true, true, 24, 1},  {true, true, 16, 2},
+                  {true, true, 16, 3},   {false, false, 32, 3}};
+
+START_TEST(fused_and_plain_networks_agree) {
+    const way fused = {"wino", PLAN(.train = unet_cases[_i].train, .share = true, .fuse = true),
+                       unet_cases[_i].threads, unet_cases[_i].dropout};
+    way plain = fused;
+    plain.plan.fuse = false;
+    plain.threads = 1;
+    outcome got = outcome_of(unet(unet_cases[_i].base), fused);
+    outcome want = outcome_of(unet(unet_cases[_i].base), plain);
+    ck_assert_int_gt(got.n_fused, 0);
+    ck_assert_int_eq(want.n_fused, 0);
+    check_outcome("UNet", &got, &want);
+    outcome_clear(&got);
+    outcome_clear(&want);
+}
+END_TEST
+
+/* Small graphs on two images and a vector, of which all or some ops are fused. */
+typedef struct parts {
+    nn_graph *g;
+    nn_tensor a, b, small, film; /* [8][12][16] twice, [4][6][16], [1][1][32] */
+} parts;
+
+static nn_tensor conv3(nn_graph *g, nn_tensor x, const char *name) {
+    return nn_conv(g, x, name, 16, (nn_conv_opt){.kernel = 3});
+}
+
+static nn_tensor conv1(nn_graph *g, nn_tensor x, const char *name) {
+    return nn_conv(g, x, name, 16, (nn_conv_opt){.kernel = 1});
+}
+
+static nn_tensor norm(nn_graph *g, nn_tensor x, const char *name) {
+    return nn_norm(g, x, name, -1, true);
+}
+
+static nn_tensor norm_read_twice(parts p) {
+    nn_tensor n = norm(p.g, p.a, "n");
+    return nn_add(p.g, conv3(p.g, n, "c1"), conv3(p.g, n, "c2"));
+}
+
+static nn_tensor norm_read_by_a_sum_too(parts p) {
+    nn_tensor n = norm(p.g, p.a, "n");
+    return nn_add(p.g, conv3(p.g, n, "c"), n);
+}
+
+static nn_tensor concat_read_by_silu_too(parts p) {
+    nn_tensor both = nn_concat(p.g, p.a, p.b);
+    nn_tensor y = conv3(p.g, norm(p.g, both, "n"), "c1");
+    return nn_add(p.g, y, conv3(p.g, nn_silu(p.g, both), "c2"));
+}
+
+static nn_tensor concat_read_by_two_convolutions(parts p) {
+    nn_tensor both = nn_concat(p.g, p.a, p.b);
+    return nn_add(p.g, conv3(p.g, norm(p.g, both, "n"), "c1"), conv1(p.g, both, "c2"));
+}
+
+static nn_tensor concat_of_one_tensor_with_itself(parts p) {
+    return conv3(p.g, norm(p.g, nn_concat(p.g, p.a, p.a), "n"), "c");
+}
+
+static nn_tensor concat_of_one_tensor_with_itself_without_norm(parts p) {
+    return nn_add(p.g, conv3(p.g, nn_concat(p.g, p.a, p.a), "c"), p.b);
+}
+
+static nn_tensor residual_is_the_source(parts p) {
+    return nn_add(p.g, conv3(p.g, norm(p.g, p.a, "n"), "c"), p.a);
+}
+
+static nn_tensor residual_is_the_source_without_norm(parts p) {
+    return nn_add(p.g, p.a, conv3(p.g, p.a, "c"));
+}
+
+static nn_tensor residual_is_the_second_source(parts p) {
+    nn_tensor y = conv3(p.g, norm(p.g, nn_concat(p.g, p.a, p.b), "n"), "c");
+    return nn_add(p.g, y, p.b);
+}
+
+static nn_tensor residual_is_the_source_and_read_elsewhere(parts p) {
+    nn_tensor y = nn_add(p.g, conv3(p.g, norm(p.g, p.a, "n1"), "c1"), p.a);
+    nn_tensor z = nn_add(p.g, conv3(p.g, norm(p.g, p.a, "n2"), "c2"), p.a);
+    return nn_add(p.g, nn_silu(p.g, y), z);
+}
+
+static nn_tensor sum_with_itself(parts p) {
+    nn_tensor y = conv3(p.g, norm(p.g, p.a, "n"), "c");
+    return nn_add(p.g, y, y);
+}
+
+static nn_tensor convolution_read_twice(parts p) {
+    nn_tensor y = conv3(p.g, norm(p.g, p.a, "n"), "c");
+    return nn_add(p.g, y, nn_silu(p.g, y));
+}
+
+static nn_tensor sum_long_after_the_convolution(parts p) {
+    nn_tensor y = conv3(p.g, norm(p.g, p.a, "n1"), "c1");
+    nn_tensor z = nn_dropout(p.g, nn_silu(p.g, conv3(p.g, p.b, "c2")), 0.2f);
+    return norm(p.g, nn_add(p.g, z, y), "n2");
+}
+
+static nn_tensor dropout_without_norm(parts p) {
+    return conv3(p.g, nn_dropout(p.g, nn_silu(p.g, p.a), 0.3f), "c");
+}
+
+static nn_tensor dropout_after_a_norm_without_silu(parts p) {
+    return conv3(p.g, nn_dropout(p.g, nn_norm(p.g, p.a, "n", -1, false), 0.3f), "c");
+}
+
+static nn_tensor dropout_of_a_concat(parts p) {
+    nn_tensor n = nn_norm(p.g, nn_concat(p.g, p.a, p.b), "n", -1, true);
+    return nn_add(p.g, conv3(p.g, nn_dropout(p.g, n, 0.3f), "c"), p.a);
+}
+
+static nn_tensor pooling_without_norm(parts p) {
+    return conv3(p.g, nn_avgpool2(p.g, p.a), "c");
+}
+
+static nn_tensor pooling_behind_a_norm_of_two(parts p) {
+    nn_tensor n = norm(p.g, nn_concat(p.g, p.a, p.b), "n");
+    return nn_add(p.g, conv3(p.g, nn_avgpool2(p.g, n), "c"), nn_avgpool2(p.g, p.a));
+}
+
+static nn_tensor upsampling_behind_a_norm(parts p) {
+    nn_tensor y = conv3(p.g, nn_upsample2(p.g, norm(p.g, p.small, "n")), "c");
+    return nn_add(p.g, y, nn_upsample2(p.g, p.small));
+}
+
+static nn_tensor one_film_for_two_norms(parts p) {
+    nn_tensor y = conv3(p.g, nn_norm(p.g, p.a, "n1", p.film, true), "c1");
+    return nn_add(p.g, conv3(p.g, nn_norm(p.g, y, "n2", p.film, false), "c2"), y);
+}
+
+static nn_tensor pointwise_of_all_kinds(parts p) {
+    nn_tensor y = conv1(p.g, nn_concat(p.g, p.a, p.b), "c1");
+    y = nn_add(p.g, conv1(p.g, norm(p.g, y, "n1"), "c2"), p.b);
+    y = conv1(p.g, nn_dropout(p.g, norm(p.g, nn_concat(p.g, y, p.a), "n2"), 0.3f), "c3");
+    return nn_add(p.g, conv1(p.g, y, "c4"), y);
+}
+
+static nn_tensor attention_between_convolutions(parts p) {
+    nn_tensor n = nn_norm(p.g, p.small, "n", -1, false);
+    nn_tensor qkv = nn_conv(p.g, n, "qkv", 48, (nn_conv_opt){.kernel = 1, .conv1d = true});
+    return nn_add(p.g, conv1(p.g, nn_attention(p.g, qkv), "c"), p.small);
+}
+
+static nn_tensor too_thin_to_fuse(parts p) {
+    nn_tensor y = nn_conv(p.g, norm(p.g, p.a, "n1"), "c1", 3, (nn_conv_opt){.kernel = 3});
+    return conv3(p.g, norm(p.g, y, "n2"), "c2");
+}
+
+/* The input "still" asks for no gradient. */
+static nn_tensor concat_with_an_input_without_gradient(parts p) {
+    nn_tensor still = nn_input(p.g, "still", 8, 12, 16);
+    nn_tensor y = conv3(p.g, nn_concat(p.g, still, p.a), "c1");
+    return conv3(p.g, norm(p.g, nn_concat(p.g, y, still), "n"), "c2");
+}
+
+#define GRAPH(build, n_ops, n_fused)                                                               \
+    { #build, build, n_ops, n_fused }
+static const struct {
+    const char *name;
+    nn_tensor (*build)(parts p);
+    int n_ops, n_fused; /* of the fused plan */
+} graphs[] = {
+    GRAPH(norm_read_twice, 3, 2),
+    GRAPH(norm_read_by_a_sum_too, 2, 1),
+    GRAPH(concat_read_by_silu_too, 4, 2),
+    GRAPH(concat_read_by_two_convolutions, 2, 2),
+    GRAPH(concat_of_one_tensor_with_itself, 2, 1),
+    GRAPH(concat_of_one_tensor_with_itself_without_norm, 2, 1),
+    GRAPH(residual_is_the_source, 1, 1),
+    GRAPH(residual_is_the_source_without_norm, 1, 1),
+    GRAPH(residual_is_the_second_source, 1, 1),
+    GRAPH(residual_is_the_source_and_read_elsewhere, 4, 2),
+    GRAPH(sum_with_itself, 2, 1),
+    GRAPH(convolution_read_twice, 3, 1),
+    GRAPH(sum_long_after_the_convolution, 5, 2),
+    GRAPH(dropout_without_norm, 3, 1),
+    GRAPH(dropout_after_a_norm_without_silu, 3, 1),
+    GRAPH(dropout_of_a_concat, 1, 1),
+    GRAPH(pooling_without_norm, 2, 1),
+    GRAPH(pooling_behind_a_norm_of_two, 2, 1),
+    GRAPH(upsampling_behind_a_norm, 2, 1),
+    GRAPH(one_film_for_two_norms, 2, 2),
+    GRAPH(pointwise_of_all_kinds, 4, 4),
+    GRAPH(attention_between_convolutions, 3, 2),
+    GRAPH(too_thin_to_fuse, 4, 0),
+    GRAPH(concat_with_an_input_without_gradient, 2, 2),
+};
+enum { N_GRAPHS = sizeof graphs / sizeof *graphs };
+
+/* Inputs that a graph does not read are left out: its ops ask for those that they read. */
+static nn_graph *build_graph(int i) {
+    static const char *const names[] = {"a", "b", "small", "film"};
+    parts p = {.g = nn_graph_new()};
+    p.a = nn_input(p.g, names[0], 8, 12, 16);
+    p.b = nn_input(p.g, names[1], 8, 12, 16);
+    p.small = nn_input(p.g, names[2], 4, 6, 16);
+    p.film = nn_input(p.g, names[3], 1, 1, 32);
+    nn_output(p.g, graphs[i].build(p));
+    for (int k = 0; k < 4; k++) {
+        if (p.g->tensor[k].n_uses == 0)
+            p.g->tensor[k].n_uses = 1; /* nobody's input is no mistake here */
+        else
+            nn_graph_want_input_grad(p.g, names[k]);
+    }
+    return p.g;
+}
+
+static void hold_graph(int i, way how, const outcome *want) {
+    how.plan.fuse = true;
+    outcome got = outcome_of(build_graph(i), how);
+    ck_assert_msg(got.n_fused == graphs[i].n_fused && got.plan.n_ops == graphs[i].n_ops,
+                  "%s: %d of %d ops are fused, want %d of %d", graphs[i].name, got.n_fused,
+                  got.plan.n_ops, graphs[i].n_fused, graphs[i].n_ops);
+    ck_assert_int_eq(got.plan.macs, want->plan.macs);
+    check_outcome(graphs[i].name, &got, want);
+    how.plan.share = !how.plan.share;
+    outcome other = outcome_of(build_graph(i), how);
+    check_same_bytes(graphs[i].name, &got, &other);
+    outcome_clear(&got);
+    outcome_clear(&other);
+}
+
+START_TEST(fused_and_plain_graphs_agree) {
+    for (int bits = 0; bits < 4; bits++) {
+        way how = {"wino", PLAN(.train = bits & 1, .share = true), 1, bits >> 1};
+        outcome want = outcome_of(build_graph(_i), how);
+        for (how.threads = 1; how.threads <= 3; how.threads++) hold_graph(_i, how, &want);
+        outcome_clear(&want);
+    }
 }
 END_TEST
 
@@ -169,15 +564,13 @@ END_TEST
 enum { SIDE = 64, CHANNELS = 8, COUNT = SIDE * SIDE * CHANNELS };
 
 static nn_graph *dropout_graph(float p, int n_layers) {
-    const nn_kernels *ref;
     nn_plan plan;
-    ck_assert_int_eq(nn_kernels_get("ref", &ref), SX_OK);
     nn_graph *g = nn_graph_new();
     nn_tensor x = nn_input(g, "a", SIDE, SIDE, CHANNELS);
     nn_graph_want_input_grad(g, "a");
     for (int i = 0; i < n_layers; i++) x = nn_dropout(g, x, p);
     nn_output(g, x);
-    ck_assert_int_eq(nn_graph_plan(g, ref, true, &plan), SX_OK);
+    ck_assert_int_eq(nn_graph_plan(g, kernels_named("ref"), true, &plan), SX_OK);
     float *a = nn_graph_input(g, "a");
     for (int i = 0; i < COUNT; i++) a[i] = 1;
     return g;
@@ -266,11 +659,17 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("graph");
     TCase *all = tcase_create("graph");
-    tcase_add_loop_test(all, shared_memory_gives_the_bytes_of_memory_that_nobody_shares, 0, 2);
-    tcase_add_loop_test(all, slots_that_live_together_do_not_overlap, 0, 2);
+    tcase_add_loop_test(all, shared_memory_gives_the_bytes_of_memory_that_nobody_shares, 0,
+                        N_SHARED);
+    tcase_add_loop_test(all, equal_runs_of_a_team_give_equal_bytes, 0, N_SHARED);
+    tcase_add_loop_test(all, slots_that_live_together_do_not_overlap, 0, N_SHARED);
     tcase_add_test(all, inputs_stay_for_the_next_run);
     tcase_add_test(all, unknown_inputs_are_null);
     tcase_add_test(all, times_name_the_ops_and_count_their_calls);
+    tcase_add_test(all, fusion_leaves_fewer_ops_with_the_same_macs);
+    tcase_add_loop_test(all, fused_and_plain_networks_agree, 0,
+                        (int)(sizeof unet_cases / sizeof *unet_cases));
+    tcase_add_loop_test(all, fused_and_plain_graphs_agree, 0, N_GRAPHS);
     tcase_add_loop_test(all, dropout_drops_its_share_and_scales_the_rest, 0, 3);
     tcase_add_test(all, neighbours_in_a_mask_are_independent);
     tcase_add_test(all, masks_depend_on_seed_step_image_and_layer);
