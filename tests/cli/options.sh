@@ -7,7 +7,7 @@ set -u
 expect 64
 says err "usage: sagax VERB"
 expect 0 --help
-for verb in cache degrade doctor eval net phantom sr train validate weights; do says out "$verb"; done
+for verb in bench cache degrade doctor eval net phantom sr train validate weights; do says out "$verb"; done
 says out "Exit codes"
 expect 0 --version
 says out "sagax "
@@ -19,7 +19,7 @@ expect 64 nothing-like-a-verb
 says err "unknown verb"
 
 # ---- every verb explains itself, without arguments and without MPI ----
-for verb in cache degrade doctor eval net phantom sr train validate weights; do
+for verb in bench cache degrade doctor eval net phantom sr train validate weights; do
     expect 0 "$verb" --help
     says out "usage: sagax $verb"
     says out "--print-config"
