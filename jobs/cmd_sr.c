@@ -238,6 +238,7 @@ static sx_err start(cohort *h, job *j) {
     if ((rc = mp_agree(comm, rc)) != SX_OK) return rc;
     h->clash = sr_items_clashes(&h->items);
     if (job_dry_run(j)) return SX_OK;
+    if ((rc = sr_config_prepare(&h->c)) != SX_OK) return rc;
     if (mp_rank(comm) == 0) {
         rc = sx_mkdirs(h->c.out);
         if (rc == SX_OK) rc = io_bids_describe(h->c.out, "sagax super-resolution", h->c.input);

@@ -50,10 +50,13 @@ typedef struct sr_config {
 
 extern const job_option options_sr[];
 
-/* Read configuration and weights, and prepare these; what the weights file says about its network,
- * diffusion and data becomes the default of those keys. Errors: SX_E_USAGE (no weights given),
- * SX_E_CONFIG, those of job_weights_read. Collective over the job's ranks. */
+/* Read configuration and weights; what the weights file says about its network, diffusion and data
+ * becomes the default of those keys. Errors: SX_E_USAGE (no weights given), SX_E_CONFIG, those of
+ * job_weights_read. Not collective. */
 sx_err sr_config_read(sr_config *c, job *j);
+/* Prepare the weights for the kernels; the ranks of a node do so together and share the result.
+ * Collective over c->comm. Errors: SX_E_NOMEM. */
+sx_err sr_config_prepare(sr_config *c);
 void sr_config_clear(sr_config *c);
 
 /* ---- items ---- */

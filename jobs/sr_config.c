@@ -51,36 +51,38 @@ static sx_err read_trained(sr_config *c, const char *path) {
     return rc;
 }
 
-/* The ranks of a node prepare the weights together and share them. */
-static sx_err prepare_weights(sr_config *c, net *n) {
-    const nn_graph *g = net_graph(n);
-    c->n_ready = nn_graph_ready_count(g);
-    if (c->n_ready == 0) return SX_OK;
-    sx_err rc = mp_share_new(&c->ready, c->comm, c->n_ready * (int64_t)sizeof(float));
-    if (rc != SX_OK) return rc;
-    int parts, part = mp_share_part(c->ready, &parts);
-    nn_graph_prepare(g, c->params, part, parts, mp_share_data(c->ready));
-    mp_share_filled(c->ready);
-    return SX_OK;
-}
-
-/* Parameters of any size of this network: the table of names does not depend on it, and prepared
- * weights do not from 4 pixels at the lowest level on. */
+/* Parameters of any size of this network: the table of names does not depend on it. */
 static sx_err read_weights(sr_config *c, const char *path) {
-    int side = 4 * net_granularity(&c->net);
+    int side = 2 * net_granularity(&c->net);
     char *file = job_weights_path(path);
     net *n = NULL;
     sx_err rc;
-    SX_TRY(rc, net_new(&n, &c->net, side, side, c->kernels, (net_opt){.threads = c->threads}));
+    SX_TRY(rc, net_new(&n, &c->net, side, side, c->kernels, (net_opt){0}));
     c->params = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_read(path, net_params(n), c->params));
     SX_TRY(rc, sx_hash_file(file, c->weights_sha256));
     rc = read_trained(c, path);
 out:
-    rc = mp_agree(c->comm, rc);
-    if (rc == SX_OK) rc = prepare_weights(c, n);
     net_free(n);
     sx_free(file);
+    return rc;
+}
+
+sx_err sr_config_prepare(sr_config *c) {
+    int side =
+        4 * net_granularity(&c->net); /* 4 pixels at the lowest level: as for any larger size */
+    net *n = NULL;
+    sx_err rc = net_new(&n, &c->net, side, side, c->kernels, (net_opt){0});
+    if (rc == SX_OK) c->n_ready = nn_graph_ready_count(net_graph(n));
+    rc = mp_agree(c->comm, rc);
+    if (rc == SX_OK && c->n_ready > 0)
+        rc = mp_share_new(&c->ready, c->comm, c->n_ready * (int64_t)sizeof(float));
+    if (rc == SX_OK && c->ready) {
+        int parts, part = mp_share_part(c->ready, &parts);
+        nn_graph_prepare(net_graph(n), c->params, part, parts, mp_share_data(c->ready));
+        mp_share_filled(c->ready);
+    }
+    net_free(n);
     return rc;
 }
 

@@ -10,7 +10,7 @@ json .parameters 9835009
 json .macs 25483509760
 json '.train_plan.activation_bytes > .forward_plan.activation_bytes' true
 json '[.times[].macs] | add' 25483509760
-json '[.times[].op] | contains(["conv", "norm", "attention"])' true
+json '[.times[].op] | contains(["fused conv", "linear", "attention"])' true
 expect 0 net info --set model.base_channels=8 --size 16x24 --kernels ref
 says out "kernels     ref"
 expect 78 net info --size 20x16
