@@ -88,24 +88,17 @@ typedef void transform_fn(const nn__plan *p, const float *weight, nn__channels k
 static void turn_block(const nn__plan *p, const float *weight, int k, int c,
                        float block[NN_VL][NN__TAPS][NN_VL]) {
     const int n_out = nn__min(NN_VL, p->out - k), n_in = nn__min(NN_VL, p->in - c);
-    for (int t = 0; t < NN__TAPS; t++) {
-        nn_v rows[NN_VL];
-#pragma GCC unroll 16
-        for (int q = 0; q < NN_VL; q++) {
-            const float *from = weight + ((int64_t)(k + q) * NN__TAPS + t) * p->in + c;
-            rows[q] = q < n_out ? nn_load_n(from, n_in) : nn_set1(0);
-        }
-        nn_transpose(rows);
-#pragma GCC unroll 16
-        for (int i = 0; i < NN_VL; i++) nn_store(block[i][t], rows[i]);
-    }
+    for (int q = 0; q < n_out; q++)
+        for (int t = 0; t < NN__TAPS; t++)
+            for (int i = 0; i < n_in; i++)
+                block[i][t][q] = weight[((int64_t)(k + q) * NN__TAPS + t) * p->in + c + i];
 }
 
 /* From weight [out][3][3][in]: vectors run over out, the slow axis, so blocks of NN_VL x NN_VL
  * channels are transposed on the way. What lanes beyond `out` hold is never stored. */
 static void transform_forward(const nn__plan *p, const float *weight, nn__channels own, int c0,
                               int c1, float *u) {
-    float block[NN_VL][NN__TAPS][NN_VL];
+    float block[NN_VL][NN__TAPS][NN_VL] = {{{0}}};
     for (int c = c0; c < c1; c += NN_VL)
         for (int k = own.first; k < own.last; k += NN_VL) {
             turn_block(p, weight, k, c, block);

@@ -92,34 +92,6 @@ NN_INLINE nn_v nn_sigmoid(nn_v x) {
     return nn_reciprocal(p * scale + 1.0f);
 }
 
-/* Rows become columns: in turn for strides 1, 2, 4, …, what lies off the diagonal of blocks of two
- * strides changes places. */
-NN_INLINE void nn_transpose(nn_v r[NN_VL]) {
-#if defined __clang__
-    float x[NN_VL][NN_VL];
-    for (int i = 0; i < NN_VL; i++)
-        for (int j = 0; j < NN_VL; j++) x[j][i] = r[i][j];
-    for (int i = 0; i < NN_VL; i++) r[i] = nn_load(x[i]);
-#else
-#pragma GCC unroll 4
-    for (int s = 1; s < NN_VL; s *= 2) {
-        nn_vi low, high; /* constants to the compiler */
-#pragma GCC unroll 16
-        for (int j = 0; j < NN_VL; j++) {
-            low[j] = j & s ? NN_VL + j - s : j;
-            high[j] = j & s ? NN_VL + j : j + s;
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < NN_VL; i++) {
-            if (i & s) continue;
-            const nn_v a = r[i], b = r[i + s];
-            r[i] = __builtin_shuffle(a, b, low);
-            r[i + s] = __builtin_shuffle(a, b, high);
-        }
-    }
-#endif
-}
-
 NN_INLINE float nn_sum(nn_v v) {
     float sum = 0;
     for (int i = 0; i < NN_VL; i++) sum += v[i];
