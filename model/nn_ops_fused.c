@@ -40,11 +40,6 @@ static void fused_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     SX_ASSERT(false); /* takes the place of ops that have their shapes */
 }
 
-static int64_t fused_macs(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = nn__conv_shape(g, op);
-    return (int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks;
-}
-
 static int64_t round_up(int64_t n) {
     return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
@@ -320,7 +315,7 @@ const nn__kind nn__fused_kind = {.name = "fused conv",
                                  .in_place = 1u << NN__RESIDUAL,
                                  .makes_moments = true,
                                  .shape = fused_shape,
-                                 .macs = fused_macs,
+                                 .macs = nn__conv_macs,
                                  .saved = fused_saved,
                                  .scratch = fused_scratch,
                                  .work = fused_work,
