@@ -99,18 +99,14 @@ static int64_t linear_macs(const nn_graph *g, const nn__op *op) {
     return (int64_t)nn__in(g, op, 0)->c * op->k;
 }
 
-enum { LANES = 16 }; /* partial sums of a dot product: independent chains that vectorise */
-
 SX_INLINE float dot(const float *a, const float *b, int n) {
-    float sum[LANES] = {0};
+    float sum[NN__LANES] = {0};
     int i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++) sum[l] += a[i + l] * b[i + l];
+    for (; i + NN__LANES <= n; i += NN__LANES)
+        for (int l = 0; l < NN__LANES; l++) sum[l] += a[i + l] * b[i + l];
     float rest = 0;
     for (; i < n; i++) rest += a[i] * b[i];
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) sum[l] += sum[l + half];
-    return sum[0] + rest;
+    return nn__lanes_sum(sum) + rest;
 }
 
 SX_CLONES
