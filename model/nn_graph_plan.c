@@ -6,7 +6,6 @@
  * slots that live at the same time (Pisarchyk & Lee 2020, "greedy by size", best fit). */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/sx_mem.h"
 #include "model/nn_ops.h"

@@ -1,7 +1,5 @@
 /* Channel attention: mean of each channel over the image, and channels scaled by a gate. The
  * layers between the two are 1x1 convolutions of a vector. */
-#include <string.h>
-
 #include "model/nn_loops.h"
 #include "model/nn_ops.h"
 

@@ -70,13 +70,11 @@ static nn__affine affine_of(const nn_graph *g, const nn__op *op) {
                         film, film != NULL ? film + source_c(g, op) : NULL};
 }
 
-static nn_mask mask_of(const nn_graph *g, const nn__op *op) {
-    return op->fused.p > 0 ? nn__mask(g, op->fused.p, op->fused.dropout_key) : (nn_mask){0};
-}
-
 static nn_feed feed_of(const nn_graph *g, const nn__op *op, const float *gain,
                        const float *offset) {
-    nn_feed f = {.silu = op->fused.silu, .resample = op->fused.resample, .mask = mask_of(g, op)};
+    nn_feed f = {.silu = op->fused.silu,
+                 .resample = op->fused.resample,
+                 .mask = nn__mask(g, op->fused.p, op->fused.dropout_key)};
     for (int i = 0; i < n_sources(op); i++) {
         f.x[i] = nn__in(g, op, i)->value;
         f.c[i] = nn__in(g, op, i)->c;
