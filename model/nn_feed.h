@@ -62,10 +62,13 @@ typedef struct nn_sink {
 static inline nn_feed nn_feed_plain(const float *x, int c) {
     return (nn_feed){.x = {x, NULL}, .c = {c, 0}};
 }
-/* One stored image as it is. */
+/* Stored images as they are. */
+static inline bool nn_feed_is_stored(const nn_feed *f) {
+    return f->gain == NULL && !f->silu && f->mask.threshold == 0 && f->resample == NN_SAME;
+}
+/* One of them. */
 static inline bool nn_feed_is_plain(const nn_feed *f) {
-    return f->x[1] == NULL && f->gain == NULL && !f->silu && f->mask.threshold == 0 &&
-           f->resample == NN_SAME;
+    return f->x[1] == NULL && nn_feed_is_stored(f);
 }
 
 /* One image: y = sums, or y += sums. */

@@ -4,8 +4,9 @@
  *     [concat] -> norm -> [dropout | avgpool2 | upsample2] -> conv -> [add]       or
  *     [concat] -> conv -> [add]
  *
- * An op is taken into a chain if nobody else reads its output; a concatenation also if all who read
- * it take it in. The fused op stands where the last op of its chain stood. */
+ * An op is taken into a chain if nobody else reads its output; a concatenation in any case, and it
+ * goes once all who read it have taken it in. The fused op stands where the last op of its chain
+ * stood. */
 #include "base/sx_mem.h"
 #include "model/nn_ops.h"
 
@@ -96,7 +97,7 @@ static nn__op *sum_after(nn_graph *g, int t) {
 }
 
 static bool can_fuse(const nn_graph *g, const nn__op *op) {
-    if (op->kind != &nn__conv_kind) return false;
+    if (op->kind != &nn__conv_kind || op->bias < 0) return false;
     const nn_conv_shape s = nn__conv_shape(g, op);
     return g->kernels->conv_fuses(&s);
 }

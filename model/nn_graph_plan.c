@@ -6,7 +6,6 @@
  * slots that live at the same time (Pisarchyk & Lee 2020, "greedy by size", best fit). */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/sx_mem.h"
 #include "model/nn_ops.h"
@@ -284,19 +283,15 @@ static int64_t end_of_param(const nn_graph *g, int i) {
     return i < 0 ? 0 : g->params.item[i].offset + g->params.item[i].count;
 }
 
-/* Gradients are final once no op that is still to come adds to them. */
+/* Gradients are final once no op that is still to come adds to them. Parameters of a fused norm lie
+ * before those of its convolution. */
 static void mark_final(nn_graph *g) {
     int64_t pending = 0;
     for (int i = 0; i < g->n_ops; i++) {
         nn__op *op = &g->op[i];
+        const int64_t own = end_of_param(g, op->bias > op->weight ? op->bias : op->weight);
         op->final_from = pending;
-        int own[4] = {op->weight, op->bias, -1, -1};
-        if (op->kind == &nn__fused_kind) {
-            own[2] = op->fused.norm_weight;
-            own[3] = op->fused.norm_bias;
-        }
-        for (int k = 0; k < 4; k++)
-            if (end_of_param(g, own[k]) > pending) pending = end_of_param(g, own[k]);
+        if (own > pending) pending = own;
     }
 }
 

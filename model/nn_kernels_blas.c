@@ -3,7 +3,8 @@
  * turned weights; backward by weight multiplies the same strips by dy. A 1x1 convolution is a
  * product as it stands; thin ones are direct loops (model/nn_kernels_thin.h).
  *
- * OpenBLAS runs on one thread: ranks, not threads, fill the cores, and its threads spin. */
+ * OpenBLAS runs on one thread: ranks and our own teams (model/nn_pool.h) fill the cores, and its
+ * threads spin. */
 #include "model/nn_kernels_bodies.h"
 
 #include <cblas.h>
@@ -29,9 +30,8 @@ void nn__column_sums(const float *a, int64_t rows, int c, int stride, float *sum
     }
 }
 
-void nn__fill_bias(const nn_conv_shape *s, const float *bias, float *y) {
-    const int64_t pixels = (int64_t)s->h * s->w;
-    for (int64_t p = 0; p < pixels; p++) memcpy(y + p * s->k, bias, (size_t)s->k * sizeof *y);
+void nn__fill_bias(float *y, const float *bias, int64_t pixels, int k) {
+    for (int64_t p = 0; p < pixels; p++) memcpy(y + p * k, bias, (size_t)k * sizeof *y);
 }
 
 void nn__blas_gemm(int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
@@ -99,7 +99,7 @@ static void forward(const nn_conv_shape *s, const nn_feed *feed, const float *we
     }
     const float *x = feed->x[0];
     float *y = sink->y[0];
-    nn__fill_bias(s, sink->bias, y);
+    nn__fill_bias(y, sink->bias, (int64_t)s->h * s->w, s->k);
     if (s->ks == 1) {
         nn__blas_gemm(0, 1, s->h * s->w, s->k, s->c, 1, x, s->c, weight, s->c, 1, y, s->k);
         return;

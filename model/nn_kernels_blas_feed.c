@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "model/nn_kernels_strip.h"
+#include "model/nn_kernels_chunks.h"
 #include "model/nn_loops.h"
 #include "model/nn_moments.h"
 
@@ -18,8 +18,7 @@ static bool takes(const nn_conv_shape *s) {
 }
 
 static int chunk_rows(const nn_conv_shape *s) {
-    const int rows = CHUNK_PIXELS / s->w;
-    return rows < 1 ? 1 : rows > s->h ? s->h : rows;
+    return nn__rows_of_chunk(s, CHUNK_PIXELS);
 }
 
 /* A member's room: a chunk of the feed. Moments need 2 k floats more, once. */
@@ -31,46 +30,16 @@ static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
     return threads * chunk_floats(s) + (int64_t)2 * s->k;
 }
 
-typedef struct pointwise {
-    const nn_conv_shape *s;
-    const nn_feed *x;
-    const float *weight;
-    const nn_sink *y;
-    const float *dy;
-    float *dweight, *dbias;
-    float *scratch;
-} pointwise;
-
-/* The images of a chunk of rows: those of the feed as they are stored, or what was made of them. */
-typedef struct chunk {
-    const float *x[2];
-    int c[2];
-} chunk;
-
-static bool is_stored(const nn_feed *f) {
-    return f->gain == NULL && !f->silu && f->mask.threshold == 0 && f->resample == NN_SAME;
-}
-
-static chunk chunk_of(const pointwise *q, int row, int rows, float *room) {
-    const nn_conv_shape *s = q->s;
-    const nn_feed *f = q->x;
-    const int64_t first = (int64_t)row * s->w;
-    if (is_stored(f))
-        return (chunk){{f->x[0] + first * f->c[0], f->x[1] ? f->x[1] + first * f->c[1] : NULL},
-                       {f->c[0], f->c[1]}};
-    for (int i = 0; i < rows; i++)
-        nn__feed_fill(f, s->w, row + i, room + (int64_t)i * s->w * s->c, s->c);
-    return (chunk){{room, NULL}, {s->c, 0}};
-}
-
 /* Calls fn for the chunks of rows first .. last-1. */
-typedef void chunk_fn(const pointwise *q, const nn_team *t, int row, int rows, const chunk *x);
+typedef void chunk_fn(const nn__pointwise *q, const nn_team *t, int row, int rows,
+                      const nn__chunk *x);
 
-static void each_chunk(const pointwise *q, const nn_team *t, int first, int last, chunk_fn *fn) {
+static void each_chunk(const nn__pointwise *q, const nn_team *t, int first, int last,
+                       chunk_fn *fn) {
     float *room = q->scratch + t->id * chunk_floats(q->s);
     for (int row = first; row < last; row += chunk_rows(q->s)) {
         const int rows = last - row < chunk_rows(q->s) ? last - row : chunk_rows(q->s);
-        const chunk x = chunk_of(q, row, rows, room);
+        const nn__chunk x = nn__chunk_of(q, row, rows, room);
         fn(q, t, row, rows, &x);
     }
 }
@@ -85,7 +54,8 @@ static void start_rows(float *y, const float *bias, const float *residual, int64
             y[p * k + i] = (residual ? residual[p * k + i] : 0.0f) + bias[i];
 }
 
-static void forward_chunk(const pointwise *q, const nn_team *t, int row, int rows, const chunk *x) {
+static void forward_chunk(const nn__pointwise *q, const nn_team *t, int row, int rows,
+                          const nn__chunk *x) {
     (void)t;
     const nn_conv_shape *s = q->s;
     const int64_t pixels = (int64_t)rows * s->w, at = (int64_t)row * s->w * s->k;
@@ -98,7 +68,7 @@ static void forward_chunk(const pointwise *q, const nn_team *t, int row, int row
 }
 
 static void forward_member(const nn_team *t, void *arg) {
-    const pointwise *q = arg;
+    const nn__pointwise *q = arg;
     each_chunk(q, t, (int)nn_team_first(t, q->s->h, t->id),
                (int)nn_team_first(t, q->s->h, t->id + 1), forward_chunk);
 }
@@ -106,7 +76,7 @@ static void forward_member(const nn_team *t, void *arg) {
 static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                     const float *ready, const nn_sink *y, const nn_room *r) {
     (void)ready;
-    pointwise q = {.s = s, .x = x, .weight = weight, .y = y, .scratch = r->scratch};
+    nn__pointwise q = {.s = s, .x = x, .weight = weight, .y = y, .scratch = r->scratch};
     nn_pool_run(r->pool, forward_member, &q);
     if (y->moments.mean)
         nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r->scratch);
@@ -116,7 +86,7 @@ static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weigh
 
 /* dx = dy W (+ residual), for each image of the sink with its columns of the weights. */
 static void data_member(const nn_team *t, void *arg) {
-    const pointwise *q = arg;
+    const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
     const int64_t first = nn_team_first(t, s->h, t->id) * s->w;
     const int pixels = (int)(nn_team_first(t, s->h, t->id + 1) * s->w - first);
@@ -134,16 +104,17 @@ static void data_member(const nn_team *t, void *arg) {
 
 static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight,
                           const nn_sink *dx, const nn_room *r) {
-    pointwise q = {.s = s, .dy = dy, .weight = weight, .y = dx};
+    nn__pointwise q = {.s = s, .dy = dy, .weight = weight, .y = dx};
     nn_pool_run(r->pool, data_member, &q);
 }
 
 /* Output channels of a member. */
-static int first_channel(const pointwise *q, const nn_team *t, int id) {
+static int first_channel(const nn__pointwise *q, const nn_team *t, int id) {
     return (int)nn_team_first(t, q->s->k, id);
 }
 
-static void weight_chunk(const pointwise *q, const nn_team *t, int row, int rows, const chunk *x) {
+static void weight_chunk(const nn__pointwise *q, const nn_team *t, int row, int rows,
+                         const nn__chunk *x) {
     const nn_conv_shape *s = q->s;
     const int k0 = first_channel(q, t, t->id), k1 = first_channel(q, t, t->id + 1);
     const float *dy = q->dy + (int64_t)row * s->w * s->k + k0;
@@ -153,22 +124,22 @@ static void weight_chunk(const pointwise *q, const nn_team *t, int row, int rows
 }
 
 static void weight_member(const nn_team *t, void *arg) {
-    const pointwise *q = arg;
+    const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
     const int k0 = first_channel(q, t, t->id), k1 = first_channel(q, t, t->id + 1);
     if (k0 == k1) return;
     nn__column_sums(q->dy + k0, (int64_t)s->h * s->w, k1 - k0, s->k, q->dbias + k0);
-    if (!is_stored(q->x)) {
+    if (!nn_feed_is_stored(q->x)) {
         each_chunk(q, t, 0, s->h, weight_chunk);
         return;
     }
-    const chunk all = chunk_of(q, 0, s->h, NULL);
+    const nn__chunk all = nn__chunk_of(q, 0, s->h, NULL);
     weight_chunk(q, t, 0, s->h, &all);
 }
 
 static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                             float *dweight, float *dbias, const nn_room *r) {
-    pointwise q = {
+    nn__pointwise q = {
         .s = s, .x = x, .dy = dy, .dweight = dweight, .dbias = dbias, .scratch = r->scratch};
     nn_pool_run(r->pool, weight_member, &q);
 }

@@ -12,33 +12,22 @@
 #include <string.h>
 
 #include "model/nn_kernels_blas_feed.h"
+#include "model/nn_kernels_chunks.h"
 #include "model/nn_kernels_product.h"
-#include "model/nn_kernels_strip.h"
 #include "model/nn_moments.h"
 
 enum { NN__CHUNK_PIXELS = 128 };
-
-typedef struct nn__pointwise {
-    const nn_conv_shape *s;
-    const nn_feed *x;
-    const float *weight;
-    const nn_sink *y;
-    const float *dy;
-    float *dweight, *dbias;
-    float *scratch;
-} nn__pointwise;
 
 static bool nn__pointwise_takes(const nn_conv_shape *s) {
     return s->ks == 1 && s->c % NN_VL == 0 && s->k % NN_VL == 0;
 }
 
-static inline int nn__rows_of_chunk(const nn_conv_shape *s) {
-    const int rows = NN__CHUNK_PIXELS / s->w;
-    return rows < 1 ? 1 : rows > s->h ? s->h : rows;
+static inline int nn__pointwise_rows(const nn_conv_shape *s) {
+    return nn__rows_of_chunk(s, NN__CHUNK_PIXELS);
 }
 
 static inline int64_t nn__chunk_floats(const nn_conv_shape *s) {
-    return (int64_t)nn__rows_of_chunk(s) * s->w * s->c;
+    return (int64_t)nn__pointwise_rows(s) * s->w * s->c;
 }
 
 /* The packed weights, shared, in whole panels for each of two images; room for moments, or a chunk
@@ -53,29 +42,8 @@ static int64_t nn__pointwise_scratch(const nn_conv_shape *s, int threads) {
     return own > other ? own : other;
 }
 
-/* ---- chunks ---- */
-
-/* The images of a chunk of rows: those of the feed as they are stored, or what was made of them. */
-typedef struct nn__chunk {
-    const float *x[2];
-    int c[2];
-} nn__chunk;
-
-static inline bool nn__feed_is_stored(const nn_feed *f) {
-    return f->gain == NULL && !f->silu && f->mask.threshold == 0 && f->resample == NN_SAME;
-}
-
-static nn__chunk nn__chunk_of(const nn__pointwise *q, const nn_team *t, int row, int rows) {
-    const nn_conv_shape *s = q->s;
-    const nn_feed *f = q->x;
-    const int64_t first = (int64_t)row * s->w;
-    if (nn__feed_is_stored(f))
-        return (nn__chunk){{f->x[0] + first * f->c[0], f->x[1] ? f->x[1] + first * f->c[1] : NULL},
-                           {f->c[0], f->c[1]}};
-    float *room = q->scratch + nn__packed_floats(s) + t->id * nn__chunk_floats(s);
-    for (int i = 0; i < rows; i++)
-        nn__feed_fill(f, s->w, row + i, room + (int64_t)i * s->w * s->c, s->c);
-    return (nn__chunk){{room, NULL}, {s->c, 0}};
+static inline float *nn__pointwise_room(const nn__pointwise *q, const nn_team *t) {
+    return q->scratch + nn__packed_floats(q->s) + t->id * nn__chunk_floats(q->s);
 }
 
 /* ---- packed weights: panels of NN__PANEL columns, [panel][depth][NN__PANEL] ---- */
@@ -141,8 +109,8 @@ static void nn__forward_member(const nn_team *t, void *arg) {
     nn_team_barrier(t);
     const int last = (int)nn_team_first(t, s->h, t->id + 1);
     for (int row = (int)nn_team_first(t, s->h, t->id); row < last;) {
-        const int rows = last - row < nn__rows_of_chunk(s) ? last - row : nn__rows_of_chunk(s);
-        const nn__chunk x = nn__chunk_of(q, t, row, rows);
+        const int rows = last - row < nn__pointwise_rows(s) ? last - row : nn__pointwise_rows(s);
+        const nn__chunk x = nn__chunk_of(q, row, rows, nn__pointwise_room(q, t));
         nn__forward_chunk(q, &x, (int64_t)row * s->w, rows * s->w);
         row += rows;
     }
@@ -226,16 +194,16 @@ static void nn__pointwise_weight_member(const nn_team *t, void *arg) {
     const int k0 = (int)nn_team_first(t, s->k, t->id), k1 = (int)nn_team_first(t, s->k, t->id + 1);
     if (k0 == k1) return;
     nn__column_sums(q->dy + k0, (int64_t)s->h * s->w, k1 - k0, s->k, q->dbias + k0);
-    for (int row = 0; row < s->h; row += nn__rows_of_chunk(s)) {
-        const int left = s->h - row, most = nn__rows_of_chunk(s), rows = left < most ? left : most;
-        const nn__chunk x = nn__chunk_of(q, t, row, rows);
+    for (int row = 0; row < s->h; row += nn__pointwise_rows(s)) {
+        const int left = s->h - row, most = nn__pointwise_rows(s), rows = left < most ? left : most;
+        const nn__chunk x = nn__chunk_of(q, row, rows, nn__pointwise_room(q, t));
         nn__weight_chunk(q, &x, (int64_t)row * s->w, rows * s->w, k0, k1);
     }
 }
 
 static void nn__pointwise_backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                                           float *dweight, float *dbias, const nn_room *r) {
-    if (nn__feed_is_stored(x) && (x->c[0] % NN_VL != 0 || x->c[1] % NN_VL != 0)) {
+    if (nn_feed_is_stored(x) && (x->c[0] % NN_VL != 0 || x->c[1] % NN_VL != 0)) {
         nn__blas_feed.backward_weight(s, x, dy, dweight, dbias, r);
         return;
     }

@@ -1,6 +1,6 @@
-/* The matrix product inside Winograd: a block of sums stays in registers while the depth runs.
- * Operands are given by strides, so that transposed ones need no copy; B is read along its rows, in
- * panels of NN__PANEL columns.
+/* The matrix product of Winograd and 1x1 convolutions: a block of sums stays in registers while the
+ * depth runs. Operands are given by strides, so that transposed ones need no copy; B is read along
+ * its rows, in panels of NN__PANEL columns.
  *
  * Static and included by each file that is compiled for its own instruction set. */
 #ifndef NN_KERNELS_PRODUCT_H

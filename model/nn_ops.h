@@ -113,13 +113,13 @@ struct nn_graph {
     uint64_t dropout_seed, dropout_step, dropout_image;
 };
 
-enum { NN__N_KINDS = 23 };
+enum { NN__N_KINDS = 22 };
 extern const nn__kind *const nn__kinds[NN__N_KINDS];
 extern const nn__kind nn__conv_kind, nn__linear_kind, nn__norm_kind, nn__silu_kind, nn__add_kind,
     nn__dropout_kind, nn__fused_kind, nn__concat_kind, nn__avgpool2_kind, nn__upsample2_kind,
-    nn__attention_kind, nn__conv_bare_kind, nn__conv_strided_kind, nn__relu_kind, nn__gelu_kind,
-    nn__add_scaled_kind, nn__layer_norm_kind, nn__global_avgpool_kind, nn__channel_gate_kind,
-    nn__pixel_shuffle_kind, nn__pixel_unshuffle_kind, nn__bilinear2_kind, nn__window_attention_kind;
+    nn__attention_kind, nn__conv_strided_kind, nn__relu_kind, nn__gelu_kind, nn__add_scaled_kind,
+    nn__layer_norm_kind, nn__global_avgpool_kind, nn__channel_gate_kind, nn__pixel_shuffle_kind,
+    nn__pixel_unshuffle_kind, nn__bilinear2_kind, nn__window_attention_kind;
 
 /* Append an op (inputs and attributes filled, parameters registered); returns its output tensor. */
 nn_tensor nn__op_append(nn_graph *g, nn__op op);
@@ -130,8 +130,6 @@ int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank
                      const int64_t *shape, int64_t fan_in, nn_init init);
 /* Shape rule of an op that works element by element. */
 void nn__shape_of_input(const nn_graph *g, const nn__op *op, nn__tensor *out);
-/* nn_conv with opt.no_bias (model/nn_ops_strided.c). */
-nn_tensor nn__conv_bare(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt);
 
 /* Replace chains of ops around convolutions by fused ones, where the kernels can. */
 void nn__graph_fuse(nn_graph *g);
@@ -160,8 +158,9 @@ static inline int64_t nn__pixels_of(const nn__tensor *t) {
 static inline int nn__threads(const nn_graph *g) {
     return nn_pool_threads(g->pool);
 }
-/* Shape of a convolution, fused or not. */
+/* Shape and cost of a convolution, fused or not. */
 nn_conv_shape nn__conv_shape(const nn_graph *g, const nn__op *op);
+int64_t nn__conv_macs(const nn_graph *g, const nn__op *op);
 /* Prepared weights of a convolution, or NULL. */
 static inline const float *nn__ready(const nn_graph *g, const nn__op *op) {
     return g->ready != NULL && op->ready_at >= 0 ? g->ready + op->ready_at : NULL;

@@ -1,7 +1,5 @@
 /* Channel attention: mean of each channel over the image, and channels scaled by a gate. The
  * layers between the two are 1x1 convolutions of a vector. */
-#include <string.h>
-
 #include "model/nn_loops.h"
 #include "model/nn_ops.h"
 
@@ -81,8 +79,8 @@ nn_tensor nn_global_avgpool(nn_graph *g, nn_tensor x) {
 }
 
 /* ---- channel gate: y = x * s, s = sigmoid(gate) ----
- * In an image of one pixel the plan may put y over the gate, or the gate's gradient over y's: so s
- * is taken first and the gate's gradient written last, both by way of scratch. */
+ * s lies in scratch, and so do its sums on the way back: dx may be written over dy before the
+ * gradient of the gate is made of them. */
 
 static void gate_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     const nn__tensor *x = nn__in(g, op, 0), *gate = nn__in(g, op, 1);

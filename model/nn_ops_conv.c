@@ -1,11 +1,11 @@
 /* Convolution (through the kernel table) and linear layer. */
-#include <math.h>
 #include <string.h>
 
 #include "model/nn_loops.h"
 #include "model/nn_ops.h"
 
-/* ---- convolution ---- */
+/* ---- convolution: without bias, scratch starts with [k] zeros (forward) or a gradient that nobody
+ * wants (backward) ---- */
 
 nn_conv_shape nn__conv_shape(const nn_graph *g, const nn__op *op) {
     const nn__tensor *y = nn__out(g, op);
@@ -21,22 +21,30 @@ static void conv_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     out->c = op->k;
 }
 
-static int64_t conv_macs(const nn_graph *g, const nn__op *op) {
+int64_t nn__conv_macs(const nn_graph *g, const nn__op *op) {
     nn_conv_shape s = nn__conv_shape(g, op);
     return (int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks;
 }
 
+static int64_t spare_bias_count(const nn__op *op) {
+    return op->bias >= 0 ? 0 : (op->k + 15) / 16 * 16; /* keeps the rest aligned */
+}
+
+static float *spare_bias(const nn_graph *g, const nn__op *op) {
+    return memset(g->scratch, 0, (size_t)op->k * sizeof(float));
+}
+
 static int64_t conv_scratch(const nn_graph *g, const nn__op *op) {
     nn_conv_shape s = nn__conv_shape(g, op);
-    return g->kernels->conv_scratch(&s, nn__threads(g));
+    return spare_bias_count(op) + g->kernels->conv_scratch(&s, nn__threads(g));
 }
 
 static void conv_forward(const nn_graph *g, const nn__op *op) {
     nn_conv_shape s = nn__conv_shape(g, op);
     const nn_feed x = nn_feed_plain(nn__in(g, op, 0)->value, s.c);
     nn_sink y = nn_sink_plain(nn__out(g, op)->value, s.k, false);
-    y.bias = nn__value(g, op->bias);
-    const nn_room r = nn__room(g, 0);
+    y.bias = op->bias >= 0 ? nn__value(g, op->bias) : spare_bias(g, op);
+    const nn_room r = nn__room(g, spare_bias_count(op));
     g->kernels->conv_forward(&s, &x, nn__value(g, op->weight), nn__ready(g, op), &y, &r);
 }
 
@@ -45,9 +53,9 @@ static void conv_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
     const float *dy = nn__out(g, op)->grad;
     const nn_feed feed = nn_feed_plain(x->value, s.c);
-    const nn_room r = nn__room(g, 0);
-    g->kernels->conv_backward_weight(&s, &feed, dy, nn__grad(g, op->weight), nn__grad(g, op->bias),
-                                     &r);
+    float *dbias = op->bias >= 0 ? nn__grad(g, op->bias) : spare_bias(g, op);
+    const nn_room r = nn__room(g, spare_bias_count(op));
+    g->kernels->conv_backward_weight(&s, &feed, dy, nn__grad(g, op->weight), dbias, &r);
     if (!x->needs_grad) return;
     const nn_sink dx = nn_sink_plain(x->grad, s.c, !op->first[0]);
     g->kernels->conv_backward_data(&s, dy, nn__value(g, op->weight), &dx, &r);
@@ -56,14 +64,13 @@ static void conv_backward(const nn_graph *g, const nn__op *op) {
 const nn__kind nn__conv_kind = {.name = "conv",
                                 .reads = 1u << 0,
                                 .shape = conv_shape,
-                                .macs = conv_macs,
+                                .macs = nn__conv_macs,
                                 .scratch = conv_scratch,
                                 .forward = conv_forward,
                                 .backward = conv_backward};
 
 nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt) {
     SX_ASSERT(opt.kernel == 1 || (opt.kernel == 3 && !opt.conv1d && !opt.linear));
-    if (opt.no_bias) return nn__conv_bare(g, x, name, k, opt);
     nn__op op = nn__op_make(&nn__conv_kind, x, -1);
     op.k = k;
     op.ks = opt.kernel;
@@ -74,7 +81,8 @@ nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt
                                  : opt.conv1d ? 3
                                               : 4,
                                  (int64_t[]){k, c, ks, ks}, c * ks * ks, init);
-    op.bias = nn__param_append(g, name, "bias", 1, (int64_t[]){k}, c * ks * ks, init);
+    if (!opt.no_bias)
+        op.bias = nn__param_append(g, name, "bias", 1, (int64_t[]){k}, c * ks * ks, init);
     return nn__op_append(g, op);
 }
 
@@ -91,18 +99,14 @@ static int64_t linear_macs(const nn_graph *g, const nn__op *op) {
     return (int64_t)nn__in(g, op, 0)->c * op->k;
 }
 
-enum { LANES = 16 }; /* partial sums of a dot product: independent chains that vectorise */
-
 SX_INLINE float dot(const float *a, const float *b, int n) {
-    float sum[LANES] = {0};
+    float sum[NN__LANES] = {0};
     int i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++) sum[l] += a[i + l] * b[i + l];
+    for (; i + NN__LANES <= n; i += NN__LANES)
+        for (int l = 0; l < NN__LANES; l++) sum[l] += a[i + l] * b[i + l];
     float rest = 0;
     for (; i < n; i++) rest += a[i] * b[i];
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) sum[l] += sum[l + half];
-    return sum[0] + rest;
+    return nn__lanes_sum(sum) + rest;
 }
 
 SX_CLONES

@@ -40,11 +40,6 @@ static void fused_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     SX_ASSERT(false); /* takes the place of ops that have their shapes */
 }
 
-static int64_t fused_macs(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = nn__conv_shape(g, op);
-    return (int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks;
-}
-
 static int64_t round_up(int64_t n) {
     return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
@@ -75,13 +70,11 @@ static nn__affine affine_of(const nn_graph *g, const nn__op *op) {
                         film, film != NULL ? film + source_c(g, op) : NULL};
 }
 
-static nn_mask mask_of(const nn_graph *g, const nn__op *op) {
-    return op->fused.p > 0 ? nn__mask(g, op->fused.p, op->fused.dropout_key) : (nn_mask){0};
-}
-
 static nn_feed feed_of(const nn_graph *g, const nn__op *op, const float *gain,
                        const float *offset) {
-    nn_feed f = {.silu = op->fused.silu, .resample = op->fused.resample, .mask = mask_of(g, op)};
+    nn_feed f = {.silu = op->fused.silu,
+                 .resample = op->fused.resample,
+                 .mask = nn__mask(g, op->fused.p, op->fused.dropout_key)};
     for (int i = 0; i < n_sources(op); i++) {
         f.x[i] = nn__in(g, op, i)->value;
         f.c[i] = nn__in(g, op, i)->c;
@@ -320,7 +313,7 @@ const nn__kind nn__fused_kind = {.name = "fused conv",
                                  .in_place = 1u << NN__RESIDUAL,
                                  .makes_moments = true,
                                  .shape = fused_shape,
-                                 .macs = fused_macs,
+                                 .macs = nn__conv_macs,
                                  .saved = fused_saved,
                                  .scratch = fused_scratch,
                                  .work = fused_work,

@@ -8,21 +8,17 @@
 #include "model/nn_loops.h"
 #include "model/nn_ops.h"
 
-enum { LANES = 16 };
-
 /* Sum over c of (x - mean)^2 if square, else of x. */
 SX_INLINE float channel_sum(const float *x, int c, float mean, const bool square) {
-    float sum[LANES] = {0}, rest = 0;
+    float sum[NN__LANES] = {0}, rest = 0;
     int i = 0;
-    for (; i + LANES <= c; i += LANES)
-        for (int l = 0; l < LANES; l++) {
+    for (; i + NN__LANES <= c; i += NN__LANES)
+        for (int l = 0; l < NN__LANES; l++) {
             float v = x[i + l] - mean;
             sum[l] += square ? v * v : v;
         }
     for (; i < c; i++) rest += square ? (x[i] - mean) * (x[i] - mean) : x[i] - mean;
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) sum[l] += sum[l + half];
-    return sum[0] + rest;
+    return nn__lanes_sum(sum) + rest;
 }
 
 /* stat [pixels][2]: mean, rstd. y may be x. */
@@ -53,10 +49,10 @@ static void normalise_to(float *restrict y, const float *restrict x, const float
 SX_INLINE void gradient_means(const float *restrict dy, const float *restrict x,
                               const float *restrict weight, const float *stat, int c,
                               float mean[2]) {
-    float a[LANES] = {0}, b[LANES] = {0}, rest_a = 0, rest_b = 0;
+    float a[NN__LANES] = {0}, b[NN__LANES] = {0}, rest_a = 0, rest_b = 0;
     int i = 0;
-    for (; i + LANES <= c; i += LANES)
-        for (int l = 0; l < LANES; l++) {
+    for (; i + NN__LANES <= c; i += NN__LANES)
+        for (int l = 0; l < NN__LANES; l++) {
             float u = dy[i + l] * weight[i + l];
             a[l] += u;
             b[l] += u * ((x[i + l] - stat[0]) * stat[1]);
@@ -66,7 +62,7 @@ SX_INLINE void gradient_means(const float *restrict dy, const float *restrict x,
         rest_a += u;
         rest_b += u * ((x[i] - stat[0]) * stat[1]);
     }
-    for (int half = LANES / 2; half > 0; half /= 2)
+    for (int half = NN__LANES / 2; half > 0; half /= 2) /* both at once: 7 % of backward */
         for (int l = 0; l < half; l++) {
             a[l] += a[l + half];
             b[l] += b[l + half];

@@ -106,7 +106,7 @@ nn_tensor nn_add(nn_graph *g, nn_tensor a, nn_tensor b) {
  * again. */
 
 nn_mask nn__mask(const nn_graph *g, float p, int key) {
-    if (!g->dropout_on) return (nn_mask){0};
+    if (!g->dropout_on || p == 0) return (nn_mask){.scale = 1};
     uint64_t item = g->dropout_image * 65536 + (uint64_t)key;
     sx_rng r = sx_rng_make(g->dropout_seed, SX_RNG_DROPOUT, g->dropout_step, item);
     nn_mask mask = {.threshold = (uint32_t)((double)p * 4294967296.0), .scale = 1.0f / (1.0f - p)};

@@ -1,6 +1,4 @@
 /* Moving pixels and channels: concatenation, 2x2 average pooling, nearest upsampling by 2. */
-#include <string.h>
-
 #include "model/nn_loops.h"
 #include "model/nn_ops.h"
 

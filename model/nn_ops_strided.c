@@ -1,12 +1,9 @@
 /* Convolutions that nn_ops_conv.c does not do: any kernel and stride, by strips of unrolled windows
- * (im2col) and the matrix product of the kernel table; and the usual ones without bias, through the
- * kernel table with a bias of zeros. */
+ * (im2col) and the matrix product of the kernel table. */
 #include <string.h>
 
-#include "model/nn_loops.h"
+#include "model/nn_kernels_bodies.h"
 #include "model/nn_ops.h"
-
-/* ---- any stride ---- */
 
 /* Pixels of a strip: as many as fill half of a 1 MB L2, but enough that the weights, which each
  * strip reads anew, are worth it. */
@@ -53,16 +50,11 @@ static void take_row(const strided *s, const float *x, int i, span q, float *to)
            (size_t)(q.to - q.from) * (size_t)s->c * sizeof *to);
 }
 
-SX_CLONES
-static void add_to(float *restrict y, const float *restrict x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) y[i] += x[i];
-}
-
 /* The way back: image row i += from [ks][c]. */
 static void give_row(const strided *s, float *x, int i, span q, const float *from) {
     if (i < 0 || i >= s->h || q.from >= q.to) return;
-    add_to(x + ((int64_t)i * s->w + q.from) * s->c, from + (int64_t)(q.from - q.j0) * s->c,
-           (int64_t)(q.to - q.from) * s->c);
+    nn__pass_on(x + ((int64_t)i * s->w + q.from) * s->c, from + (int64_t)(q.from - q.j0) * s->c,
+                (int64_t)(q.to - q.from) * s->c, false);
 }
 
 /* col [rows][ow][ks][ks][c] of output rows i0 .. i0 + rows - 1. */
@@ -101,17 +93,12 @@ static int rows_at(const strided *s, int i) {
     return s->oh - i < s->rows ? s->oh - i : s->rows;
 }
 
-/* y [pixels][k], each pixel the bias. */
-static void fill_bias(float *y, const float *bias, int64_t pixels, int k) {
-    for (int64_t p = 0; p < pixels; p++) memcpy(y + p * k, bias, (size_t)k * sizeof *y);
-}
-
 static void strided_forward(const nn_graph *g, const nn__op *op) {
     const strided s = strided_of(g, op);
     const float *weight = nn__value(g, op->weight);
     float *y = nn__out(g, op)->value, *col = g->scratch;
     const bool biased = op->bias >= 0;
-    if (biased) fill_bias(y, nn__value(g, op->bias), (int64_t)s.oh * s.ow, s.k);
+    if (biased) nn__fill_bias(y, nn__value(g, op->bias), (int64_t)s.oh * s.ow, s.k);
     for (int i = 0; i < s.oh; i += s.rows) {
         const int rows = rows_at(&s, i);
         unroll(&s, nn__in(g, op, 0)->value, i, rows, col);
@@ -120,25 +107,12 @@ static void strided_forward(const nn_graph *g, const nn__op *op) {
     }
 }
 
-/* dbias += dy summed over pixels, a block of channels at a time. */
-static void bias_gradient(const strided *s, const float *dy, float *dbias) {
-    enum { BLOCK = 16 };
-    const int64_t pixels = (int64_t)s->oh * s->ow;
-    for (int k0 = 0; k0 < s->k; k0 += BLOCK) {
-        const int n = s->k - k0 < BLOCK ? s->k - k0 : BLOCK;
-        double sum[BLOCK] = {0};
-        for (int64_t p = 0; p < pixels; p++)
-            for (int k = 0; k < n; k++) sum[k] += (double)dy[p * s->k + k0 + k];
-        for (int k = 0; k < n; k++) dbias[k0 + k] += (float)sum[k];
-    }
-}
-
 static void strided_backward(const nn_graph *g, const nn__op *op) {
     const strided s = strided_of(g, op);
     const nn__tensor *x = nn__in(g, op, 0);
     const float *dy = nn__out(g, op)->grad;
     float *col = g->scratch;
-    if (op->bias >= 0) bias_gradient(&s, dy, nn__grad(g, op->bias));
+    if (op->bias >= 0) nn__column_sums(dy, (int64_t)s.oh * s.ow, s.k, s.k, nn__grad(g, op->bias));
     if (x->needs_grad && op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));
     for (int i = 0; i < s.oh; i += s.rows) {
         const int rows = rows_at(&s, i), n = rows * s.ow;
@@ -174,76 +148,5 @@ nn_tensor nn_conv_strided(nn_graph *g, nn_tensor x, const char *name, int k, nn_
         nn__param_append(g, name, "weight", 4, (int64_t[]){k, c, ks, ks}, fan_in, NN_INIT_FAN_IN);
     if (!opt.no_bias)
         op.bias = nn__param_append(g, name, "bias", 1, (int64_t[]){k}, fan_in, NN_INIT_FAN_IN);
-    return nn__op_append(g, op);
-}
-
-/* ---- stride 1 without bias: scratch is [k] zeros (forward) or a gradient that nobody wants
- * (backward), then what the kernels ask for ---- */
-
-static nn_conv_shape bare_shape_of(const nn_graph *g, const nn__op *op) {
-    const nn__tensor *x = nn__in(g, op, 0);
-    return (nn_conv_shape){.h = x->h, .w = x->w, .c = x->c, .k = op->k, .ks = op->ks};
-}
-
-static void bare_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
-    nn__shape_of_input(g, op, out);
-    out->c = op->k;
-}
-
-static int64_t bare_macs(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = bare_shape_of(g, op);
-    return (int64_t)s.h * s.w * s.c * s.k * s.ks * s.ks;
-}
-
-static int64_t bias_floats(const nn__op *op) {
-    return (op->k + 15) / 16 * 16; /* keeps the rest aligned */
-}
-
-static int64_t bare_scratch(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = bare_shape_of(g, op);
-    return bias_floats(op) + g->kernels->conv_scratch(&s, nn__threads(g));
-}
-
-static void bare_forward(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = bare_shape_of(g, op);
-    const nn_feed x = nn_feed_plain(nn__in(g, op, 0)->value, s.c);
-    const nn_room room = nn__room(g, bias_floats(op));
-    nn_sink y = nn_sink_plain(nn__out(g, op)->value, s.k, false);
-    y.bias = memset(g->scratch, 0, (size_t)op->k * sizeof(float));
-    g->kernels->conv_forward(&s, &x, nn__value(g, op->weight), NULL, &y, &room);
-}
-
-static void bare_backward(const nn_graph *g, const nn__op *op) {
-    const nn_conv_shape s = bare_shape_of(g, op);
-    const nn__tensor *x = nn__in(g, op, 0);
-    const nn_feed feed = nn_feed_plain(x->value, s.c);
-    const nn_room room = nn__room(g, bias_floats(op));
-    const float *dy = nn__out(g, op)->grad;
-    float *unwanted = memset(g->scratch, 0, (size_t)op->k * sizeof(float));
-    g->kernels->conv_backward_weight(&s, &feed, dy, nn__grad(g, op->weight), unwanted, &room);
-    if (!x->needs_grad) return;
-    const nn_sink dx = nn_sink_plain(x->grad, s.c, !op->first[0]);
-    g->kernels->conv_backward_data(&s, dy, nn__value(g, op->weight), &dx, &room);
-}
-
-const nn__kind nn__conv_bare_kind = {.name = "conv_bare",
-                                     .reads = 1u << 0,
-                                     .shape = bare_shape,
-                                     .macs = bare_macs,
-                                     .scratch = bare_scratch,
-                                     .forward = bare_forward,
-                                     .backward = bare_backward};
-
-nn_tensor nn__conv_bare(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt) {
-    const int64_t c = g->tensor[x].c, ks = opt.kernel;
-    nn__op op = nn__op_make(&nn__conv_bare_kind, x, -1);
-    op.k = k;
-    op.ks = opt.kernel;
-    op.weight = nn__param_append(g, name, "weight",
-                                 opt.linear   ? 2
-                                 : opt.conv1d ? 3
-                                              : 4,
-                                 (int64_t[]){k, c, ks, ks}, c * ks * ks,
-                                 opt.zero_init ? NN_INIT_ZERO : NN_INIT_FAN_IN);
     return nn__op_append(g, op);
 }

@@ -16,7 +16,6 @@
 #include "model/nn_ops.h"
 
 enum {
-    LANES = 16,
     LONG = 32, /* a loop of 16 gcc unrolls first, and then finds no vectors in its comparisons */
     MAX_KEYS = 64
 };
@@ -38,7 +37,7 @@ static windows windows_of(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
     windows a = {.h = x->h, .w = x->w, .c = x->c / 3, .heads = op->windows.heads};
     a.d = a.c / a.heads;
-    a.dp = round_up(a.d, LANES);
+    a.dp = round_up(a.d, NN__LANES);
     a.side = op->windows.window;
     a.keys = op->windows.keys;
     a.shift = op->windows.shift;
@@ -81,7 +80,7 @@ static buffers buffers_of(const windows *a, float *base) {
                  {&b.d_table, table}, {&b.d_tables, table * a->heads}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (base != NULL) *parts[i].at = base + b.count;
-        b.count += (parts[i].count + LANES - 1) / LANES * LANES;
+        b.count += (parts[i].count + NN__LANES - 1) / NN__LANES * NN__LANES;
     }
     return b;
 }
@@ -111,12 +110,13 @@ static int place(int i, int size, int shift) {
 
 /* to [d] = from; the last vector overlaps the one before instead of ending in a tail. */
 SX_INLINE void copy_token(float *restrict to, const float *restrict from, int d) {
-    if (d < LANES) {
+    if (d < NN__LANES) {
         for (int k = 0; k < d; k++) to[k] = from[k];
         return;
     }
-    for (int k = 0; k + LANES <= d; k += LANES) memcpy(to + k, from + k, LANES * sizeof *to);
-    memcpy(to + d - LANES, from + d - LANES, LANES * sizeof *to);
+    for (int k = 0; k + NN__LANES <= d; k += NN__LANES)
+        memcpy(to + k, from + k, NN__LANES * sizeof *to);
+    memcpy(to + d - NN__LANES, from + d - NN__LANES, NN__LANES * sizeof *to);
 }
 
 SX_INLINE void add_token(float *restrict to, const float *restrict from, int d) {
@@ -234,14 +234,6 @@ SX_INLINE void bias_line_by(float *restrict line, const windows *a, const float 
 
 /* ---- softmax ---- */
 
-SX_INLINE float lanes_sum(const float *sum) {
-    float s[LANES];
-    memcpy(s, sum, sizeof s);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) s[l] += s[l + half];
-    return s[0];
-}
-
 /* Floats m .. mp - 1 of a row. */
 SX_INLINE void pad_row(const windows *a, float *row, float value) {
     for (int j = a->m; j < a->mp; j++) row[j] = value;
@@ -276,14 +268,14 @@ static void softmax(const windows *a, const float *table, cut c, float *restrict
         pad_row(a, s, s[0] + line[0]);
         const float top = add_and_find_top(s, line, a->mp);
         pad_row(a, s, top - FAR_BELOW);
-        float sum[LANES] = {0};
-        for (int j = 0; j < a->mp; j += LANES)
-            for (int l = 0; l < LANES; l++) {
+        float sum[NN__LANES] = {0};
+        for (int j = 0; j < a->mp; j += NN__LANES)
+            for (int l = 0; l < NN__LANES; l++) {
                 float e = sx_expf(s[j + l] - top);
                 s[j + l] = e;
                 sum[l] += e;
             }
-        stat[0] = 1.0f / lanes_sum(sum);
+        stat[0] = 1.0f / nn__lanes_sum(sum);
         stat[1] = top;
     }
 }
@@ -315,11 +307,11 @@ SX_CLONES
 static void softmax_gradient(const windows *a, float *restrict ds, const float *restrict p,
                              float *restrict d_table) {
     for (int i = 0; i < a->n; i++, ds += a->mp, p += a->mp) {
-        float sum[LANES] = {0};
+        float sum[NN__LANES] = {0};
         pad_row(a, ds, 0);
-        for (int j = 0; j < a->mp; j += LANES)
-            for (int l = 0; l < LANES; l++) sum[l] += p[j + l] * ds[j + l];
-        const float dot = lanes_sum(sum);
+        for (int j = 0; j < a->mp; j += NN__LANES)
+            for (int l = 0; l < NN__LANES; l++) sum[l] += p[j + l] * ds[j + l];
+        const float dot = nn__lanes_sum(sum);
         for (int j = 0; j < a->mp; j++) ds[j] = p[j] * (ds[j] - dot);
         const int y = i / a->side, x = i % a->side;
         if (a->keys == 16)

@@ -1,4 +1,4 @@
-/* Threads wait for a counter to change: first spinning, as work follows work within microseconds,
+/* Threads wait for a counter to change: first spinning, as work mostly follows work at once,
  * then on a condition. Whoever changes a counter wakes sleepers only if there are any. */
 #include "model/nn_pool.h"
 
@@ -9,7 +9,7 @@
 
 #include "base/sx_mem.h"
 
-enum { SPINS = 4000 }; /* some ten microseconds */
+enum { SPINS = 4000 }; /* 100 microseconds where a pause takes 25 ns */
 
 struct nn_pool {
     int n, n_started;
@@ -74,8 +74,9 @@ sx_err nn_pool_new(nn_pool **out, int threads) {
     for (int i = 0; i < threads; i++) p->team[i] = (nn_team){i, threads, p};
     for (p->n_started = 1; p->n_started < threads; p->n_started++)
         if (pthread_create(&p->thread[p->n_started], NULL, work, &p->team[p->n_started]) != 0) {
+            const int n = p->n_started;
             nn_pool_free(p);
-            return sx_fail(SX_E_NOMEM, "no more threads than %d could be started", p->n_started);
+            return sx_fail(SX_E_NOMEM, "no more threads than %d could be started", n);
         }
     *out = p;
     return SX_OK;

@@ -59,7 +59,8 @@ NN_INLINE nn_vi nn_clamp(nn_vi x, int32_t bound) {
 #elif defined __AVX2__
     return (nn_vi)_mm256_max_epi32(_mm256_min_epi32((__m256i)x, (__m256i)most), (__m256i)least);
 #else
-    const nn_vi low = x<most, below = (x & low) | (most & ~low), high = below> least;
+    const nn_vi low = (x < most), below = (x & low) | (most & ~low);
+    const nn_vi high = (below > least);
     return (below & high) | (least & ~high);
 #endif
 }

@@ -1,4 +1,4 @@
-/* Memory plan, fusion, teams and dropout of the static graph. */
+/* Memory plan, fusion, teams, finality and dropout of the static graph. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,7 +100,6 @@ static void take_input_grads(const nn_graph *g, outcome *o) {
 static void run_backward(nn_graph *g, const float *params, outcome *o) {
     float *d_y = SX_NEW_ARRAY(float, o->n_output);
     for (int64_t i = 0; i < o->n_output; i++) d_y[i] = (float)(i % 7 - 3) + 0.25f;
-    o->grads = nn_params_block(nn_graph_params(g));
     nn_graph_backward(g, params, d_y, o->grads);
     take_input_grads(g, o);
     sx_free(d_y);
@@ -125,7 +124,10 @@ static outcome outcome_of(nn_graph *g, way how) {
     fill_inputs(g);
     nn_graph_dropout(g, how.dropout, 1, 2, 3);
     o.output = copy_of(nn_graph_forward(g, params), o.n_output);
-    if (how.plan.train) run_backward(g, params, &o);
+    if (how.plan.train) {
+        o.grads = nn_params_block(p);
+        run_backward(g, params, &o);
+    }
     sx_free(params);
     nn_graph_free(g);
     nn_pool_free(pool);
@@ -559,6 +561,69 @@ START_TEST(fused_and_plain_graphs_agree) {
 }
 END_TEST
 
+/* ---- what a watcher may take ---- */
+
+/* Takes gradients when they are called final. */
+typedef struct finality {
+    const float *grads;
+    float *taken; /* from float `from` on */
+    int64_t from;
+    int n_takes;
+} finality;
+
+static void take_final(void *arg, int64_t first_final) {
+    finality *f = arg;
+    ck_assert_int_le(first_final, f->from);
+    f->n_takes += first_final < f->from;
+    memcpy(f->taken + first_final, f->grads + first_final,
+           (size_t)(f->from - first_final) * sizeof *f->taken);
+    f->from = first_final;
+}
+
+/* An op of each kind with parameters that the UNet does not have. */
+static nn_graph *other_layers(void) {
+    nn_graph *g = nn_graph_new();
+    nn_tensor x = nn_input(g, "x", H, W, 16);
+    x = nn_conv(g, x, "bare", 16, (nn_conv_opt){.kernel = 3, .no_bias = true});
+    x = nn_layer_norm(g, x, "layer");
+    x = nn_conv(g, x, "linear", 48, (nn_conv_opt){.kernel = 1, .linear = true});
+    x = nn_window_attention(g, x, "windows", (nn_window_opt){.heads = 2, .window = 8, .keys = 8});
+    x = nn_conv_strided(g, x, "strided", 16, (nn_strided_opt){.kernel = 3, .stride = 2, .pad = 1});
+    nn_output(g, nn_conv(g, nn_silu(g, x), "last", 8, (nn_conv_opt){.kernel = 3}));
+    return g;
+}
+
+static void check_finality(nn_graph *g, const char *kernels, bool fuse) {
+    outcome o = {0};
+    plan_graph(g, kernels, PLAN(.train = true, .share = true, .fuse = fuse), &o.plan);
+    const nn_params *p = nn_graph_params(g);
+    float *params = random_params(p);
+    finality f = {.from = p->block, .taken = nn_params_block(p)};
+    o.n_output = g->tensor[g->output].count;
+    o.grads = nn_params_block(p);
+    f.grads = o.grads;
+    fill_inputs(g);
+    nn_graph_watch(g, take_final, &f);
+    nn_graph_forward(g, params);
+    run_backward(g, params, &o);
+    ck_assert_int_eq(f.from, 0);
+    ck_assert_int_ge(f.n_takes, 5); /* on the way, not at the end */
+    check_equal("gradients that were called final", f.taken, o.grads, p->block);
+    outcome_clear(&o);
+    sx_free(f.taken);
+    sx_free(params);
+    nn_graph_free(g);
+}
+
+START_TEST(gradients_that_are_called_final_do_not_change) {
+    check_finality(unet(8), "ref", false);
+    check_finality(unet(16), "wino", false);
+    check_finality(unet(16), "wino", true);
+    check_finality(other_layers(), "ref", false);
+    check_finality(other_layers(), "wino", true);
+}
+END_TEST
+
 /* ---- dropout ---- */
 
 enum { SIDE = 64, CHANNELS = 8, COUNT = SIDE * SIDE * CHANNELS };
@@ -670,6 +735,7 @@ int main(void) {
     tcase_add_loop_test(all, fused_and_plain_networks_agree, 0,
                         (int)(sizeof unet_cases / sizeof *unet_cases));
     tcase_add_loop_test(all, fused_and_plain_graphs_agree, 0, N_GRAPHS);
+    tcase_add_test(all, gradients_that_are_called_final_do_not_change);
     tcase_add_loop_test(all, dropout_drops_its_share_and_scales_the_rest, 0, 3);
     tcase_add_test(all, neighbours_in_a_mask_are_independent);
     tcase_add_test(all, masks_depend_on_seed_step_image_and_layer);

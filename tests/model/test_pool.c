@@ -1,6 +1,8 @@
 /* The team of threads: who runs, when they meet, what they share out. Everything that members write
  * here is plain memory, so that ThreadSanitizer sees what the pool orders and what it does not. */
+#include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -185,18 +187,38 @@ END_TEST
 
 /* ---- the world ---- */
 
-START_TEST(there_is_a_processor) {
-    ck_assert_int_ge(nn_processors(), 1);
+/* Puts this thread on the first of its processors; fills those that it had. */
+static void stay_on_one(cpu_set_t *all) {
+    cpu_set_t one;
+    size_t first = 0;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof *all, all), 0);
+    while (!CPU_ISSET(first, all)) first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+}
+
+START_TEST(processors_are_those_that_may_be_used) {
+    cpu_set_t all;
+    const int before = nn_processors();
+    stay_on_one(&all);
+    const int confined = nn_processors();
+    ck_assert_int_eq(sched_setaffinity(0, sizeof all, &all), 0);
+    ck_assert_int_eq(before, CPU_COUNT(&all));
+    ck_assert_int_eq(confined, 1);
 }
 END_TEST
 
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__ /* they map more than is left */
-/* In a child with no room for stacks: 0 if the pool says so. */
+/* In a child with no room for stacks: 0 if the pool says so, and how many threads there were. */
 static int fails_without_room(void) {
     const struct rlimit little = {64 << 20, 64 << 20};
     nn_pool *p = NULL;
     if (setrlimit(RLIMIT_AS, &little) != 0) return 2;
-    return nn_pool_new(&p, NN_MAX_THREADS) == SX_E_NOMEM && p == NULL ? 0 : 1;
+    if (nn_pool_new(&p, NN_MAX_THREADS) != SX_E_NOMEM || p != NULL) return 1;
+    int n = 0;
+    const bool says = sscanf(sx_err_text(), "no more threads than %d", &n) == 1;
+    return says && n >= 1 && n < NN_MAX_THREADS ? 0 : 3;
 }
 
 START_TEST(threads_that_cannot_be_started_are_an_error) {
@@ -222,7 +244,7 @@ int main(void) {
     tcase_add_loop_test(all, barriers_wait_for_the_last, 0, N_SIZES);
     tcase_add_test(all, more_threads_than_processors_finish);
     tcase_add_test(all, shares_cover_the_range_and_differ_by_at_most_one);
-    tcase_add_test(all, there_is_a_processor);
+    tcase_add_test(all, processors_are_those_that_may_be_used);
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
     tcase_add_test(all, threads_that_cannot_be_started_are_an_error);
 #endif
