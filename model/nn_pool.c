@@ -9,7 +9,7 @@
 
 #include "base/sx_mem.h"
 
-enum { SPINS = 4000 }; /* 100 microseconds where a pause takes 25 ns */
+enum { SPINS = 2000 }; /* some 50 microseconds */
 
 struct nn_pool {
     int n, n_started;
