@@ -100,7 +100,7 @@ static sx_err default_training(train_config *c) {
     return rc;
 }
 
-/* Rows of more threads than processors (mpirun binds a rank to one core) show waiting, not work. */
+/* Rows of more threads than processors (mpirun binds one rank to a core) show waiting, not work. */
 static void warn_of_crowding(const bench_config *c) {
     const int usable = nn_processors();
     for (int i = 0; i < c->threads.n && mp_size(c->comm) == 1; i++)

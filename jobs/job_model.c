@@ -43,7 +43,7 @@ static int threads_given(void) {
     return n < 1 ? 1 : n > NN_MAX_THREADS ? NN_MAX_THREADS : (int)n;
 }
 
-/* Open MPI binds a rank to one core unless told otherwise. */
+/* Open MPI binds each of up to two ranks to one core unless told otherwise. */
 int job_threads_usable(int asked, char advice[JOB_ADVICE]) {
     const int usable = nn_processors();
     if (asked == 0) asked = threads_given();
