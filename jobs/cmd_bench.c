@@ -10,6 +10,7 @@
 #include "jobs/bench.h"
 #include "jobs/job_model.h"
 #include "jobs/verbs.h"
+#include "model/nn_pool.h"
 
 static const job_option options_bench[] = {
     {"bench.size", JOB_TEXT, "160x160", NULL, 0, 0, "image size, HxW pixels; square to train"},
@@ -99,6 +100,15 @@ static sx_err default_training(train_config *c) {
     return rc;
 }
 
+/* Rows of more threads than processors (mpirun binds one rank to a core) show waiting, not work. */
+static void warn_of_crowding(const bench_config *c) {
+    const int usable = nn_processors();
+    for (int i = 0; i < c->threads.n && mp_size(c->comm) == 1; i++)
+        if (c->threads.item[i] > usable)
+            sx_warn("rows of %d threads share the %d processor%s that this process may use",
+                    c->threads.item[i], usable, usable > 1 ? "s" : "");
+}
+
 static sx_err read_config(const job *j, bench_config *c) {
     const char *batch = job_text(j, "bench.batch");
     sx_err rc;
@@ -112,6 +122,7 @@ static sx_err read_config(const job *j, bench_config *c) {
     SX_TRY(rc, parse_list("bench.batch", batch, 4096, &c->batch));
     SX_TRY(rc, parse_list("bench.memory_batch", job_text(j, "bench.memory_batch"), 65536,
                           &c->memory_batch));
+    warn_of_crowding(c);
     SX_TRY(rc, parse_size(job_text(j, "bench.size"),
                           many || (c->what & (BENCH_TRAIN | BENCH_MEMORY)) != 0, &c->h, &c->w));
     SX_TRY(rc, job_net_config(j, &c->net));

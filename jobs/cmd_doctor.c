@@ -11,13 +11,15 @@
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/job_json.h"
+#include "jobs/job_model.h"
 #include "jobs/verbs.h"
 #include "model/nn_kernels.h"
+#include "model/nn_pool.h"
 #include "sagax_version.h"
 
 typedef struct finding {
     char text[512];
-    char warning[256]; /* "" when all is well */
+    char warning[JOB_ADVICE]; /* "" when all is well */
 } finding;
 
 #define SAY(f, ...) snprintf((f)->text, sizeof(f)->text, __VA_ARGS__)
@@ -51,17 +53,16 @@ static void probe_kernels(finding *f) {
         WARN(f, "%s", sx_err_text());
         return;
     }
-    SAY(f, "auto = %s (%s); blas = %s", best->name, best->isa, blas->isa);
+    SAY(f, "auto = %s (%s); blas = %s, on one thread whatever OPENBLAS_NUM_THREADS says",
+        best->name, best->isa, blas->isa);
     if (strcmp(best->name, "wino") != 0) WARN(f, "no vector kernels for this CPU: slow");
 }
 
-/* One rank a core is how sagax uses a node; a threaded BLAS under that would oversubscribe it. */
+/* Of a rank that is bound as this process is and is told nothing by model.threads. */
 static void probe_threads(finding *f) {
-    const char *blas = environment("OPENBLAS_NUM_THREADS"), *omp = environment("OMP_NUM_THREADS");
-    SAY(f, "OPENBLAS_NUM_THREADS=%s OMP_NUM_THREADS=%s", *blas ? blas : "unset",
-        *omp ? omp : "unset");
-    if (strcmp(blas, "1") != 0 && strcmp(omp, "1") != 0)
-        WARN(f, "export OPENBLAS_NUM_THREADS=1 when several ranks share a node");
+    const int usable = nn_processors(), threads = job_threads_usable(0, f->warning);
+    SAY(f, "%d a rank; model.threads may ask for up to %d, the processor%s it may use", threads,
+        usable, usable > 1 ? "s" : "");
 }
 
 static const char *const launcher_variables[] = {"OMPI_COMM_WORLD_SIZE",

@@ -453,10 +453,10 @@ static json_t *mult_json(const net_config *c) {
 
 static void print_info_json(const info *f) {
     json_t *o = json_pack(
-        "{s:s,s:i,s:o,s:i,s:i,s:i,s:s,s:s,s:I,s:I,s:i,s:o,s:o,s:o}", "net", f->config.arch,
+        "{s:s,s:i,s:o,s:i,s:i,s:i,s:s,s:s,s:i,s:I,s:I,s:i,s:o,s:o,s:o}", "net", f->config.arch,
         "base_channels", f->config.base_channels, "mult", mult_json(&f->config), "res_blocks",
         f->config.res_blocks, "height", f->h, "width", f->w, "kernels", f->kernels->name, "isa",
-        f->kernels->isa, "parameters", (json_int_t)f->n_parameters, "macs",
+        f->kernels->isa, "threads", f->threads, "parameters", (json_int_t)f->n_parameters, "macs",
         (json_int_t)f->forward.macs, "ops", f->forward.n_ops, "forward_plan",
         plan_json(&f->forward), "train_plan", plan_json(&f->train), "times", ops_json(f));
     job_json_print(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
@@ -472,8 +472,8 @@ static void print_info_text(const info *f) {
     printf("memory      forward %.1f MiB + %.1f scratch, training %.1f MiB + %.1f scratch\n",
            (double)f->forward.activation_bytes / mib, (double)f->forward.scratch_bytes / mib,
            (double)f->train.activation_bytes / mib, (double)f->train.scratch_bytes / mib);
-    printf("kernels     %s (%s)\n\nop           calls   forward ms  backward ms\n",
-           f->kernels->name, f->kernels->isa);
+    printf("kernels     %s (%s), %d thread%s\n\nop           calls   forward ms  backward ms\n",
+           f->kernels->name, f->kernels->isa, f->threads, f->threads > 1 ? "s" : "");
     for (int i = 0; i < f->n_ops; i++) {
         printf("%-12s %5lld %12.3f %12.3f\n", f->op[i].op, (long long)f->op[i].calls,
                1e3 * f->op[i].forward_s, 1e3 * f->op[i].backward_s);

@@ -11,8 +11,9 @@
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/job_json.h"
 #include "jobs/job_data.h"
+#include "jobs/job_json.h"
+#include "jobs/job_model.h"
 #include "jobs/sr.h"
 #include "jobs/verbs.h"
 #include "mpi/mp_queue.h"
@@ -231,6 +232,7 @@ static sx_err print_plan(const cohort *h) {
 
 static sx_err start(cohort *h, job *j) {
     mp_comm *comm = job_comm(j);
+    char engine[JOB_ENGINE_TEXT];
     sx_err rc = sr_config_read(&h->c, j);
     if (rc == SX_OK) rc = sr_items_find(j, &h->items);
     if (rc == SX_OK && sx_file_exists(h->c.out) && !sx_file_is_dir(h->c.out))
@@ -238,6 +240,7 @@ static sx_err start(cohort *h, job *j) {
     if ((rc = mp_agree(comm, rc)) != SX_OK) return rc;
     h->clash = sr_items_clashes(&h->items);
     if (job_dry_run(j)) return SX_OK;
+    sx_info("network: %s, %s", h->c.net.arch, job_engine_text(h->c.kernels, h->c.threads, engine));
     if ((rc = sr_config_prepare(&h->c)) != SX_OK) return rc;
     if (mp_rank(comm) == 0) {
         rc = sx_mkdirs(h->c.out);

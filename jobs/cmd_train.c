@@ -13,6 +13,7 @@
 #include "base/sx_mem.h"
 #include "jobs/cache_pixel.h"
 #include "jobs/job_json.h"
+#include "jobs/job_model.h"
 #include "jobs/job_weights.h"
 #include "jobs/train_report.h"
 #include "jobs/train_val.h"
@@ -78,16 +79,16 @@ out:
 static void describe(const training *t) {
     const train_config *c = &t->c;
     const nn_plan *p = net_plan(t->n);
+    char engine[JOB_ENGINE_TEXT];
     sx_info("data: %lld slices for training, %lld for validation (left out: %lld too small, %lld "
             "empty), %g mm",
             (long long)t->train.n, (long long)t->val.n,
             (long long)(t->train.n_small + t->val.n_small),
             (long long)(t->train.n_empty + t->val.n_empty), c->degrade.hr_mm);
-    sx_info("network: %s, %lld parameters, %.2f GMAC an image of %d x %d, %.0f MiB activations, "
-            "kernels %s (%s)",
+    sx_info("network: %s, %lld parameters, %.2f GMAC an image of %d x %d, %.0f MiB activations, %s",
             c->net.arch, (long long)net_params(t->n)->count, (double)p->macs * 1e-9, c->crop,
-            c->crop, (double)(p->activation_bytes + p->scratch_bytes) / 0x1p20, c->kernels->name,
-            c->kernels->isa);
+            c->crop, (double)(p->activation_bytes + p->scratch_bytes) / 0x1p20,
+            job_engine_text(c->kernels, c->threads, engine));
     sx_info("training: %lld steps of %d images in %d shards on %d ranks", (long long)c->steps,
             c->batch, c->shards, mp_size(c->comm));
     if (mp_rank(c->comm) != 0) return;

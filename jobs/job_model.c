@@ -37,16 +37,36 @@ sx_err job_kernels(const job *j, const nn_kernels **k) {
     return nn_kernels_get(job_text(j, "model.kernels"), k);
 }
 
-int job_threads(const job *j) {
+static int threads_given(void) {
     const char *given = getenv("SLURM_CPUS_PER_TASK");
-    int64_t asked = job_int(j, "model.threads"), usable = nn_processors();
-    if (asked == 0) asked = given ? strtol(given, NULL, 10) : 1;
-    if (asked < 1) asked = 1;
-    if (asked > NN_MAX_THREADS) asked = NN_MAX_THREADS;
-    if (asked <= usable) return (int)asked;
-    sx_info("%lld threads asked for, %lld processors bound to this rank: %lld threads",
-            (long long)asked, (long long)usable, (long long)usable);
-    return (int)usable;
+    long n = given ? strtol(given, NULL, 10) : 1;
+    return n < 1 ? 1 : n > NN_MAX_THREADS ? NN_MAX_THREADS : (int)n;
+}
+
+/* Open MPI binds each of up to two ranks to one core unless told otherwise. */
+int job_threads_usable(int asked, char advice[JOB_ADVICE]) {
+    const int usable = nn_processors();
+    if (asked == 0) asked = threads_given();
+    *advice = '\0';
+    if (asked <= usable) return asked;
+    snprintf(advice, JOB_ADVICE,
+             "%d threads asked for, but the rank may use %d processor%s; give it more with mpirun "
+             "--map-by slot:PE=%d (or --bind-to none), srun --cpus-per-task=%d",
+             asked, usable, usable > 1 ? "s" : "", asked, asked);
+    return usable;
+}
+
+int job_threads(const job *j) {
+    char advice[JOB_ADVICE];
+    int threads = job_threads_usable((int)job_int(j, "model.threads"), advice);
+    if (*advice && mp_rank(job_comm(j)) == 0) sx_warn("%s", advice);
+    return threads;
+}
+
+const char *job_engine_text(const nn_kernels *k, int threads, char text[JOB_ENGINE_TEXT]) {
+    snprintf(text, JOB_ENGINE_TEXT, "kernels %s (%s), %d thread%s a rank", k->name, k->isa, threads,
+             threads > 1 ? "s" : "");
+    return text;
 }
 
 sx_err job_schedule(const job *j, df_schedule *s) {

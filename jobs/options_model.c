@@ -13,6 +13,7 @@ const job_option options_model[] = {
      "auto|ref|blas|wino|wino-avx512|wino-avx2|wino-sse2|wino-neon", 0, 0,
      "bodies of convolution and matrix product"},
     {"model.threads", JOB_INT, "0", NULL, 0, NN_MAX_THREADS,
-     "threads of a rank; 0: SLURM_CPUS_PER_TASK, else 1"},
+     "threads of a rank; 0: SLURM_CPUS_PER_TASK, else 1; at most the processors it is bound to "
+     "(mpirun --map-by slot:PE=N)"},
     JOB_OPTIONS_END,
 };

@@ -38,13 +38,12 @@ typedef struct sr_config {
     net_config net;
     df_schedule schedule;
     const nn_kernels *kernels;
-    int threads;   /* of a rank */
-    float *params; /* block of the network */
-    mp_share
-        *ready; /* its weights prepared for the kernels, once a node; NULL: nothing to prepare */
-    int64_t n_ready; /* floats */
+    int threads;     /* of a rank */
+    float *params;   /* block of the network */
+    mp_share *ready; /* weights prepared for the kernels, once a node; NULL: nothing to prepare */
+    int64_t n_ready; /* floats; 0: nothing for the kernels of this node */
     char weights_sha256[65];
-    char *values;  /* JSON of all that decides about an output's bytes; sorted keys */
+    char *values;  /* JSON of what decides about an output; sorted keys */
     char hash[65]; /* SHA-256 of `values` */
 } sr_config;
 

@@ -51,13 +51,18 @@ static sx_err read_trained(sr_config *c, const char *path) {
     return rc;
 }
 
-/* Parameters of any size of this network: the table of names does not depend on it. */
+/* The network for images of any size: names of parameters do not depend on it, nor do prepared
+ * weights from 4 pixels at the lowest level on. */
+static sx_err small_net(const sr_config *c, net **n) {
+    const int side = 4 * net_granularity(&c->net);
+    return net_new(n, &c->net, side, side, c->kernels, (net_opt){0});
+}
+
 static sx_err read_weights(sr_config *c, const char *path) {
-    int side = 2 * net_granularity(&c->net);
     char *file = job_weights_path(path);
     net *n = NULL;
     sx_err rc;
-    SX_TRY(rc, net_new(&n, &c->net, side, side, c->kernels, (net_opt){0}));
+    SX_TRY(rc, small_net(c, &n));
     c->params = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_read(path, net_params(n), c->params));
     SX_TRY(rc, sx_hash_file(file, c->weights_sha256));
@@ -68,20 +73,21 @@ out:
     return rc;
 }
 
+/* Nodes of different processors may have different kernels, some with nothing to prepare: all take
+ * part if one has. */
 sx_err sr_config_prepare(sr_config *c) {
-    int side =
-        4 * net_granularity(&c->net); /* 4 pixels at the lowest level: as for any larger size */
     net *n = NULL;
-    sx_err rc = net_new(&n, &c->net, side, side, c->kernels, (net_opt){0});
-    if (rc == SX_OK) c->n_ready = nn_graph_ready_count(net_graph(n));
-    rc = mp_agree(c->comm, rc);
-    if (rc == SX_OK && c->n_ready > 0)
-        rc = mp_share_new(&c->ready, c->comm, c->n_ready * (int64_t)sizeof(float));
-    if (rc == SX_OK && c->ready) {
-        int parts, part = mp_share_part(c->ready, &parts);
-        nn_graph_prepare(net_graph(n), c->params, part, parts, mp_share_data(c->ready));
-        mp_share_filled(c->ready);
-    }
+    sx_err rc;
+    SX_TRY(rc, mp_agree(c->comm, small_net(c, &n)));
+    c->n_ready = nn_graph_ready_count(net_graph(n));
+    int64_t most = c->n_ready;
+    mp_max_i64(c->comm, &most, 1);
+    if (most == 0) goto out;
+    SX_TRY(rc, mp_share_new(&c->ready, c->comm, c->n_ready * (int64_t)sizeof(float)));
+    int parts, part = mp_share_part(c->ready, &parts);
+    nn_graph_prepare(net_graph(n), c->params, part, parts, mp_share_data(c->ready));
+    mp_share_filled(c->ready);
+out:
     net_free(n);
     return rc;
 }
@@ -96,7 +102,8 @@ static void add_network(json_t *o, const sr_config *c) {
                                   c->net.res_blocks));
 }
 
-/* All that decides about the bytes of an output beside its input and the weights. */
+/* All that decides about an output beside its input and the weights. Instruction set and number of
+ * threads change its last bits only: no reason to make it again. */
 static void record_values(sr_config *c, const job *j) {
     json_t *o = json_object();
     add_network(o, c);

@@ -56,7 +56,7 @@ static sx_err fit(sr_engine *e, const sr_volume *v) {
     SX_TRY(rc, grow(&e->lr, &rooms[0], (int64_t)h * w));
     SX_TRY(rc, grow(&e->x, &rooms[1], (int64_t)h * w));
     SX_TRY(rc, net_new(&e->net, &c->net, h, w, c->kernels, (net_opt){.threads = c->threads}));
-    if (c->ready && nn_graph_ready_count(net_graph(e->net)) == c->n_ready)
+    if (c->n_ready > 0 && nn_graph_ready_count(net_graph(e->net)) == c->n_ready)
         nn_graph_use_ready(net_graph(e->net), mp_share_data(c->ready));
     e->h = h;
     e->w = w;

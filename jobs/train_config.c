@@ -17,8 +17,7 @@ const job_option options_train[] = {
      "parts of a batch whose gradients are added in a fixed order; 0: 8 or the batch"},
     {"train.wire", JOB_CHOICE, "fp32", "fp32|bf16", 0, 0,
      "how gradients travel between nodes; bf16: half the bytes, rounded, and weights then depend "
-     "on "
-     "the number of nodes"},
+     "on the number of nodes"},
     {"train.workers", JOB_INT, "2", NULL, 1, 64,
      "threads a rank that read and degrade slices ahead of the step"},
     {"train.crop", JOB_INT, "160", NULL, 8, 4096, "side of the training images, pixels"},

@@ -1,5 +1,5 @@
 /* Shared inside mpi/ only: bfloat16, the upper half of a float: 8 bits of exponent, 7 of mantissa,
- * so a relative error of at most 2^-8 / 2 (round to nearest, ties to even). Infinities stay, NaN
+ * so a relative error of at most 2^-8 (round to nearest, ties to even). Infinities stay, NaN
  * stays NaN, what is beyond the largest bfloat16 becomes infinite. */
 #ifndef MP_BF16_H
 #define MP_BF16_H

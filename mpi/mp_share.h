@@ -9,7 +9,7 @@
 
 typedef struct mp_share mp_share;
 
-/* n_bytes, the same on all ranks; zeroed, aligned to 64 bytes. Collective over c. Errors:
+/* n_bytes, the same on all ranks of a node; zeroed, aligned to 64 bytes. Collective over c. Errors:
  * SX_E_NOMEM. */
 sx_err mp_share_new(mp_share **s, mp_comm *c, int64_t n_bytes);
 void mp_share_free(mp_share *s); /* takes NULL. Collective over its ranks. */

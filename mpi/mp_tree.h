@@ -7,7 +7,7 @@
  *
  * Leaves are shared out in contiguous ranges, in the order of the nodes: a rank builds its leaves
  * in increasing order; subtrees that lie inside a rank are added as soon as both sides are there
- * (at most log2(n) + 1 vectors are held). Ranks beyond n_leaves hold none.
+ * (at most log2(n) + 1 vectors are held). With more ranks than leaves some have none.
  *
  * The rest is added bucket by bucket, from the end of the vector to its start. Ranks of a node have
  * their vectors in a shared window and add each other's directly, each a segment of a bucket; one
@@ -33,10 +33,11 @@ typedef struct mp_tree mp_tree;
 /* How floats travel between nodes. */
 typedef enum mp_wire {
     MP_WIRE_FP32,
-    /* As bfloat16: half the bytes. What a node sends and what it gets back are each rounded (2^-9
-     * relative). All ranks still get the same bits, and a step repeated with the leaves cut into
-     * nodes in the same way gives them again, with any number of ranks a node. With another cut,
-     * so on another number of nodes, it gives others. On one node nothing is rounded. */
+    /* As bfloat16: half the bytes. What a node sends and what it gets back are each rounded (by at
+     * most 2^-8 relative). All ranks still get the same bits, and a step repeated with the leaves
+     * cut into nodes in the same way gives them again, with any number of ranks a node. With
+     * another cut, so on another number of nodes, it gives others. On one node nothing is rounded.
+     */
     MP_WIRE_BF16
 } mp_wire;
 

@@ -2,7 +2,7 @@
 # sagax doctor reports facts as text and JSON and warns where a run would go wrong.
 set -u
 . "$(dirname "$0")/lib.sh"
-unset SLURM_PROCID SLURM_NTASKS SLURM_STEP_NUM_TASKS PMI_RANK PMI_SIZE PMIX_RANK OMPI_COMM_WORLD_SIZE OMP_NUM_THREADS
+unset SLURM_PROCID SLURM_NTASKS SLURM_STEP_NUM_TASKS PMI_RANK PMI_SIZE PMIX_RANK OMPI_COMM_WORLD_SIZE SLURM_CPUS_PER_TASK
 
 expect 0 doctor
 for row in version libraries machine kernels threads launcher hdf5 folder file_system; do
@@ -13,11 +13,26 @@ json 'length' 9
 json 'all(.value != "")' true
 json '.folder.value | contains("GiB free")' true
 json '.launcher.warning' ''
+json '.kernels.value | test("^auto = (wino \\([a-z0-9]+\\)|blas \\(OpenBLAS [A-Za-z0-9]+\\)); blas = OpenBLAS [A-Za-z0-9]+, on one thread")' true
 
-OPENBLAS_NUM_THREADS=1 expect 0 doctor --json
+# ---- threads: what a rank is given, and is bound to ----
+cpus=$(nproc)
+json '.threads.value | startswith("1 a rank; model.threads may ask for up to '$cpus', ")' true
 json '.threads.warning' ''
 OPENBLAS_NUM_THREADS=8 expect 0 doctor --json
-json '.threads.warning | contains("OPENBLAS_NUM_THREADS=1")' true
+json '.threads.warning' ''
+SLURM_CPUS_PER_TASK=$cpus expect 0 doctor --json
+json '.threads.value | startswith("'$cpus' a rank; ")' true
+json '.threads.warning' ''
+SLURM_CPUS_PER_TASK=$((cpus + 1)) expect 0 doctor --json
+json '.threads.value | startswith("'$cpus' a rank; ")' true
+json '.threads.warning | contains("slot:PE='$((cpus + 1))'") and contains("--cpus-per-task='$((cpus + 1))'")' true
+first=$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//') # a processor that we may use
+n_checks=$((n_checks + 1))
+last="SLURM_CPUS_PER_TASK=2 sagax doctor, bound to one processor"
+SLURM_CPUS_PER_TASK=2 taskset -c "$first" "$SAGAX" doctor --json >out 2>err || _fail "$last: exit code $?"
+json '.threads.value' '1 a rank; model.threads may ask for up to 1, the processor it may use'
+json '.threads.warning | contains("may use 1 processor; give")' true
 
 # What doctor warns of is what a verb with ranks refuses: environment, tasks that would be lost (0: none).
 # A batch script's own shell has SLURM_NTASKS, but is no task of a step.

@@ -54,8 +54,16 @@ for np in 2 3 4 9; do
     train 0 $np np$np --steps 20
     same np1 np$np
 done
+says err "1 thread a rank"
 check "metrics do not depend on ranks" \
     test "$(deterministic_metrics np1)" = "$(deterministic_metrics np3)"
+if [ "$(nproc)" -ge 2 ]; then # ranks that are not bound to a core may have threads
+    for np in 1 2; do
+        OMPI_MCA_hwloc_base_binding_policy=none train 0 $np threads$np --steps 20 --threads 2
+        says err "2 threads a rank"
+    done
+    same threads1 threads2
+fi
 train 0 2 seed --steps 20 --seed 1
 n_checks=$((n_checks + 1))
 cmp -s np1/weights.h5 seed/weights.h5 && _fail "$last: another seed gave the same weights"

@@ -270,7 +270,7 @@ START_TEST(bf16_between_nodes_keeps_two_to_three_digits) {
         error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
         norm += (double)want[i] * want[i];
     }
-    /* Uniform within half a unit of 2^-8: about 2^-9 / sqrt(3) / 1.4 a rounding, two roundings. */
+    /* Uniform within 2^-8 of 1 to 2: about 2^-8 / sqrt(3) / 1.4 a rounding, two roundings. */
     const double relative = sqrt(error / norm);
     if (mp_size(world) == 1)
         ck_assert_double_eq(relative, 0.0);
