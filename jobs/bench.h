@@ -13,7 +13,7 @@
 #include "jobs/train_step.h"
 #include "jobs/train_data.h"
 
-enum { BENCH_MAX_ROUNDS = 101, BENCH_MAX_LIST = 8, BENCH_MAX_OPS = 32 };
+enum { BENCH_MAX_ROUNDS = 101, BENCH_PASSES = 3, BENCH_MAX_LIST = 8, BENCH_MAX_OPS = 32 };
 
 /* Parts of a run. */
 enum {
@@ -52,7 +52,7 @@ bench_clock bench_since(bench_clock start);
 
 /* One value a round. */
 typedef struct bench_series {
-    double x[BENCH_MAX_ROUNDS];
+    double x[BENCH_MAX_ROUNDS * BENCH_PASSES];
     int n;
 } bench_series;
 void bench_add(bench_series *s, double x);
