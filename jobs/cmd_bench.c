@@ -10,7 +10,7 @@
 #include "jobs/bench.h"
 #include "jobs/job_model.h"
 #include "jobs/verbs.h"
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 
 static const job_option options_bench[] = {
     {"bench.size", JOB_TEXT, "160x160", NULL, 0, 0, "image size, HxW pixels; square to train"},
@@ -102,7 +102,7 @@ static sx_err default_training(train_config *c) {
 
 /* Rows of more threads than processors (mpirun binds one rank to a core) show waiting, not work. */
 static void warn_of_crowding(const bench_config *c) {
-    const int usable = nn_processors();
+    const int usable = sx_processors();
     for (int i = 0; i < c->threads.n && mp_size(c->comm) == 1; i++)
         if (c->threads.item[i] > usable)
             sx_warn("rows of %d threads share the %d processor%s that this process may use",

@@ -14,7 +14,7 @@
 #include "jobs/job_model.h"
 #include "jobs/verbs.h"
 #include "model/nn_kernels.h"
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 #include "sagax_version.h"
 
 typedef struct finding {
@@ -60,7 +60,7 @@ static void probe_kernels(finding *f) {
 
 /* Of a rank that is bound as this process is and is told nothing by model.threads. */
 static void probe_threads(finding *f) {
-    const int usable = nn_processors(), threads = job_threads_usable(0, f->warning);
+    const int usable = sx_processors(), threads = job_threads_usable(0, f->warning);
     SAY(f, "%d a rank; model.threads may ask for up to %d, the processor%s it may use", threads,
         usable, usable > 1 ? "s" : "");
 }

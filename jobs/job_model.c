@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 
 #define MAX_LEVELS ((int)(sizeof((net_config){0}).mult / sizeof(int)))
 
@@ -40,12 +40,12 @@ sx_err job_kernels(const job *j, const nn_kernels **k) {
 static int threads_given(void) {
     const char *given = getenv("SLURM_CPUS_PER_TASK");
     long n = given ? strtol(given, NULL, 10) : 1;
-    return n < 1 ? 1 : n > NN_MAX_THREADS ? NN_MAX_THREADS : (int)n;
+    return n < 1 ? 1 : n > SX_MAX_THREADS ? SX_MAX_THREADS : (int)n;
 }
 
 /* Open MPI binds each of up to two ranks to one core unless told otherwise. */
 int job_threads_usable(int asked, char advice[JOB_ADVICE]) {
-    const int usable = nn_processors();
+    const int usable = sx_processors();
     if (asked == 0) asked = threads_given();
     *advice = '\0';
     if (asked <= usable) return asked;

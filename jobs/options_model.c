@@ -1,6 +1,6 @@
 /* model.*: architecture and the kernels it runs on. */
 #include "jobs/verbs.h"
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 
 const job_option options_model[] = {
     {"model.arch", JOB_CHOICE, "palette", "palette", 0, 0, "network architecture"},
@@ -12,7 +12,7 @@ const job_option options_model[] = {
     {"model.kernels", JOB_CHOICE, "auto",
      "auto|ref|blas|wino|wino-avx512|wino-avx2|wino-sse2|wino-neon", 0, 0,
      "bodies of convolution and matrix product"},
-    {"model.threads", JOB_INT, "0", NULL, 0, NN_MAX_THREADS,
+    {"model.threads", JOB_INT, "0", NULL, 0, SX_MAX_THREADS,
      "threads of a rank; 0: SLURM_CPUS_PER_TASK, else 1; at most the processors it is bound to "
      "(mpirun --map-by slot:PE=N)"},
     JOB_OPTIONS_END,

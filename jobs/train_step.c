@@ -27,8 +27,11 @@ sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n) {
     t->n = n;
     t->block = net_params(n)->block;
     t->d_answer = SX_NEW_ARRAY(float, (int64_t)c->crop * c->crop);
-    const mp_tree_opt opt = {
-        .n_leaves = c->shards, .n = t->block + TAIL, .wire = c->wire, .n_exact = TAIL};
+    const mp_tree_opt opt = {.n_leaves = c->shards,
+                             .n = t->block + TAIL,
+                             .wire = c->wire,
+                             .pool = net_pool(n),
+                             .n_exact = TAIL};
     sx_err rc = mp_tree_new(&t->tree, c->comm, &opt);
     if (rc != SX_OK) {
         train_stepper_free(t);

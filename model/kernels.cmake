@@ -23,11 +23,9 @@ function(nn_kernels_library name)
     list(APPEND wino_objects $<TARGET_OBJECTS:${name}_wino_${isa}>)
   endforeach()
   set(sources nn_kernels.c nn_kernels_ref.c nn_kernels_blas.c nn_kernels_wino.c
-              nn_kernels_blas_feed.c nn_moments.c nn_pool.c)
+              nn_kernels_blas_feed.c nn_moments.c)
   list(TRANSFORM sources PREPEND ${here}/)
   sagax_library(${name} SOURCES ${sources} ${wino_objects}
                 DEPS sx_base PkgConfig::OPENBLAS Threads::Threads)
   target_compile_options(${name} PRIVATE ${ARGN})
-  set_source_files_properties(${here}/nn_pool.c PROPERTIES
-                              COMPILE_DEFINITIONS _GNU_SOURCE) # sched_getaffinity
 endfunction()

@@ -14,7 +14,7 @@ static const net__arch *const archs[] = {&net__palette};
 
 struct net {
     nn_graph *graph;
-    nn_pool *pool;
+    sx_pool *pool;
     nn_plan plan;
     int h, w;
     float *x, *lr, *time; /* inputs; x and time NULL for networks without a diffusion time */
@@ -69,7 +69,7 @@ sx_err net_new(net **out, const net_config *c, int h, int w, const nn_kernels *k
     n = SX_NEW(net);
     *n = (net){.graph = nn_graph_new(), .h = h, .w = w, .time_channels = c->base_channels};
     arch_of(c->arch)->build(n->graph, c, h, w);
-    SX_TRY(rc, nn_pool_new(&n->pool, opt.threads > 0 ? opt.threads : 1));
+    SX_TRY(rc, sx_pool_new(&n->pool, opt.threads > 0 ? opt.threads : 1));
     nn_graph_share(n->graph, n->pool);
     if (opt.input_grad) {
         nn_graph_want_input_grad(n->graph, "x");
@@ -89,7 +89,7 @@ out:
 void net_free(net *n) {
     if (n == NULL) return;
     nn_graph_free(n->graph);
-    nn_pool_free(n->pool);
+    sx_pool_free(n->pool);
     sx_free(n);
 }
 
@@ -105,7 +105,7 @@ nn_graph *net_graph(net *n) {
     return n->graph;
 }
 
-nn_pool *net_pool(const net *n) {
+sx_pool *net_pool(const net *n) {
     return n->pool;
 }
 

@@ -37,7 +37,7 @@ const nn_params *net_params(const net *n);
 const nn_plan *net_plan(const net *n);
 nn_graph *net_graph(net *n);
 /* Its threads, for the loops around it; borrowed; NULL if there is one. */
-nn_pool *net_pool(const net *n);
+sx_pool *net_pool(const net *n);
 /* h * w of its images. */
 int64_t net_pixels(const net *n);
 /* Sides must be a multiple of this. */

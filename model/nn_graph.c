@@ -117,7 +117,7 @@ const nn_params *nn_graph_params(const nn_graph *g) {
     return &g->params;
 }
 
-void nn_graph_share(nn_graph *g, nn_pool *pool) {
+void nn_graph_share(nn_graph *g, sx_pool *pool) {
     SX_ASSERT(g->block == NULL);
     g->pool = pool;
 }

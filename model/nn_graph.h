@@ -93,7 +93,7 @@ void nn_output(nn_graph *g, nn_tensor y);
 
 /* ---- planning ---- */
 /* Threads that share each image; borrowed, must outlive the graph. Before planning. */
-void nn_graph_share(nn_graph *g, nn_pool *pool);
+void nn_graph_share(nn_graph *g, sx_pool *pool);
 typedef struct nn_plan {
     int64_t activation_bytes, scratch_bytes, macs;
     int n_ops, n_tensors;

@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include "base/sx_err.h"
 #include "model/nn_feed.h"
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 
 typedef struct nn_conv_shape {
     int h, w, c, k; /* input h x w x c, output h x w x k */
@@ -28,7 +28,7 @@ typedef struct nn_conv_shape {
 /* Where a call works. */
 typedef struct nn_room {
     float *scratch; /* conv_scratch floats, 64-byte aligned */
-    nn_pool *pool;  /* the threads that share the image; NULL: the caller alone */
+    sx_pool *pool;  /* the threads that share the image; NULL: the caller alone */
 } nn_room;
 
 typedef struct nn_kernels {

@@ -3,7 +3,7 @@
  * turned weights; backward by weight multiplies the same strips by dy. A 1x1 convolution is a
  * product as it stands; thin ones are direct loops (model/nn_kernels_thin.h).
  *
- * OpenBLAS runs on one thread: ranks and our own teams (model/nn_pool.h) fill the cores, and its
+ * OpenBLAS runs on one thread: ranks and our own teams (base/sx_pool.h) fill the cores, and its
  * threads spin. */
 #include "model/nn_kernels_bodies.h"
 

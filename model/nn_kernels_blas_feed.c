@@ -31,10 +31,10 @@ static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
 }
 
 /* Calls fn for the chunks of rows first .. last-1. */
-typedef void chunk_fn(const nn__pointwise *q, const nn_team *t, int row, int rows,
+typedef void chunk_fn(const nn__pointwise *q, const sx_team *t, int row, int rows,
                       const nn__chunk *x);
 
-static void each_chunk(const nn__pointwise *q, const nn_team *t, int first, int last,
+static void each_chunk(const nn__pointwise *q, const sx_team *t, int first, int last,
                        chunk_fn *fn) {
     float *room = q->scratch + t->id * chunk_floats(q->s);
     for (int row = first; row < last; row += chunk_rows(q->s)) {
@@ -54,7 +54,7 @@ static void start_rows(float *y, const float *bias, const float *residual, int64
             y[p * k + i] = (residual ? residual[p * k + i] : 0.0f) + bias[i];
 }
 
-static void forward_chunk(const nn__pointwise *q, const nn_team *t, int row, int rows,
+static void forward_chunk(const nn__pointwise *q, const sx_team *t, int row, int rows,
                           const nn__chunk *x) {
     (void)t;
     const nn_conv_shape *s = q->s;
@@ -67,17 +67,17 @@ static void forward_chunk(const nn__pointwise *q, const nn_team *t, int row, int
                       s->c, 1, y, s->k);
 }
 
-static void forward_member(const nn_team *t, void *arg) {
+static void forward_member(const sx_team *t, void *arg) {
     const nn__pointwise *q = arg;
-    each_chunk(q, t, (int)nn_team_first(t, q->s->h, t->id),
-               (int)nn_team_first(t, q->s->h, t->id + 1), forward_chunk);
+    each_chunk(q, t, (int)sx_team_first(t, q->s->h, t->id),
+               (int)sx_team_first(t, q->s->h, t->id + 1), forward_chunk);
 }
 
 static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                     const float *ready, const nn_sink *y, const nn_room *r) {
     (void)ready;
     nn__pointwise q = {.s = s, .x = x, .weight = weight, .y = y, .scratch = r->scratch};
-    nn_pool_run(r->pool, forward_member, &q);
+    sx_pool_run(r->pool, forward_member, &q);
     if (y->moments.mean)
         nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r->scratch);
 }
@@ -85,11 +85,11 @@ static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weigh
 /* ---- backward ---- */
 
 /* dx = dy W (+ residual), for each image of the sink with its columns of the weights. */
-static void data_member(const nn_team *t, void *arg) {
+static void data_member(const sx_team *t, void *arg) {
     const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
-    const int64_t first = nn_team_first(t, s->h, t->id) * s->w;
-    const int pixels = (int)(nn_team_first(t, s->h, t->id + 1) * s->w - first);
+    const int64_t first = sx_team_first(t, s->h, t->id) * s->w;
+    const int pixels = (int)(sx_team_first(t, s->h, t->id + 1) * s->w - first);
     if (pixels == 0) return;
     for (int part = 0, c = 0; part < 2 && q->y->y[part]; c += q->y->c[part++]) {
         const int64_t at = first * q->y->c[part], n = (int64_t)pixels * q->y->c[part];
@@ -105,15 +105,15 @@ static void data_member(const nn_team *t, void *arg) {
 static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight,
                           const nn_sink *dx, const nn_room *r) {
     nn__pointwise q = {.s = s, .dy = dy, .weight = weight, .y = dx};
-    nn_pool_run(r->pool, data_member, &q);
+    sx_pool_run(r->pool, data_member, &q);
 }
 
 /* Output channels of a member. */
-static int first_channel(const nn__pointwise *q, const nn_team *t, int id) {
-    return (int)nn_team_first(t, q->s->k, id);
+static int first_channel(const nn__pointwise *q, const sx_team *t, int id) {
+    return (int)sx_team_first(t, q->s->k, id);
 }
 
-static void weight_chunk(const nn__pointwise *q, const nn_team *t, int row, int rows,
+static void weight_chunk(const nn__pointwise *q, const sx_team *t, int row, int rows,
                          const nn__chunk *x) {
     const nn_conv_shape *s = q->s;
     const int k0 = first_channel(q, t, t->id), k1 = first_channel(q, t, t->id + 1);
@@ -123,7 +123,7 @@ static void weight_chunk(const nn__pointwise *q, const nn_team *t, int row, int 
                       1, q->dweight + (int64_t)k0 * s->c + c, s->c);
 }
 
-static void weight_member(const nn_team *t, void *arg) {
+static void weight_member(const sx_team *t, void *arg) {
     const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
     const int k0 = first_channel(q, t, t->id), k1 = first_channel(q, t, t->id + 1);
@@ -141,7 +141,7 @@ static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const floa
                             float *dweight, float *dbias, const nn_room *r) {
     nn__pointwise q = {
         .s = s, .x = x, .dy = dy, .dweight = dweight, .dbias = dbias, .scratch = r->scratch};
-    nn_pool_run(r->pool, weight_member, &q);
+    sx_pool_run(r->pool, weight_member, &q);
 }
 
 const nn__family nn__blas_feed = {"blas feed",    takes,   true,          false,

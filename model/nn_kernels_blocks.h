@@ -94,18 +94,18 @@ static inline nn__channels nn__all_channels(const nn__plan *p) {
 }
 
 /* A member's share. */
-static inline nn__channels nn__own_channels(const nn__plan *p, const nn_team *t) {
+static inline nn__channels nn__own_channels(const nn__plan *p, const sx_team *t) {
     const int vectors = p->out_pad / NN_VL;
-    return (nn__channels){NN_VL * (int)nn_team_first(t, vectors, t->id),
-                          NN_VL * (int)nn_team_first(t, vectors, t->id + 1)};
+    return (nn__channels){NN_VL * (int)sx_team_first(t, vectors, t->id),
+                          NN_VL * (int)sx_team_first(t, vectors, t->id + 1)};
 }
 
 /* Calls each block of a member's share of the rows of tiles. */
 typedef void nn__block_fn(void *arg, nn__area a);
 
-static void nn__each_block(const nn__plan *p, const nn_team *t, nn__block_fn *fn, void *arg) {
-    const int end = (int)nn_team_first(t, p->tiles_y, t->id + 1);
-    int left = end - (int)nn_team_first(t, p->tiles_y, t->id);
+static void nn__each_block(const nn__plan *p, const sx_team *t, nn__block_fn *fn, void *arg) {
+    const int end = (int)sx_team_first(t, p->tiles_y, t->id + 1);
+    int left = end - (int)sx_team_first(t, p->tiles_y, t->id);
     for (int bands = (left + p->band - 1) / p->band; bands > 0; bands--) {
         const int ny = (left + bands - 1) / bands;
         for (int tx = 0; tx < p->tiles_x; tx += p->piece)

@@ -42,7 +42,7 @@ static int64_t nn__pointwise_scratch(const nn_conv_shape *s, int threads) {
     return own > other ? own : other;
 }
 
-static inline float *nn__pointwise_room(const nn__pointwise *q, const nn_team *t) {
+static inline float *nn__pointwise_room(const nn__pointwise *q, const sx_team *t) {
     return q->scratch + nn__packed_floats(q->s) + t->id * nn__chunk_floats(q->s);
 }
 
@@ -102,13 +102,13 @@ static void nn__forward_chunk(const nn__pointwise *q, const nn__chunk *x, int64_
     }
 }
 
-static void nn__forward_member(const nn_team *t, void *arg) {
+static void nn__forward_member(const sx_team *t, void *arg) {
     const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
     if (t->id == 0) nn__pack_turned(s, q->weight, q->scratch);
-    nn_team_barrier(t);
-    const int last = (int)nn_team_first(t, s->h, t->id + 1);
-    for (int row = (int)nn_team_first(t, s->h, t->id); row < last;) {
+    sx_team_barrier(t);
+    const int last = (int)sx_team_first(t, s->h, t->id + 1);
+    for (int row = (int)sx_team_first(t, s->h, t->id); row < last;) {
         const int rows = last - row < nn__pointwise_rows(s) ? last - row : nn__pointwise_rows(s);
         const nn__chunk x = nn__chunk_of(q, row, rows, nn__pointwise_room(q, t));
         nn__forward_chunk(q, &x, (int64_t)row * s->w, rows * s->w);
@@ -120,7 +120,7 @@ static void nn__pointwise_forward(const nn_conv_shape *s, const nn_feed *x, cons
                                   const float *ready, const nn_sink *y, const nn_room *r) {
     (void)ready;
     nn__pointwise q = {.s = s, .x = x, .weight = weight, .y = y, .scratch = r->scratch};
-    nn_pool_run(r->pool, nn__forward_member, &q);
+    sx_pool_run(r->pool, nn__forward_member, &q);
     if (y->moments.mean)
         nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r->scratch);
 }
@@ -144,16 +144,16 @@ static inline int64_t nn__second_packed(const nn__pointwise *q) {
     return panels * NN__PANEL * q->s->k;
 }
 
-static void nn__data_member(const nn_team *t, void *arg) {
+static void nn__data_member(const sx_team *t, void *arg) {
     const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
     float *packed[2] = {q->scratch, q->scratch + nn__second_packed(q)};
     if (t->id == 0)
         for (int part = 0, c = 0; part < 2 && q->y->y[part]; c += q->y->c[part++])
             nn__pack_columns(s, q->weight, c, q->y->c[part], packed[part]);
-    nn_team_barrier(t);
-    const int64_t last = nn_team_first(t, s->h, t->id + 1) * s->w;
-    for (int64_t at = nn_team_first(t, s->h, t->id) * s->w; at < last; at += NN__CHUNK_PIXELS) {
+    sx_team_barrier(t);
+    const int64_t last = sx_team_first(t, s->h, t->id + 1) * s->w;
+    for (int64_t at = sx_team_first(t, s->h, t->id) * s->w; at < last; at += NN__CHUNK_PIXELS) {
         const int pixels = (int)(last - at < NN__CHUNK_PIXELS ? last - at : NN__CHUNK_PIXELS);
         for (int part = 0; part < 2 && q->y->y[part]; part++) {
             const int c = q->y->c[part];
@@ -171,7 +171,7 @@ static void nn__pointwise_backward_data(const nn_conv_shape *s, const float *dy,
         return;
     }
     nn__pointwise q = {.s = s, .dy = dy, .weight = weight, .y = dx, .scratch = r->scratch};
-    nn_pool_run(r->pool, nn__data_member, &q);
+    sx_pool_run(r->pool, nn__data_member, &q);
 }
 
 /* dweight [k0 ..][c0 ..] += dy^T x over the pixels of a chunk. */
@@ -188,10 +188,10 @@ static void nn__weight_chunk(const nn__pointwise *q, const nn__chunk *x, int64_t
         }
 }
 
-static void nn__pointwise_weight_member(const nn_team *t, void *arg) {
+static void nn__pointwise_weight_member(const sx_team *t, void *arg) {
     const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
-    const int k0 = (int)nn_team_first(t, s->k, t->id), k1 = (int)nn_team_first(t, s->k, t->id + 1);
+    const int k0 = (int)sx_team_first(t, s->k, t->id), k1 = (int)sx_team_first(t, s->k, t->id + 1);
     if (k0 == k1) return;
     nn__column_sums(q->dy + k0, (int64_t)s->h * s->w, k1 - k0, s->k, q->dbias + k0);
     for (int row = 0; row < s->h; row += nn__pointwise_rows(s)) {
@@ -209,7 +209,7 @@ static void nn__pointwise_backward_weight(const nn_conv_shape *s, const nn_feed 
     }
     nn__pointwise q = {
         .s = s, .x = x, .dy = dy, .dweight = dweight, .dbias = dbias, .scratch = r->scratch};
-    nn_pool_run(r->pool, nn__pointwise_weight_member, &q);
+    sx_pool_run(r->pool, nn__pointwise_weight_member, &q);
 }
 
 #endif

@@ -230,7 +230,7 @@ static inline void nn__thin_forward(const nn_conv_shape *s, const nn_feed *x, co
     nn__thin_call c = {
         .t = nn__thin_of(s, 1), .thin = x->x[0], .wide = x->x[0], .bias = y->bias, .to = y->y[0]};
     c.taps = nn__thin_in(s) ? nn__thin_turn(s, weight, r->scratch) : weight;
-    nn_pool_ranges(r->pool, s->h, nn__thin_in(s) ? nn__thin_spread_rows : nn__thin_gather_rows, &c);
+    sx_pool_ranges(r->pool, s->h, nn__thin_in(s) ? nn__thin_spread_rows : nn__thin_gather_rows, &c);
 }
 
 static inline void nn__thin_backward_data(const nn_conv_shape *s, const float *dy,
@@ -242,7 +242,7 @@ static inline void nn__thin_backward_data(const nn_conv_shape *s, const float *d
                        .to = dx->y[0],
                        .add = dx->residual[0] != NULL};
     c.taps = nn__thin_in(s) ? nn__thin_turn(s, weight, r->scratch) : weight;
-    nn_pool_ranges(r->pool, s->h, nn__thin_in(s) ? nn__thin_gather_rows : nn__thin_spread_rows, &c);
+    sx_pool_ranges(r->pool, s->h, nn__thin_in(s) ? nn__thin_gather_rows : nn__thin_spread_rows, &c);
 }
 
 static inline void nn__thin_backward_weight(const nn_conv_shape *s, const nn_feed *x,
@@ -255,7 +255,7 @@ static inline void nn__thin_backward_weight(const nn_conv_shape *s, const nn_fee
                        .to = in ? r->scratch : dweight};
     nn__column_sums(dy, (int64_t)s->h * s->w, s->k, s->k, dbias);
     if (in) memset(c.to, 0, (size_t)nn__thin_scratch(s, 1) * sizeof *c.to);
-    nn_pool_ranges(r->pool, (c.t.v + NN_VL - 1) / NN_VL, nn__thin_outer_channels, &c);
+    sx_pool_ranges(r->pool, (c.t.v + NN_VL - 1) / NN_VL, nn__thin_outer_channels, &c);
     if (!in) return;
     for (int k = 0; k < s->k; k++)
         for (int p = 0; p < 9; p++)

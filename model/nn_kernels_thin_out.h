@@ -54,7 +54,7 @@ static inline float *nn__thin_out_room(const nn__thin_out *q, int id) {
     return q->scratch + id * nn__thin_out_member(q->s);
 }
 
-static inline nn__strip nn__thin_out_open(const nn__thin_out *q, const nn_team *t) {
+static inline nn__strip nn__thin_out_open(const nn__thin_out *q, const sx_team *t) {
     const nn_conv_shape *s = q->s;
     return (nn__strip){q->x,      s->h,
                        s->w,      s->w + 2,
@@ -76,12 +76,12 @@ NN_INLINE float nn__window_dot(float *const row[3], int64_t pad, int j, const fl
     return nn_sum(sum[0] + sum[1] + sum[2]);
 }
 
-static void nn__thin_out_forward_member(const nn_team *t, void *arg) {
+static void nn__thin_out_forward_member(const sx_team *t, void *arg) {
     const nn__thin_out *q = arg;
     const nn_conv_shape *s = q->s;
     nn__strip strip = nn__thin_out_open(q, t);
-    const int last = (int)nn_team_first(t, s->h, t->id + 1);
-    for (int i = (int)nn_team_first(t, s->h, t->id); i < last; i++) {
+    const int last = (int)sx_team_first(t, s->h, t->id + 1);
+    for (int i = (int)sx_team_first(t, s->h, t->id); i < last; i++) {
         nn__strip_advance(&strip, i - 1, i + 2);
         float *const row[3] = {nn__strip_row(&strip, i - 1), nn__strip_row(&strip, i),
                                nn__strip_row(&strip, i + 1)};
@@ -101,7 +101,7 @@ static void nn__thin_out_forward(const nn_conv_shape *s, const nn_feed *x, const
                                  const float *ready, const nn_sink *y, const nn_room *r) {
     (void)ready;
     nn__thin_out q = {.s = s, .x = x, .weight = weight, .sink = y, .scratch = r->scratch};
-    nn_pool_run(r->pool, nn__thin_out_forward_member, &q);
+    sx_pool_run(r->pool, nn__thin_out_forward_member, &q);
     if (y->moments.mean)
         nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r->scratch);
 }
@@ -160,13 +160,13 @@ static inline nn__target nn__thin_out_target(const nn__thin_out *q, int id) {
                              nn__thin_out_taps(q->s));
 }
 
-static void nn__thin_out_data_member(const nn_team *t, void *arg) {
+static void nn__thin_out_data_member(const sx_team *t, void *arg) {
     const nn__thin_out *q = arg;
     const nn_sink *sink = q->sink;
     nn__target g = nn__thin_out_target(q, t->id);
     nn__target_start(&g);
-    const int first = (int)nn_team_first(t, q->s->h, t->id);
-    const int last = (int)nn_team_first(t, q->s->h, t->id + 1);
+    const int first = (int)sx_team_first(t, q->s->h, t->id);
+    const int last = (int)sx_team_first(t, q->s->h, t->id + 1);
     if (sink->gate && sink->gate->feed->mask.threshold != 0)
         nn__thin_out_rows(q, &g, (nn__sink_steps){0, 0, 1, 1}, first, last);
     else if (sink->gate)
@@ -185,10 +185,10 @@ static void nn__thin_out_backward_data(const nn_conv_shape *s, const float *dy, 
                       .dy = dy,
                       .sink = dx,
                       .scratch = r->scratch};
-    nn_pool_run(r->pool, nn__thin_out_data_member, &q);
+    sx_pool_run(r->pool, nn__thin_out_data_member, &q);
     if (!dx->gate) return;
     nn__gate_clear(dx->gate, s->c);
-    for (int id = 0; id < nn_pool_threads(r->pool); id++) {
+    for (int id = 0; id < sx_pool_threads(r->pool); id++) {
         const nn__target g = nn__thin_out_target(&q, id);
         nn__gate_add(dx->gate, &g);
     }
@@ -220,14 +220,14 @@ static inline float *nn__thin_out_own_taps(const nn__thin_out *q, int id) {
     return nn__thin_out_room(q, id) + nn__thin_out_strip(q->s);
 }
 
-static void nn__thin_out_weight_member(const nn_team *t, void *arg) {
+static void nn__thin_out_weight_member(const sx_team *t, void *arg) {
     const nn__thin_out *q = arg;
     const nn_conv_shape *s = q->s;
     nn__strip strip = nn__thin_out_open(q, t);
     float *taps = nn__thin_out_own_taps(q, t->id);
     memset(taps, 0, (size_t)nn__thin_out_taps(s) * sizeof *taps);
-    const int last = (int)nn_team_first(t, s->h, t->id + 1);
-    for (int i = (int)nn_team_first(t, s->h, t->id); i < last; i++) {
+    const int last = (int)sx_team_first(t, s->h, t->id + 1);
+    for (int i = (int)sx_team_first(t, s->h, t->id); i < last; i++) {
         nn__strip_advance(&strip, i - 1, i + 2);
         float *const row[3] = {nn__strip_row(&strip, i - 1), nn__strip_row(&strip, i),
                                nn__strip_row(&strip, i + 1)};
@@ -239,8 +239,8 @@ static void nn__thin_out_backward_weight(const nn_conv_shape *s, const nn_feed *
                                          float *dweight, float *dbias, const nn_room *r) {
     nn__thin_out q = {.s = s, .x = x, .dy = dy, .dweight = dweight, .scratch = r->scratch};
     const int pad = nn__thin_out_pad(s);
-    nn_pool_run(r->pool, nn__thin_out_weight_member, &q);
-    for (int id = 0; id < nn_pool_threads(r->pool); id++) {
+    sx_pool_run(r->pool, nn__thin_out_weight_member, &q);
+    for (int id = 0; id < sx_pool_threads(r->pool); id++) {
         const float *taps = nn__thin_out_own_taps(&q, id);
         for (int t = 0; t < s->k * 9; t++)
             for (int v = 0; v < s->c; v++) dweight[t * s->c + v] += taps[t * pad + v];

@@ -183,25 +183,25 @@ static void convolve_block(void *arg, nn__area a) {
 }
 
 /* U, of which each member makes some input channels. */
-static void make_u(const nn_team *t, const convolution *c, float *u) {
+static void make_u(const sx_team *t, const convolution *c, float *u) {
     const nn__plan *p = c->p;
     const int vectors = p->in_pad / NN_VL;
-    const int c0 = NN_VL * (int)nn_team_first(t, vectors, t->id);
-    const int c1 = nn__min(NN_VL * (int)nn_team_first(t, vectors, t->id + 1), p->in);
+    const int c0 = NN_VL * (int)sx_team_first(t, vectors, t->id);
+    const int c1 = nn__min(NN_VL * (int)sx_team_first(t, vectors, t->id + 1), p->in);
     for (int panel = 0; panel < panels(p); panel++)
         c->transform(p, c->weight, channels_of_panel(p, panel, nn__all_channels(p)), c0, c1,
                      u + panel * u_panel(p));
-    nn_team_barrier(t);
+    sx_team_barrier(t);
 }
 
-static void convolve_in_blocks(const nn_team *t, convolution_member *w, float *u) {
+static void convolve_in_blocks(const sx_team *t, convolution_member *w, float *u) {
     if (!w->c->ready) make_u(t, w->c, u);
     w->u = w->c->ready ? w->c->ready : u;
     nn__each_block(w->c->p, t, convolve_block, w);
 }
 
 /* Some output channels of an image of one block. */
-static void convolve_at_once(const nn_team *t, convolution_member *w, float *u) {
+static void convolve_at_once(const sx_team *t, convolution_member *w, float *u) {
     const convolution *c = w->c;
     const nn__plan *p = c->p;
     const bool splits = nn__sink_splits(c->out);
@@ -221,7 +221,7 @@ static void convolve_at_once(const nn_team *t, convolution_member *w, float *u) 
 }
 
 /* Sums that went through a gate, in the order of the members. */
-static void gather_gate(const convolution *c, const nn_team *t) {
+static void gather_gate(const convolution *c, const sx_team *t) {
     nn__gate_clear(c->out->gate, c->p->out);
     for (int id = 0; id < t->n; id++) {
         convolution_room r;
@@ -232,7 +232,7 @@ static void gather_gate(const convolution *c, const nn_team *t) {
 }
 
 /* Moments of the whole image, in the order of the members. */
-static void gather_moments(const convolution *c, const nn_team *t) {
+static void gather_moments(const convolution *c, const sx_team *t) {
     const nn_moments to = c->out->moments;
     const size_t n_bytes = (size_t)c->p->out * sizeof *to.mean;
     int64_t n = 0;
@@ -250,7 +250,7 @@ static void gather_moments(const convolution *c, const nn_team *t) {
     }
 }
 
-static void convolve_member(const nn_team *t, void *arg) {
+static void convolve_member(const sx_team *t, void *arg) {
     const convolution *c = arg;
     convolution_room r;
     convolution_carve(c->p, t->n, c->scratch, t->id, &r);
@@ -262,7 +262,7 @@ static void convolve_member(const nn_team *t, void *arg) {
     nn__target_start(&w.out);
     (nn__has_one_block(c->p) ? convolve_at_once : convolve_in_blocks)(t, &w, r.u);
     if (!c->out->moments.mean && !c->out->gate) return;
-    nn_team_barrier(t);
+    sx_team_barrier(t);
     if (t->id == 0) (c->out->gate ? gather_gate : gather_moments)(c, t);
 }
 
@@ -275,7 +275,7 @@ static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weigh
                     const float *ready, const nn_sink *y, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
     convolution c = {&p, transform_forward, weight, ready, x, y, r->scratch};
-    nn_pool_run(r->pool, convolve_member, &c);
+    sx_pool_run(r->pool, convolve_member, &c);
 }
 
 static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight,
@@ -283,7 +283,7 @@ static void backward_data(const nn_conv_shape *s, const float *dy, const float *
     const nn__plan p = nn__plan_make(s->h, s->w, s->k, s->c);
     const nn_feed in = nn_feed_plain(dy, s->k);
     convolution c = {&p, transform_backward, weight, NULL, &in, dx, r->scratch};
-    nn_pool_run(r->pool, convolve_member, &c);
+    sx_pool_run(r->pool, convolve_member, &c);
 }
 
 static int64_t ready_floats(const nn_conv_shape *s) {
@@ -376,7 +376,7 @@ static void weight_block(void *arg, nn__area a) {
 
 /* dU of output channels k0 .. k1-1, summed over the members in their order into that of the first.
  */
-static void gather_du(const weight_gradient *g, const nn_team *t, int k0, int k1) {
+static void gather_du(const weight_gradient *g, const sx_team *t, int k0, int k1) {
     weight_room to, from;
     weight_carve(g->p, t->n, g->scratch, 0, &to);
     const int64_t at = (int64_t)k0 * g->p->in_pad, n = (int64_t)(k1 - k0) * g->p->in_pad;
@@ -392,7 +392,7 @@ static void gather_du(const weight_gradient *g, const nn_team *t, int k0, int k1
     add_weight_gradient(g->p, k1 - k0, to.du + at, g->dweight + (int64_t)k0 * NN__TAPS * g->p->in);
 }
 
-static void gather_dbias(const weight_gradient *g, const nn_team *t) {
+static void gather_dbias(const weight_gradient *g, const sx_team *t) {
     for (int id = 0; id < t->n; id++) {
         weight_room r;
         weight_carve(g->p, t->n, g->scratch, id, &r);
@@ -400,19 +400,19 @@ static void gather_dbias(const weight_gradient *g, const nn_team *t) {
     }
 }
 
-static void weight_in_blocks(const nn_team *t, weight_member *w) {
+static void weight_in_blocks(const sx_team *t, weight_member *w) {
     const nn__plan *p = w->g->p;
     memset(w->r.dbias, 0, (size_t)p->out * sizeof *w->r.dbias);
     nn__each_block(p, t, weight_block, w);
     if (!w->add) memset(w->r.du, 0, (size_t)(NN__POINTS * du_slice(p)) * sizeof *w->r.du);
-    nn_team_barrier(t);
-    gather_du(w->g, t, (int)nn_team_first(t, p->out, t->id),
-              (int)nn_team_first(t, p->out, t->id + 1));
+    sx_team_barrier(t);
+    gather_du(w->g, t, (int)sx_team_first(t, p->out, t->id),
+              (int)sx_team_first(t, p->out, t->id + 1));
     if (t->id == 0) gather_dbias(w->g, t);
 }
 
 /* Some output channels of an image of one block. */
-static void weight_at_once(const nn_team *t, weight_member *w) {
+static void weight_at_once(const sx_team *t, weight_member *w) {
     const nn__plan *p = w->g->p;
     const nn__area a = nn__whole(p);
     const nn__channels own = nn__own_channels(p, t);
@@ -431,7 +431,7 @@ static void weight_at_once(const nn_team *t, weight_member *w) {
                     w->g->dbias + own.first);
 }
 
-static void weight_member_run(const nn_team *t, void *arg) {
+static void weight_member_run(const sx_team *t, void *arg) {
     const weight_gradient *g = arg;
     const nn__plan *p = g->p;
     weight_member w = {.g = g};
@@ -445,7 +445,7 @@ static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const floa
                             float *dweight, float *dbias, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
     weight_gradient g = {&p, x, dy, dweight, dbias, r->scratch};
-    nn_pool_run(r->pool, weight_member_run, &g);
+    sx_pool_run(r->pool, weight_member_run, &g);
 }
 
 static int64_t scratch_floats(const nn_conv_shape *s, int threads) {

@@ -4,7 +4,7 @@
 #define NN_MOMENTS_H
 
 #include "model/nn_feed.h"
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 
 /* Moments of n values a channel become those of n + n_part, the part's added. */
 static inline void nn__moments_merge(nn_moments a, int64_t n, nn_moments part, int64_t n_part,

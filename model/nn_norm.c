@@ -152,14 +152,14 @@ static void gate_chunk(const nn__norm_back *b, int i, int c0, int64_t p, int64_t
     if (b->silu) unsilu(d, m->x + p * m->c, b->gain + c0, b->offset + c0, n, m->c);
 }
 
-static void gate_member(const nn_team *t, void *arg) {
+static void gate_member(const sx_team *t, void *arg) {
     const pass *q = arg;
     const nn__norm_back *b = q->b;
     const nn_moments all = member_sums(q, t->id);
     float *sum = (float *)(void *)(all.m2 + (b->c + 7) / 8 * 8), *sum2 = sum + b->c;
     memset(all.mean, 0, (size_t)member_floats(b->c) * sizeof(float));
-    const int64_t end = nn_team_first(t, b->pixels, t->id + 1);
-    for (int64_t p = nn_team_first(t, b->pixels, t->id); p < end; p += CHUNK) {
+    const int64_t end = sx_team_first(t, b->pixels, t->id + 1);
+    for (int64_t p = sx_team_first(t, b->pixels, t->id); p < end; p += CHUNK) {
         const int64_t n = end - p < CHUNK ? end - p : CHUNK;
         for (int i = 0, c0 = 0; i < b->n_images; c0 += b->image[i++].c) {
             const nn__norm_image *m = &b->image[i];
@@ -178,12 +178,12 @@ void nn__norm_sums(const nn__norm_back *b) {
     for (int k = 0; k < b->c; k++) b->sum_duxhat[k] *= (double)b->rstd[k];
 }
 
-void nn__norm_gate(const nn__norm_back *b, nn_pool *pool, float *room) {
+void nn__norm_gate(const nn__norm_back *b, sx_pool *pool, float *room) {
     pass q = {.b = b, .room = room};
-    nn_pool_run(pool, gate_member, &q);
+    sx_pool_run(pool, gate_member, &q);
     memset(b->sum_du, 0, (size_t)b->c * sizeof *b->sum_du);
     memset(b->sum_duxhat, 0, (size_t)b->c * sizeof *b->sum_duxhat);
-    for (int id = 0; id < nn_pool_threads(pool); id++) {
+    for (int id = 0; id < sx_pool_threads(pool); id++) {
         const nn_moments m = member_sums(&q, id);
         for (int k = 0; k < b->c; k++) {
             b->sum_du[k] += m.mean[k];
@@ -231,11 +231,11 @@ static void input_coefficients(const nn__norm_back *b, const nn__affine *f, floa
     }
 }
 
-static void input_member(const nn_team *t, void *arg) {
+static void input_member(const sx_team *t, void *arg) {
     const pass *q = arg;
     const nn__norm_back *b = q->b;
-    const int64_t first = nn_team_first(t, b->pixels, t->id);
-    const int64_t n = nn_team_first(t, b->pixels, t->id + 1) - first;
+    const int64_t first = sx_team_first(t, b->pixels, t->id);
+    const int64_t n = sx_team_first(t, b->pixels, t->id + 1) - first;
     for (int i = 0, c0 = 0; i < b->n_images; c0 += b->image[i++].c) {
         const nn__norm_image *m = &b->image[i];
         const linear l = {q->l.p + c0, q->l.q + c0, q->l.r + c0};
@@ -249,10 +249,10 @@ static void input_member(const nn_team *t, void *arg) {
     }
 }
 
-void nn__norm_input_gradient(const nn__norm_back *b, const nn__affine *f, nn_pool *pool,
+void nn__norm_input_gradient(const nn__norm_back *b, const nn__affine *f, sx_pool *pool,
                              float *room) {
     float *p = room, *q = p + b->c, *r = q + b->c;
     input_coefficients(b, f, p, q, r);
     pass s = {.b = b, .l = {p, q, r}};
-    nn_pool_run(pool, input_member, &s);
+    sx_pool_run(pool, input_member, &s);
 }

@@ -9,7 +9,7 @@
 #define NN_NORM_H
 
 #include "model/nn_feed.h"
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 
 /* Parameters of one norm. */
 typedef struct nn__affine {
@@ -52,7 +52,7 @@ typedef struct nn__norm_back {
 /* Scratch floats of the two below. */
 int64_t nn__norm_room(int c, int threads);
 /* dy becomes du; the channel sums of du and of du * xhat. */
-void nn__norm_gate(const nn__norm_back *b, nn_pool *pool, float *room);
+void nn__norm_gate(const nn__norm_back *b, sx_pool *pool, float *room);
 /* Where d holds du already and sum_duxhat those of du * (x - mean): they become those of du * xhat.
  */
 void nn__norm_sums(const nn__norm_back *b);
@@ -60,7 +60,7 @@ void nn__norm_sums(const nn__norm_back *b);
 void nn__norm_parameter_gradients(const nn__norm_back *b, const nn__affine *f, float *dgamma,
                                   float *dbeta, float *dscale, float *dshift);
 /* dx from du and the sums. */
-void nn__norm_input_gradient(const nn__norm_back *b, const nn__affine *f, nn_pool *pool,
+void nn__norm_input_gradient(const nn__norm_back *b, const nn__affine *f, sx_pool *pool,
                              float *room);
 
 #endif

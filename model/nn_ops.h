@@ -97,7 +97,7 @@ struct nn_graph {
     int output; /* tensor, or -1 */
 
     const nn_kernels *kernels;
-    nn_pool *pool; /* borrowed, or NULL */
+    sx_pool *pool; /* borrowed, or NULL */
     bool train;
     float *block, *scratch;
     int64_t ready_count;
@@ -156,7 +156,7 @@ static inline int64_t nn__pixels_of(const nn__tensor *t) {
     return (int64_t)t->h * t->w;
 }
 static inline int nn__threads(const nn_graph *g) {
-    return nn_pool_threads(g->pool);
+    return sx_pool_threads(g->pool);
 }
 /* Shape and cost of a convolution, fused or not. */
 nn_conv_shape nn__conv_shape(const nn_graph *g, const nn__op *op);

@@ -91,7 +91,7 @@ static void attention_forward(const nn_graph *g, const nn__op *op) {
                         .v = q + 2 * a.d,
                         .p = op->saved,
                         .y = nn__out(g, op)->value};
-    nn_pool_ranges(g->pool, a.n, forward_queries, &c);
+    sx_pool_ranges(g->pool, a.n, forward_queries, &c);
 }
 
 /* dS of some queries, and their dq. */
@@ -134,8 +134,8 @@ static void attention_backward(const nn_graph *g, const nn__op *op) {
                         .dk = x->grad + a.d,
                         .dv = x->grad + 2 * a.d,
                         .ds = g->scratch};
-    nn_pool_ranges(g->pool, a.n, backward_queries, &c);
-    nn_pool_ranges(g->pool, a.n, backward_keys, &c);
+    sx_pool_ranges(g->pool, a.n, backward_queries, &c);
+    sx_pool_ranges(g->pool, a.n, backward_keys, &c);
 }
 
 const nn__kind nn__attention_kind = {.name = "attention",

@@ -115,13 +115,13 @@ static void avgpool2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out)
 
 static void avgpool2_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *y = nn__out(g, op);
-    nn_pool_ranges(g->pool, y->h, change_rows,
+    sx_pool_ranges(g->pool, y->h, change_rows,
                    &(change){y->value, nn__in(g, op, 0)->value, y->w, y->c, true, false, 0.25f});
 }
 
 static void avgpool2_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *y = nn__out(g, op);
-    nn_pool_ranges(
+    sx_pool_ranges(
         g->pool, y->h, change_rows,
         &(change){nn__in(g, op, 0)->grad, y->grad, y->w, y->c, false, !op->first[0], 0.25f});
 }
@@ -146,13 +146,13 @@ static void upsample2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out
 
 static void upsample2_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
-    nn_pool_ranges(g->pool, x->h, change_rows,
+    sx_pool_ranges(g->pool, x->h, change_rows,
                    &(change){nn__out(g, op)->value, x->value, x->w, x->c, false, false, 1.0f});
 }
 
 static void upsample2_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
-    nn_pool_ranges(g->pool, x->h, change_rows,
+    sx_pool_ranges(g->pool, x->h, change_rows,
                    &(change){x->grad, nn__out(g, op)->grad, x->w, x->c, true, !op->first[0], 1.0f});
 }
 

@@ -433,7 +433,7 @@ static buffers buffers_of_member(const job *j, int id) {
 }
 
 /* The buffers of a thread, ready for its windows. */
-static buffers member_start(const job *j, const nn_team *team) {
+static buffers member_start(const job *j, const sx_team *team) {
     const buffers b = buffers_of_member(j, team->id);
     turn_table(&j->a, nn__value(j->g, j->op->weight), b.table);
     clear_padding(&j->a, &b);
@@ -450,16 +450,16 @@ static void forward_window(const job *j, const buffers *b, int window) {
     unpack(a, queries_of(a, window), b->y, a->heads, nn__out(j->g, j->op)->value, a->c, false);
 }
 
-static void forward_member(const nn_team *team, void *arg) {
+static void forward_member(const sx_team *team, void *arg) {
     const job *j = arg;
     const buffers b = member_start(j, team);
-    const int64_t n = (int64_t)j->a.rows * j->a.cols, end = nn_team_first(team, n, team->id + 1);
-    for (int64_t i = nn_team_first(team, n, team->id); i < end; i++) forward_window(j, &b, (int)i);
+    const int64_t n = (int64_t)j->a.rows * j->a.cols, end = sx_team_first(team, n, team->id + 1);
+    for (int64_t i = sx_team_first(team, n, team->id); i < end; i++) forward_window(j, &b, (int)i);
 }
 
 static void window_forward(const nn_graph *g, const nn__op *op) {
     job j = {g, op, windows_of(g, op)};
-    nn_pool_run(g->pool, forward_member, &j);
+    sx_pool_run(g->pool, forward_member, &j);
 }
 
 /* dq, dk, dv and d_table of a head. */
@@ -494,7 +494,7 @@ static void backward_window(const job *j, const buffers *b, int window) {
 
 /* Windows whose keys overlap never run at the same time: in a turn only each `apart`-th row and
  * column of windows has one, so the order of additions does not depend on the threads. */
-static void backward_member(const nn_team *team, void *arg) {
+static void backward_member(const sx_team *team, void *arg) {
     const job *j = arg;
     const windows *a = &j->a;
     const buffers b = member_start(j, team);
@@ -504,12 +504,12 @@ static void backward_member(const nn_team *team, void *arg) {
         const int row0 = turn / apart, col0 = turn % apart;
         const int rows = (a->rows - row0 + apart - 1) / apart;
         const int cols = (a->cols - col0 + apart - 1) / apart;
-        const int64_t n = (int64_t)rows * cols, end = nn_team_first(team, n, team->id + 1);
-        for (int64_t i = nn_team_first(team, n, team->id); i < end; i++) {
+        const int64_t n = (int64_t)rows * cols, end = sx_team_first(team, n, team->id + 1);
+        for (int64_t i = sx_team_first(team, n, team->id); i < end; i++) {
             const int row = row0 + apart * (int)(i / cols), col = col0 + apart * (int)(i % cols);
             backward_window(j, &b, row * a->cols + col);
         }
-        nn_team_barrier(team);
+        sx_team_barrier(team);
     }
 }
 
@@ -518,7 +518,7 @@ static void window_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
     if (x->needs_grad && op->first[0] && j.a.margin > 0)
         memset(x->grad, 0, (size_t)x->count * sizeof(float));
-    nn_pool_run(g->pool, backward_member, &j);
+    sx_pool_run(g->pool, backward_member, &j);
     for (int id = 0; id < nn__threads(g); id++) {
         const buffers b = buffers_of_member(&j, id);
         for (int head = 0; head < j.a.heads; head++)

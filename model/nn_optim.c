@@ -60,13 +60,13 @@ static void norm_chunks(void *arg, int64_t first, int64_t last) {
     }
 }
 
-double nn_norm2(const float *x, int64_t n, nn_pool *pool) {
+double nn_norm2(const float *x, int64_t n, sx_pool *pool) {
     enum { MANY = 64 }; /* chunks at a time: no memory is asked for */
     double sum[MANY], all = 0;
     for (int64_t from = 0; from < n; from += MANY * CHUNK) {
         norm_call c = {x + from, n - from < MANY * CHUNK ? n - from : MANY * CHUNK, sum};
         const int64_t chunks = (c.n + CHUNK - 1) / CHUNK;
-        nn_pool_ranges(pool, chunks, norm_chunks, &c);
+        sx_pool_ranges(pool, chunks, norm_chunks, &c);
         for (int64_t i = 0; i < chunks; i++) all += sum[i];
     }
     return sqrt(all);
@@ -119,7 +119,7 @@ static void adam_range(void *arg, int64_t first, int64_t last) {
 }
 
 void nn_adam_step(const nn_adam *a, double lr, int64_t step_number, const nn_adam_blocks *b,
-                  nn_pool *pool) {
+                  sx_pool *pool) {
     double t = (double)step_number;
     adam_call c = {{
                        .beta1 = (float)a->beta1,
@@ -135,5 +135,5 @@ void nn_adam_step(const nn_adam *a, double lr, int64_t step_number, const nn_ada
                        .take = (float)(1 - b->ema_decay),
                    },
                    b};
-    nn_pool_ranges(pool, b->n, adam_range, &c);
+    sx_pool_ranges(pool, b->n, adam_range, &c);
 }

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/sx_err.h"
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 
 typedef struct nn_adam {
     double beta1, beta2, eps, weight_decay;
@@ -28,7 +28,7 @@ sx_err nn_lr_parse(const char *name, nn_lr_kind *k); /* "constant|cosine" */
 
 /* Euclidean norm of n floats (double, the same order of sums for any number of threads). NaN/Inf
  * pass through. */
-double nn_norm2(const float *x, int64_t n, nn_pool *pool);
+double nn_norm2(const float *x, int64_t n, sx_pool *pool);
 
 /* What a step works on, blocks of n floats. */
 typedef struct nn_adam_blocks {
@@ -42,6 +42,6 @@ typedef struct nn_adam_blocks {
 } nn_adam_blocks;
 /* One step; step_number counts from 1. */
 void nn_adam_step(const nn_adam *a, double lr, int64_t step_number, const nn_adam_blocks *b,
-                  nn_pool *pool);
+                  sx_pool *pool);
 
 #endif

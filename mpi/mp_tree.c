@@ -48,6 +48,7 @@ struct mp_tree {
     mp_comm *c;
     int n_leaves;
     int64_t n;
+    sx_pool *pool;
     int first, last, next; /* leaves of this rank; the one that is built next */
 
     float **slot;   /* [n_slots] vectors; after the last push the first n_parts are the parts */
@@ -207,6 +208,7 @@ sx_err mp__tree_new(mp_tree **out, mp_comm *c, const mp_tree_opt *opt, const mp_
     *t = (mp_tree){.c = c,
                    .n_leaves = opt->n_leaves,
                    .n = opt->n,
+                   .pool = opt->pool,
                    .last = opt->n_leaves,
                    .n_parts = 1,
                    .shared = {.window = MPI_WIN_NULL}};
@@ -250,10 +252,14 @@ void mp_tree_leaves(const mp_tree *t, int *first, int *last) {
     *last = t->last;
 }
 
+static void clear_range(void *x, int64_t first, int64_t last) {
+    memset((float *)x + first, 0, (size_t)(last - first) * sizeof(float));
+}
+
 float *mp_tree_leaf(mp_tree *t) {
     SX_ASSERT(t->next < t->last);
     float *x = t->slot[t->n_held];
-    memset(x, 0, (size_t)t->n * sizeof(float));
+    sx_pool_ranges(t->pool, t->n, clear_range, x);
     return x;
 }
 
@@ -375,6 +381,16 @@ void mp_tree_ready(mp_tree *t, int64_t first_final) {
     advance(t);
 }
 
+typedef struct merging {
+    mp_tree *t;
+    int top, bottom;
+} merging;
+
+static void merge_range(void *arg, int64_t first, int64_t last) {
+    const merging *m = arg;
+    merge(m->t, m->top, m->bottom, first, last - first);
+}
+
 void mp_tree_push(mp_tree *t) {
     const int top = t->n_held;
     const bool last = t->next == t->last - 1;
@@ -382,7 +398,7 @@ void mp_tree_push(mp_tree *t) {
     if (last && !mp__alone(t->c))
         give(t, 0, top);
     else
-        merge(t, top, t->n_held - 1, 0, t->n);
+        sx_pool_ranges(t->pool, t->n, merge_range, &(merging){t, top, t->n_held - 1});
 }
 
 const float *mp_tree_sum(mp_tree *t) {

@@ -26,6 +26,7 @@
 #ifndef MP_TREE_H
 #define MP_TREE_H
 
+#include "base/sx_pool.h"
 #include "mpi/mp_comm.h"
 
 typedef struct mp_tree mp_tree;
@@ -46,6 +47,7 @@ typedef struct mp_tree_opt {
     int64_t n; /* floats of a vector */
     mp_wire wire;
     int64_t n_exact; /* so many (a few) at the end of the vector are never rounded */
+    sx_pool *pool;   /* threads that share this rank's own additions; borrowed, or NULL */
 } mp_tree_opt;
 
 /* Collective over c. Errors: SX_E_NOMEM. */

@@ -122,7 +122,7 @@ int main(int argc, char **argv) {
     b.x = SX_NEW_ARRAY(float, b.n);
     mp_tree *trees[N_WAYS] = {0};
     for (int i = 0; i < N_WAYS; i++) {
-        const mp_tree_opt opt = {mp_size(b.world), b.n, ways[i].wire, 0};
+        const mp_tree_opt opt = {.n_leaves = mp_size(b.world), .n = b.n, .wire = ways[i].wire};
         const mp_tree_hook hook = {node > 0 ? rank / node : 0, ways[i].alone, 0};
         if (ways[i].sum == tree && mp__tree_new(&trees[i], b.world, &opt, &hook) != SX_OK)
             mp_abort(b.world, 1, sx_err_text());

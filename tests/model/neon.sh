@@ -14,9 +14,9 @@ root=$SAGAX_SOURCE_DIR
 flags=(-std=c11 -O2 -D_POSIX_C_SOURCE=200809L -D_GNU_SOURCE -I"$root/tests/model/cross" -I"$root"
     -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Werror
     -fno-math-errno -ffp-contract=fast -DNN_WINO_ISA=neon)
-sources=("$root"/base/sx_{err,log,mem,rng}.c "$root"/tests/model/cross/cblas.c
+sources=("$root"/base/sx_{err,log,mem,pool,rng}.c "$root"/tests/model/cross/cblas.c
     "$root"/model/nn_{kernels,kernels_ref,kernels_blas,kernels_blas_feed,kernels_wino}.c
-    "$root"/model/nn_{kernels_wino_isa,moments,pool}.c)
+    "$root"/model/nn_{kernels_wino_isa,moments}.c)
 objects=()
 for source in "${sources[@]}"; do
     object=$(basename "$source" .c).o

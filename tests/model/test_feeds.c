@@ -14,7 +14,7 @@ static int n_tables;
 
 static const int team_sizes[] = {1, 2, 3, 5};
 enum { N_TEAMS = sizeof team_sizes / sizeof *team_sizes };
-static nn_pool *pools[N_TEAMS];
+static sx_pool *pools[N_TEAMS];
 
 static void start(void) {
     nn__isa_choice isas[NN__MAX_ISAS];
@@ -25,11 +25,11 @@ static void start(void) {
     for (int i = 0; i < n; i++)
         if (isas[i].usable) tables[n_tables++] = &isas[i].isa->table;
     for (int i = 0; i < N_TEAMS; i++)
-        ck_assert_int_eq(nn_pool_new(&pools[i], team_sizes[i]), SX_OK);
+        ck_assert_int_eq(sx_pool_new(&pools[i], team_sizes[i]), SX_OK);
 }
 
 static void stop(void) {
-    for (int i = 0; i < N_TEAMS; i++) nn_pool_free(pools[i]);
+    for (int i = 0; i < N_TEAMS; i++) sx_pool_free(pools[i]);
 }
 
 /* ---- problems ---- */
@@ -178,7 +178,7 @@ static void problem_free(problem *p) {
 /* One table with one team. */
 typedef struct worker {
     const nn_kernels *k;
-    nn_pool *pool;
+    sx_pool *pool;
     int n;
 } worker;
 

@@ -108,8 +108,8 @@ static void run_backward(nn_graph *g, const float *params, outcome *o) {
 /* A run in poisoned memory: what is read before it is written shows as NaN. Takes the graph. */
 static outcome outcome_of(nn_graph *g, way how) {
     outcome o = {0};
-    nn_pool *pool;
-    ck_assert_int_eq(nn_pool_new(&pool, how.threads > 1 ? how.threads : 1), SX_OK);
+    sx_pool *pool;
+    ck_assert_int_eq(sx_pool_new(&pool, how.threads > 1 ? how.threads : 1), SX_OK);
     nn_graph_share(g, pool);
     plan_graph(g, how.kernels, how.plan, &o.plan);
     for (int i = 0; i < g->n_ops; i++) o.n_fused += g->op[i].kind == &nn__fused_kind;
@@ -130,7 +130,7 @@ static outcome outcome_of(nn_graph *g, way how) {
     }
     sx_free(params);
     nn_graph_free(g);
-    nn_pool_free(pool);
+    sx_pool_free(pool);
     return o;
 }
 

@@ -350,14 +350,14 @@ typedef struct outcome {
 
 /* In poisoned memory: what is read before it is written shows as NaN. */
 static outcome outcome_of(bool train, bool share, int threads) {
-    nn_pool *pool;
+    sx_pool *pool;
     const nn_kernels *ref;
     nn_plan plan;
     ck_assert_int_eq(nn_kernels_get("ref", &ref), SX_OK);
     nn_graph *g = nn_graph_new();
     nn_output(g, all_ops(g, nn_input(g, "x", SIDE, SIDE, C)));
     nn_graph_want_input_grad(g, "x");
-    ck_assert_int_eq(nn_pool_new(&pool, threads), SX_OK);
+    ck_assert_int_eq(sx_pool_new(&pool, threads), SX_OK);
     nn_graph_share(g, pool);
     ck_assert_int_eq(nn__graph_plan(g, ref, (nn__plan_opt){.train = train, .share = share}, &plan),
                      SX_OK);
@@ -381,7 +381,7 @@ static outcome outcome_of(bool train, bool share, int threads) {
     sx_free(d_y);
     sx_free(params);
     nn_graph_free(g);
-    nn_pool_free(pool);
+    sx_pool_free(pool);
     return o;
 }
 
@@ -438,10 +438,10 @@ enum { LARGE = 36, LARGE_C = 24 };
 static void overlapping_gradient(int threads, float *d_x) {
     const int64_t n = (int64_t)LARGE * LARGE * LARGE_C;
     const nn_kernels *k;
-    nn_pool *pool;
+    sx_pool *pool;
     nn_plan plan;
     ck_assert_int_eq(nn_kernels_get("blas", &k), SX_OK);
-    ck_assert_int_eq(nn_pool_new(&pool, threads), SX_OK);
+    ck_assert_int_eq(sx_pool_new(&pool, threads), SX_OK);
     nn_graph *g = nn_graph_new();
     nn_tensor x = nn_input(g, "x", LARGE, LARGE, 3 * LARGE_C);
     nn_output(g, nn_window_attention(g, x, "w", (nn_window_opt){2, 3, 0, 7}));
@@ -459,7 +459,7 @@ static void overlapping_gradient(int threads, float *d_x) {
     sx_free(grads);
     sx_free(params);
     nn_graph_free(g);
-    nn_pool_free(pool);
+    sx_pool_free(pool);
 }
 
 START_TEST(overlapping_windows_add_up_in_one_order_on_any_number_of_threads) {

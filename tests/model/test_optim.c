@@ -98,14 +98,14 @@ static void ema_step(float *ema, float *p, double decay) {
 START_TEST(threads_do_not_change_a_bit) {
     const nn_adam a = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01};
     enum { LONG = 5 * 65536 * 17 + 3, SETS = 2 };
-    nn_pool *pool = NULL;
-    ck_assert_int_eq(nn_pool_new(&pool, 3), SX_OK);
+    sx_pool *pool = NULL;
+    ck_assert_int_eq(sx_pool_new(&pool, 3), SX_OK);
     float *set[SETS];
     for (int s = 0; s < SETS; s++) {
         float *p = set[s] = SX_NEW_ARRAY(float, (int64_t)5 * LONG), *g = p + LONG;
         fill(p, LONG, 0);
         fill(g, LONG, 1);
-        nn_pool *by = s == 0 ? NULL : pool;
+        sx_pool *by = s == 0 ? NULL : pool;
         const nn_adam_blocks b = {.p = p,
                                   .grad = g,
                                   .grad_scale = 1 / nn_norm2(g, LONG, by),
@@ -118,7 +118,7 @@ START_TEST(threads_do_not_change_a_bit) {
     }
     ck_assert_mem_eq(set[0], set[1], (size_t)5 * LONG * sizeof(float));
     for (int s = 0; s < SETS; s++) sx_free(set[s]);
-    nn_pool_free(pool);
+    sx_pool_free(pool);
 }
 END_TEST
 

@@ -142,6 +142,16 @@ static void check_plain(mp_comm *c, int n_leaves, int64_t n) {
     check_tree("one node", c, &opt, NULL, NULL);
 }
 
+START_TEST(threads_of_a_rank_do_not_change_a_bit) {
+    sx_pool *pool = NULL;
+    ck_assert_int_eq(sx_pool_new(&pool, 3), SX_OK);
+    const mp_tree_opt opt = {.n_leaves = 11, .n = 70001, .pool = pool};
+    check_tree("with threads", world, &opt, NULL, NULL);
+    check_tree("with threads, alone", mp_self(), &opt, NULL, NULL);
+    sx_pool_free(pool);
+}
+END_TEST
+
 START_TEST(sums_have_the_bits_of_the_serial_tree) {
     check_plain(world, _i, 203);
 }
@@ -244,7 +254,10 @@ START_TEST(what_travels_as_bf16_is_rounded_once_a_part_and_once_a_sum) {
         for (int j = 0; j < N_SHAPES; j++) {
             int border[64];
             const int64_t exact = shapes[j].n_exact;
-            const mp_tree_opt opt = {leaf_counts[i], shapes[j].n, MP_WIRE_BF16, exact};
+            const mp_tree_opt opt = {.n_leaves = leaf_counts[i],
+                                     .n = shapes[j].n,
+                                     .wire = MP_WIRE_BF16,
+                                     .n_exact = exact};
             const mp_tree_hook hook = {mp_rank(world) / _i, false, shapes[j].bucket};
             /* whole cache lines are exact */
             const int64_t n_exact = exact ? opt.n - (opt.n - exact) / 16 * 16 : 0;
@@ -258,7 +271,7 @@ END_TEST
 
 START_TEST(bf16_between_nodes_keeps_two_to_three_digits) {
     enum { N = 20011, LEAVES = 8 };
-    const mp_tree_opt opt = {LEAVES, N, MP_WIRE_BF16, 0};
+    const mp_tree_opt opt = {.n_leaves = LEAVES, .n = N, .wire = MP_WIRE_BF16};
     const mp_tree_hook hook = {mp_rank(world), false, 1024};
     float *want = SX_NEW_ARRAY(float, N);
     serial_tree(0, LEAVES, NULL, false, want, N);
@@ -345,6 +358,7 @@ int main(int argc, char **argv) {
     }
     if (argc == 4 && strcmp(argv[1], "die") == 0) return die(atoi(argv[2]), atoi(argv[3]));
     TCase *t = tcase_create("tree");
+    tcase_add_test(t, threads_of_a_rank_do_not_change_a_bit);
     tcase_add_loop_test(t, sums_have_the_bits_of_the_serial_tree, 1, 18);
     tcase_add_test(t, vectors_longer_than_a_bucket_have_the_bits_of_the_serial_tree);
     tcase_add_test(t, vectors_shorter_than_the_ranks_are_summed);

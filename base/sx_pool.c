@@ -1,6 +1,6 @@
 /* Threads wait for a counter to change: first spinning, as work mostly follows work at once,
  * then on a condition. Whoever changes a counter wakes sleepers only if there are any. */
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -11,11 +11,11 @@
 
 enum { SPINS = 2000 }; /* some 50 microseconds */
 
-struct nn_pool {
+struct sx_pool {
     int n, n_started;
-    pthread_t thread[NN_MAX_THREADS];
-    nn_team team[NN_MAX_THREADS];
-    nn_team_fn *fn; /* NULL: the workers end */
+    pthread_t thread[SX_MAX_THREADS];
+    sx_team team[SX_MAX_THREADS];
+    sx_team_fn *fn; /* NULL: the workers end */
     void *arg;
     atomic_uint run;   /* counts runs: workers begin when it changes */
     atomic_uint done;  /* counts workers that ended their run */
@@ -32,7 +32,7 @@ static void pause_briefly(void) {
 #endif
 }
 
-static void wait_while(nn_pool *p, atomic_uint *counter, unsigned old) {
+static void wait_while(sx_pool *p, atomic_uint *counter, unsigned old) {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load(counter) != old) return;
         pause_briefly();
@@ -44,7 +44,7 @@ static void wait_while(nn_pool *p, atomic_uint *counter, unsigned old) {
     pthread_mutex_unlock(&p->lock);
 }
 
-static void advance(nn_pool *p, atomic_uint *counter) {
+static void advance(sx_pool *p, atomic_uint *counter) {
     atomic_fetch_add(counter, 1);
     if (atomic_load(&p->sleepers) == 0) return;
     pthread_mutex_lock(&p->lock);
@@ -53,8 +53,8 @@ static void advance(nn_pool *p, atomic_uint *counter) {
 }
 
 static void *work(void *arg) {
-    nn_team *t = arg;
-    nn_pool *p = t->pool;
+    sx_team *t = arg;
+    sx_pool *p = t->pool;
     for (unsigned run = 0;; run++) {
         wait_while(p, &p->run, run);
         if (p->fn == NULL) return NULL;
@@ -63,26 +63,26 @@ static void *work(void *arg) {
     }
 }
 
-sx_err nn_pool_new(nn_pool **out, int threads) {
-    SX_ASSERT(threads >= 1 && threads <= NN_MAX_THREADS);
+sx_err sx_pool_new(sx_pool **out, int threads) {
+    SX_ASSERT(threads >= 1 && threads <= SX_MAX_THREADS);
     *out = NULL;
     if (threads == 1) return SX_OK;
-    nn_pool *p = SX_NEW(nn_pool);
+    sx_pool *p = SX_NEW(sx_pool);
     p->n = threads;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
-    for (int i = 0; i < threads; i++) p->team[i] = (nn_team){i, threads, p};
+    for (int i = 0; i < threads; i++) p->team[i] = (sx_team){i, threads, p};
     for (p->n_started = 1; p->n_started < threads; p->n_started++)
         if (pthread_create(&p->thread[p->n_started], NULL, work, &p->team[p->n_started]) != 0) {
             const int n = p->n_started;
-            nn_pool_free(p);
+            sx_pool_free(p);
             return sx_fail(SX_E_NOMEM, "no more threads than %d could be started", n);
         }
     *out = p;
     return SX_OK;
 }
 
-void nn_pool_free(nn_pool *p) {
+void sx_pool_free(sx_pool *p) {
     if (p == NULL) return;
     p->fn = NULL;
     advance(p, &p->run);
@@ -92,11 +92,11 @@ void nn_pool_free(nn_pool *p) {
     sx_free(p);
 }
 
-int nn_pool_threads(const nn_pool *p) {
+int sx_pool_threads(const sx_pool *p) {
     return p != NULL ? p->n : 1;
 }
 
-int nn_processors(void) {
+int sx_processors(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
         return 1; /* more processors than a set holds */
@@ -104,9 +104,9 @@ int nn_processors(void) {
     return n > 1 ? n : 1;
 }
 
-void nn_pool_run(nn_pool *p, nn_team_fn *fn, void *arg) {
+void sx_pool_run(sx_pool *p, sx_team_fn *fn, void *arg) {
     if (p == NULL) {
-        fn(&(nn_team){0, 1, NULL}, arg);
+        fn(&(sx_team){0, 1, NULL}, arg);
         return;
     }
     p->fn = fn;
@@ -118,8 +118,8 @@ void nn_pool_run(nn_pool *p, nn_team_fn *fn, void *arg) {
         wait_while(p, &p->done, now);
 }
 
-void nn_team_barrier(const nn_team *t) {
-    nn_pool *p = t->pool;
+void sx_team_barrier(const sx_team *t) {
+    sx_pool *p = t->pool;
     if (p == NULL) return;
     const unsigned phase = atomic_load(&p->phase);
     if (atomic_fetch_add(&p->waiting, 1) == t->n - 1) {
@@ -132,16 +132,16 @@ void nn_team_barrier(const nn_team *t) {
 
 typedef struct ranges {
     int64_t n;
-    nn_range_fn *fn;
+    sx_range_fn *fn;
     void *arg;
 } ranges;
 
-static void run_range(const nn_team *t, void *arg) {
+static void run_range(const sx_team *t, void *arg) {
     const ranges *r = arg;
-    const int64_t first = nn_team_first(t, r->n, t->id), last = nn_team_first(t, r->n, t->id + 1);
+    const int64_t first = sx_team_first(t, r->n, t->id), last = sx_team_first(t, r->n, t->id + 1);
     if (first < last) r->fn(r->arg, first, last);
 }
 
-void nn_pool_ranges(nn_pool *p, int64_t n, nn_range_fn *fn, void *arg) {
-    nn_pool_run(p, run_range, &(ranges){n, fn, arg});
+void sx_pool_ranges(sx_pool *p, int64_t n, sx_range_fn *fn, void *arg) {
+    sx_pool_run(p, run_range, &(ranges){n, fn, arg});
 }

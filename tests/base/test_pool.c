@@ -8,29 +8,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "model/nn_pool.h"
+#include "base/sx_pool.h"
 #include "tests/check_run.h"
 
 static const int sizes[] = {1, 2, 3, 5, 8};
 enum { N_SIZES = sizeof sizes / sizeof *sizes };
 
-static nn_pool *new_pool(int threads) {
-    nn_pool *p = NULL;
-    ck_assert_msg(nn_pool_new(&p, threads) == SX_OK, "%d threads: %s", threads, sx_err_text());
-    ck_assert_int_eq(nn_pool_threads(p), threads);
+static sx_pool *new_pool(int threads) {
+    sx_pool *p = NULL;
+    ck_assert_msg(sx_pool_new(&p, threads) == SX_OK, "%d threads: %s", threads, sx_err_text());
+    ck_assert_int_eq(sx_pool_threads(p), threads);
     return p;
 }
 
 /* ---- runs ---- */
 
 typedef struct roll {
-    int n_runs[NN_MAX_THREADS]; /* by member */
+    int n_runs[SX_MAX_THREADS]; /* by member */
     int n;                      /* size of the team that members were told */
     int order;                  /* what the caller wrote before the run */
-    int seen[NN_MAX_THREADS];   /* of it */
+    int seen[SX_MAX_THREADS];   /* of it */
 } roll;
 
-static void sign(const nn_team *t, void *arg) {
+static void sign(const sx_team *t, void *arg) {
     roll *r = arg;
     r->n_runs[t->id]++;
     r->seen[t->id] = r->order;
@@ -38,7 +38,7 @@ static void sign(const nn_team *t, void *arg) {
 }
 
 static void check_roll(const roll *r, int n, int runs) {
-    for (int i = 0; i < NN_MAX_THREADS; i++) {
+    for (int i = 0; i < SX_MAX_THREADS; i++) {
         const int want = i < n ? runs : 0;
         ck_assert_msg(r->n_runs[i] == want, "member %d of %d ran %d times, want %d", i, n,
                       r->n_runs[i], want);
@@ -48,26 +48,26 @@ static void check_roll(const roll *r, int n, int runs) {
 }
 
 START_TEST(every_member_runs_once_a_run) {
-    nn_pool *p = new_pool(sizes[_i]);
+    sx_pool *p = new_pool(sizes[_i]);
     roll r = {0};
     for (int i = 1; i <= 20; i++) {
         r.order = i;
-        nn_pool_run(p, sign, &r);
+        sx_pool_run(p, sign, &r);
         check_roll(&r, sizes[_i], i);
     }
-    nn_pool_free(p);
+    sx_pool_free(p);
 }
 END_TEST
 
 START_TEST(thousands_of_runs_lose_none) {
-    nn_pool *p = new_pool(3);
+    sx_pool *p = new_pool(3);
     roll r = {0};
     for (int i = 1; i <= 5000; i++) {
         r.order = i;
-        nn_pool_run(p, sign, &r);
+        sx_pool_run(p, sign, &r);
     }
     check_roll(&r, 3, 5000);
-    nn_pool_free(p);
+    sx_pool_free(p);
 }
 END_TEST
 
@@ -76,41 +76,41 @@ static void pause_us(int us) {
 }
 
 /* Long enough for the others to stop spinning and sleep. */
-static void sign_late(const nn_team *t, void *arg) {
+static void sign_late(const sx_team *t, void *arg) {
     if (t->id == 1) pause_us(2000);
     sign(t, arg);
 }
 
 START_TEST(sleepers_are_woken) {
-    nn_pool *p = new_pool(3);
+    sx_pool *p = new_pool(3);
     roll r = {0};
     for (int i = 1; i <= 20; i++) {
         pause_us(2000); /* the workers wait for the next run */
         r.order = i;
-        nn_pool_run(p, sign_late, &r); /* the caller waits for a worker */
+        sx_pool_run(p, sign_late, &r); /* the caller waits for a worker */
         check_roll(&r, 3, i);
     }
-    nn_pool_free(p);
+    sx_pool_free(p);
 }
 END_TEST
 
 START_TEST(two_pools_do_not_meet) {
-    nn_pool *a = new_pool(2), *b = new_pool(3);
+    sx_pool *a = new_pool(2), *b = new_pool(3);
     roll of_a = {.order = 1}, of_b = {.order = 2};
     for (int i = 0; i < 50; i++) {
-        nn_pool_run(a, sign, &of_a);
-        nn_pool_run(b, sign, &of_b);
+        sx_pool_run(a, sign, &of_a);
+        sx_pool_run(b, sign, &of_b);
     }
     check_roll(&of_a, 2, 50);
     check_roll(&of_b, 3, 50);
-    nn_pool_free(a);
-    nn_pool_free(b);
+    sx_pool_free(a);
+    sx_pool_free(b);
 }
 END_TEST
 
 START_TEST(a_pool_without_runs_can_be_freed) {
-    for (int i = 0; i < 50; i++) nn_pool_free(new_pool(1 + i % 8));
-    nn_pool_free(NULL);
+    for (int i = 0; i < 50; i++) sx_pool_free(new_pool(1 + i % 8));
+    sx_pool_free(NULL);
 }
 END_TEST
 
@@ -120,32 +120,32 @@ END_TEST
  * the numbers are there; after a second one they may be written again. */
 typedef struct march {
     int phases;
-    int at[NN_MAX_THREADS];
-    int wrong[NN_MAX_THREADS]; /* numbers of another phase that a member saw */
+    int at[SX_MAX_THREADS];
+    int wrong[SX_MAX_THREADS]; /* numbers of another phase that a member saw */
     bool late;                 /* one member dawdles, another one each time */
 } march;
 
-static void step(const nn_team *t, void *arg) {
+static void step(const sx_team *t, void *arg) {
     march *m = arg;
     for (int phase = 1; phase <= m->phases; phase++) {
         if (m->late && phase % t->n == t->id) pause_us(300);
         m->at[t->id] = phase;
-        nn_team_barrier(t);
+        sx_team_barrier(t);
         for (int i = 0; i < t->n; i++) m->wrong[t->id] += m->at[i] != phase;
-        nn_team_barrier(t);
+        sx_team_barrier(t);
     }
 }
 
 static void check_march(int threads, int phases, bool late) {
-    nn_pool *p = new_pool(threads);
+    sx_pool *p = new_pool(threads);
     march m = {.phases = phases, .late = late};
-    for (int run = 0; run < 2; run++) nn_pool_run(p, step, &m);
+    for (int run = 0; run < 2; run++) sx_pool_run(p, step, &m);
     for (int i = 0; i < threads; i++) {
         ck_assert_int_eq(m.at[i], phases);
         ck_assert_msg(m.wrong[i] == 0, "member %d of %d saw %d numbers of another phase", i,
                       threads, m.wrong[i]);
     }
-    nn_pool_free(p);
+    sx_pool_free(p);
 }
 
 START_TEST(barriers_separate_phases) {
@@ -159,8 +159,8 @@ START_TEST(barriers_wait_for_the_last) {
 END_TEST
 
 START_TEST(more_threads_than_processors_finish) {
-    check_march(NN_MAX_THREADS, 30, false);
-    check_march(2 * nn_processors() <= NN_MAX_THREADS ? 2 * nn_processors() : NN_MAX_THREADS, 200,
+    check_march(SX_MAX_THREADS, 30, false);
+    check_march(2 * sx_processors() <= SX_MAX_THREADS ? 2 * sx_processors() : SX_MAX_THREADS, 200,
                 false);
 }
 END_TEST
@@ -169,17 +169,17 @@ END_TEST
 
 /* Whether the shares of n members make up all items and are as equal as can be. */
 static bool shares_well(int n, int64_t items) {
-    const nn_team t = {0, n, NULL};
-    bool well = nn_team_first(&t, items, 0) == 0 && nn_team_first(&t, items, n) == items;
+    const sx_team t = {0, n, NULL};
+    bool well = sx_team_first(&t, items, 0) == 0 && sx_team_first(&t, items, n) == items;
     for (int id = 0; id < n; id++) {
-        const int64_t share = nn_team_first(&t, items, id + 1) - nn_team_first(&t, items, id);
+        const int64_t share = sx_team_first(&t, items, id + 1) - sx_team_first(&t, items, id);
         well = well && (share == items / n || share == (items + n - 1) / n);
     }
     return well;
 }
 
 START_TEST(shares_cover_the_range_and_differ_by_at_most_one) {
-    for (int n = 1; n <= NN_MAX_THREADS; n++)
+    for (int n = 1; n <= SX_MAX_THREADS; n++)
         for (int64_t items = 0; items < 200; items++)
             ck_assert_msg(shares_well(n, items), "%lld items, %d members", (long long)items, n);
 }
@@ -200,9 +200,9 @@ static void stay_on_one(cpu_set_t *all) {
 
 START_TEST(processors_are_those_that_may_be_used) {
     cpu_set_t all;
-    const int before = nn_processors();
+    const int before = sx_processors();
     stay_on_one(&all);
-    const int confined = nn_processors();
+    const int confined = sx_processors();
     ck_assert_int_eq(sched_setaffinity(0, sizeof all, &all), 0);
     ck_assert_int_eq(before, CPU_COUNT(&all));
     ck_assert_int_eq(confined, 1);
@@ -213,12 +213,12 @@ END_TEST
 /* In a child with no room for stacks: 0 if the pool says so, and how many threads there were. */
 static int fails_without_room(void) {
     const struct rlimit little = {64 << 20, 64 << 20};
-    nn_pool *p = NULL;
+    sx_pool *p = NULL;
     if (setrlimit(RLIMIT_AS, &little) != 0) return 2;
-    if (nn_pool_new(&p, NN_MAX_THREADS) != SX_E_NOMEM || p != NULL) return 1;
+    if (sx_pool_new(&p, SX_MAX_THREADS) != SX_E_NOMEM || p != NULL) return 1;
     int n = 0;
     const bool says = sscanf(sx_err_text(), "no more threads than %d", &n) == 1;
-    return says && n >= 1 && n < NN_MAX_THREADS ? 0 : 3;
+    return says && n >= 1 && n < SX_MAX_THREADS ? 0 : 3;
 }
 
 START_TEST(threads_that_cannot_be_started_are_an_error) {
