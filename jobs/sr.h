@@ -34,7 +34,7 @@ typedef struct sr_config {
     double trained_min_mm, trained_max_mm; /* spacings the weights know; 0: they do not say */
     int steps, samples;
     uint64_t seed;
-    bool project, skip_empty, noise_by_item, force;
+    bool project, skip_empty, noise_by_item, force, prepare;
     net_config net;
     df_schedule schedule;
     const nn_kernels *kernels;
@@ -53,8 +53,8 @@ extern const job_option options_sr[];
  * becomes the default of those keys. Errors: SX_E_USAGE (no weights given), SX_E_CONFIG, those of
  * job_weights_read. Not collective. */
 sx_err sr_config_read(sr_config *c, job *j);
-/* Prepare the weights for the kernels; the ranks of a node do so together and share the result.
- * Collective over c->comm. Errors: SX_E_NOMEM. */
+/* Prepare the weights for the kernels, unless the user does not want it; the ranks of a node do so
+ * together and share the result. Collective over c->comm. Errors: SX_E_NOMEM. */
 sx_err sr_config_prepare(sr_config *c);
 void sr_config_clear(sr_config *c);
 

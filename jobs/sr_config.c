@@ -24,6 +24,8 @@ const job_option options_sr[] = {
      "who shares one noise image: all scans of a subject, or the slices of one scan only"},
     {"sr.skip_empty", JOB_BOOL, "true", NULL, 0, 0,
      "take sagittal slices without signal from the cubic interpolation"},
+    {"sr.prepare", JOB_BOOL, "true", NULL, 0, 0,
+     "prepare the weights once a node: 2 ms less a call of the network, about 100 MB a node more"},
     {"sr.force", JOB_BOOL, "false", NULL, 0, 0, "make every output again"},
     JOB_OPTIONS_END,
 };
@@ -79,7 +81,7 @@ sx_err sr_config_prepare(sr_config *c) {
     net *n = NULL;
     sx_err rc;
     SX_TRY(rc, mp_agree(c->comm, small_net(c, &n)));
-    c->n_ready = nn_graph_ready_count(net_graph(n));
+    c->n_ready = c->prepare ? nn_graph_ready_count(net_graph(n)) : 0;
     int64_t most = c->n_ready;
     mp_max_i64(c->comm, &most, 1);
     if (most == 0) goto out;
@@ -149,6 +151,7 @@ sx_err sr_config_read(sr_config *c, job *j) {
     c->skip_empty = job_bool(j, "sr.skip_empty");
     c->noise_by_item = strcmp(job_text(j, "sr.noise"), "item") == 0;
     c->force = job_bool(j, "sr.force");
+    c->prepare = job_bool(j, "sr.prepare");
     SX_TRY(rc, read_weights(c, weights));
     record_values(c, j);
 out:

@@ -18,6 +18,8 @@ if [ "$(nproc)" -ge 2 ]; then # two threads give other last bits: no reason to m
     expect 0 sr bids serial "${use[@]}" --threads 2
     says err "0 made, 3 unchanged"
 fi
+expect 0 sr bids plain "${use[@]}" --set sr.prepare=false
+check "prepared weights change no byte" same serial plain
 one=bids/$scan.nii.gz
 for n in 1 2 3; do
     check "one scan on $n ranks" ranks $n $one one$n "${use[@]}" --samples 2 --consistency project
