@@ -46,8 +46,8 @@ typedef struct nn__feed_row {
 } nn__feed_row;
 
 /* At most NN_VL channels, from channel c, of one pixel of y; x and y as in the row. */
-NN_INLINE void nn__feed_lanes(const nn__feed_row *r, const nn__feed_steps s, const int resample,
-                              int j, int c, int n) {
+NN_INLINE void nn__feed_lanes(const nn__feed_row *r, const nn__feed_steps s,
+                              const nn_resample resample, int j, int c, int n) {
     const nn_v gain = s.affine ? nn_load_n(r->gain + c, n) : nn_set1(1);
     const nn_v offset = s.affine ? nn_load_n(r->offset + c, n) : nn_set1(0);
     if (resample == NN_UP2) {
@@ -69,7 +69,7 @@ NN_INLINE void nn__feed_lanes(const nn__feed_row *r, const nn__feed_steps s, con
 }
 
 NN_INLINE void nn__feed_channels(const nn__feed_row *r, const nn__feed_steps s,
-                                 const int resample) {
+                                 const nn_resample resample) {
     const int pixels = resample == NN_UP2 ? r->w / 2 : r->w;
     for (int j = 0; j < pixels; j++) {
         int c = 0;
@@ -78,7 +78,8 @@ NN_INLINE void nn__feed_channels(const nn__feed_row *r, const nn__feed_steps s,
     }
 }
 
-NN_INLINE void nn__feed_resampled(const nn__feed_row *r, const nn__feed_steps s, int resample) {
+NN_INLINE void nn__feed_resampled(const nn__feed_row *r, const nn__feed_steps s,
+                                  nn_resample resample) {
     if (resample == NN_UP2)
         nn__feed_channels(r, s, NN_UP2);
     else if (resample == NN_DOWN2)

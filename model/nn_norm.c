@@ -91,12 +91,18 @@ typedef struct linear {
     const float *p, *q, *r;
 } linear;
 
+/* In place functions take du for dx. */
 SX_CLONES
-static void set_gradient(float *dx, const float *du, const float *restrict x, linear l, int64_t n,
-                         int c) {
+static void set_gradient(float *restrict dx, const float *restrict du, const float *restrict x,
+                         linear l, int64_t n, int c) {
     for (int64_t i = 0; i < n; i++, dx += c, du += c, x += c)
-#pragma GCC ivdep /* dx may be du */
         for (int k = 0; k < c; k++) dx[k] = du[k] * l.p[k] + (x[k] * l.q[k] + l.r[k]);
+}
+
+SX_CLONES
+static void set_in_place(float *restrict dx, const float *restrict x, linear l, int64_t n, int c) {
+    for (int64_t i = 0; i < n; i++, dx += c, x += c)
+        for (int k = 0; k < c; k++) dx[k] = dx[k] * l.p[k] + (x[k] * l.q[k] + l.r[k]);
 }
 
 SX_CLONES
@@ -107,11 +113,8 @@ static void add_gradient(float *restrict dx, const float *restrict du, const flo
 }
 
 SX_CLONES
-static void set_gradient_and(float *dx, const float *du, const float *restrict x,
-                             const float *restrict add, linear l, int64_t n, int c) {
-    for (int64_t i = 0; i < n; i++, dx += c, du += c, x += c, add += c)
-#pragma GCC ivdep
-        for (int k = 0; k < c; k++) dx[k] = add[k] + du[k] * l.p[k] + (x[k] * l.q[k] + l.r[k]);
+static void add_to(float *restrict dx, const float *restrict more, int64_t n) {
+    for (int64_t i = 0; i < n; i++) dx[i] += more[i];
 }
 
 SX_CLONES
@@ -240,12 +243,18 @@ static void input_member(const sx_team *t, void *arg) {
         const nn__norm_image *m = &b->image[i];
         const linear l = {q->l.p + c0, q->l.q + c0, q->l.r + c0};
         const int64_t at = first * m->c;
-        if (m->dx == NULL) continue;
-        if (m->add != NULL)
-            (m->keep ? add_gradient_and : set_gradient_and)(m->dx + at, m->d + at, m->x + at,
-                                                            m->add + at, l, n, m->c);
+        float *dx = m->dx != NULL ? m->dx + at : NULL;
+        const float *d = m->d + at, *x = m->x + at;
+        if (dx == NULL) continue;
+        if (m->keep && m->add != NULL)
+            add_gradient_and(dx, d, x, m->add + at, l, n, m->c);
+        else if (m->keep)
+            add_gradient(dx, d, x, l, n, m->c);
+        else if (dx == d)
+            set_in_place(dx, x, l, n, m->c);
         else
-            (m->keep ? add_gradient : set_gradient)(m->dx + at, m->d + at, m->x + at, l, n, m->c);
+            set_gradient(dx, d, x, l, n, m->c);
+        if (!m->keep && m->add != NULL) add_to(dx, m->add + at, n * m->c);
     }
 }
 
