@@ -192,7 +192,7 @@ static inline const float *nn__thin_turn(const nn_conv_shape *s, const float *we
     return taps;
 }
 
-/* One of the loops; gather and spread share the rows, outer the wide channels. */
+/* One of the loops; gather and spread share the rows, outer whole groups of wide channels. */
 typedef struct nn__thin_call {
     nn__thin t;
     const float *thin, *wide, *taps, *bias;
@@ -220,8 +220,8 @@ static void nn__thin_spread_rows(void *arg, int64_t i0, int64_t i1) {
 
 static void nn__thin_outer_channels(void *arg, int64_t first, int64_t last) {
     const nn__thin_call *c = arg;
-    const int v1 = (int)last * NN_VL < c->t.v ? (int)last * NN_VL : c->t.v;
-    nn__thin_outer(&c->t, c->thin, c->wide, (int)first * NN_VL, v1, c->to);
+    const int whole = NN__GROUP * NN_VL, end = (int)last * whole;
+    nn__thin_outer(&c->t, c->thin, c->wide, (int)first * whole, end < c->t.v ? end : c->t.v, c->to);
 }
 
 static inline void nn__thin_forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
@@ -255,7 +255,8 @@ static inline void nn__thin_backward_weight(const nn_conv_shape *s, const nn_fee
                        .to = in ? r->scratch : dweight};
     nn__column_sums(dy, (int64_t)s->h * s->w, s->k, s->k, dbias);
     if (in) memset(c.to, 0, (size_t)nn__thin_scratch(s, 1) * sizeof *c.to);
-    sx_pool_ranges(r->pool, (c.t.v + NN_VL - 1) / NN_VL, nn__thin_outer_channels, &c);
+    sx_pool_ranges(r->pool, (c.t.v + NN__GROUP * NN_VL - 1) / (NN__GROUP * NN_VL),
+                   nn__thin_outer_channels, &c);
     if (!in) return;
     for (int k = 0; k < s->k; k++)
         for (int p = 0; p < 9; p++)

@@ -148,8 +148,14 @@ static void forward_rows(void *arg, int64_t first, int64_t last) {
                   nn__out(l->g, l->op)->value + first, (int)(last - first), x->c);
 }
 
+/* Threads where there is more to do than to wake them. */
+static sx_pool *pool_of(const nn_graph *g, const nn__op *op) {
+    enum { WORTH = 1 << 18 /* MACs */ };
+    return linear_macs(g, op) >= WORTH ? g->pool : NULL;
+}
+
 static void linear_forward(const nn_graph *g, const nn__op *op) {
-    sx_pool_ranges(g->pool, op->k, forward_rows, &(linear_call){g, op});
+    sx_pool_ranges(pool_of(g, op), op->k, forward_rows, &(linear_call){g, op});
 }
 
 static void outer_rows(void *arg, int64_t first, int64_t last) {
@@ -169,10 +175,10 @@ static void transposed_columns(void *arg, int64_t first, int64_t last) {
 static void linear_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
     linear_call l = {g, op};
-    sx_pool_ranges(g->pool, op->k, outer_rows, &l);
+    sx_pool_ranges(pool_of(g, op), op->k, outer_rows, &l);
     if (!x->needs_grad) return;
     if (op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));
-    sx_pool_ranges(g->pool, x->c, transposed_columns, &l);
+    sx_pool_ranges(pool_of(g, op), x->c, transposed_columns, &l);
 }
 
 const nn__kind nn__linear_kind = {.name = "linear",
