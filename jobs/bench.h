@@ -15,6 +15,9 @@
 
 enum { BENCH_MAX_ROUNDS = 101, BENCH_PASSES = 3, BENCH_MAX_LIST = 8, BENCH_MAX_OPS = 32 };
 
+/* Values of a row: one a pass. */
+enum { BENCH_MAX_SERIES = BENCH_MAX_ROUNDS * BENCH_PASSES };
+
 /* Parts of a run. */
 enum {
     BENCH_PEAK = 1,
@@ -52,7 +55,7 @@ bench_clock bench_since(bench_clock start);
 
 /* One value a round. */
 typedef struct bench_series {
-    double x[BENCH_MAX_ROUNDS * BENCH_PASSES];
+    double x[BENCH_MAX_SERIES];
     int n;
 } bench_series;
 void bench_add(bench_series *s, double x);

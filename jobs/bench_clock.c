@@ -18,7 +18,7 @@ bench_clock bench_since(bench_clock start) {
 }
 
 void bench_add(bench_series *s, double x) {
-    SX_ASSERT(s->n < BENCH_MAX_ROUNDS);
+    SX_ASSERT(s->n < BENCH_MAX_SERIES);
     s->x[s->n++] = x;
 }
 
@@ -28,7 +28,7 @@ static int ascending(const void *a, const void *b) {
 }
 
 double bench_median(const bench_series *s) {
-    double x[BENCH_MAX_ROUNDS];
+    double x[BENCH_MAX_SERIES];
     if (s->n == 0) return (double)NAN;
     memcpy(x, s->x, (size_t)s->n * sizeof *x);
     qsort(x, (size_t)s->n, sizeof *x, ascending);

@@ -102,11 +102,6 @@ void bench_fill(const nn_params *p, float *block) {
     }
 }
 
-/* Number of shards that `sagax train` takes for a batch by itself. */
-static int shards_of(int batch) {
-    return batch < 8 ? batch : 8;
-}
-
 sx_err bench_training_begin(bench_training *t, const bench_config *c, mp_comm *comm, int batch,
                             int threads, const bench_data *d) {
     int first, last;
@@ -114,7 +109,7 @@ sx_err bench_training_begin(bench_training *t, const bench_config *c, mp_comm *c
     *t = (bench_training){.c = c->train};
     t->c.comm = comm;
     t->c.batch = batch;
-    t->c.shards = shards_of(batch);
+    t->c.shards = train_default_shards(batch);
     t->c.threads = threads;
     rc = net_new(&t->n, &c->net, c->h, c->w, c->kernels,
                  (net_opt){.train = true, .threads = threads});

@@ -50,6 +50,8 @@ typedef struct train_config {
 
 extern const job_option options_train[];
 
+/* Shards of a batch unless told otherwise. */
+int train_default_shards(int batch);
 /* Errors: SX_E_CONFIG. Not collective. */
 sx_err train_config_read(train_config *c, const job *j);
 

@@ -62,6 +62,10 @@ static const char *const free_keys[] = {
 };
 static const char *const shaping_sections[] = {"model", "diffusion", "degrade", "train"};
 
+int train_default_shards(int batch) {
+    return batch < 8 ? batch : 8;
+}
+
 sx_err train_config_read(train_config *c, const job *j) {
     sx_err rc = SX_OK;
     c->comm = job_comm(j);
@@ -72,7 +76,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->seed = (uint64_t)job_int(j, "train.seed");
     c->batch = (int)job_int(j, "train.batch");
     c->shards = (int)job_int(j, "train.shards");
-    if (c->shards == 0) c->shards = c->batch < 8 ? c->batch : 8;
+    if (c->shards == 0) c->shards = train_default_shards(c->batch);
     c->wire = strcmp(job_text(j, "train.wire"), "bf16") == 0 ? MP_WIRE_BF16 : MP_WIRE_FP32;
     c->workers = (int)job_int(j, "train.workers");
     c->crop = (int)job_int(j, "train.crop");

@@ -32,6 +32,7 @@ expect 0 bench "${tiny[@]}" --what forward,peak
 says out "direct fp32 peak"
 says out "forward"
 check "parts that were not asked for are not measured" [ "$(grep -c 'train\|DRAM\|RSS' out)" = 0 ]
+expect 0 bench --size 16x24 --rounds 101 --set model.base_channels=8 --what forward --threads 1 # the most
 expect 0 bench --size 16x24 --rounds 1 --set model.base_channels=8 --what forward --kernels ref
 says out "kernels ref"
 expect 0 bench --dry-run
