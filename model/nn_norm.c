@@ -7,19 +7,33 @@
 #include <string.h>
 
 #include "model/nn_loops.h"
-#include "model/nn_moments.h"
 
 enum { MAX_GROUPS = 32, CHUNK = 64 /* pixels */ };
 static const double norm_eps = 1e-5;
 
-int nn__norm_groups(int c) {
+/* The most groups of equal size, up to 32: 32 at every published width, 24 of two at 48. */
+static int groups_of(int c) {
     int groups = c < MAX_GROUPS ? c : MAX_GROUPS;
     while (c % groups != 0) groups--;
     return groups;
 }
 
+nn__affine nn__affine_of(const nn_graph *g, const nn__op *op, int gamma, int beta, int film,
+                         int c) {
+    const float *scale = nn__has(op, film) ? nn__in(g, op, film)->value : NULL;
+    return (nn__affine){nn__value(g, gamma), nn__value(g, beta), scale,
+                        scale != NULL ? scale + c : NULL};
+}
+
+float *nn__film_gradient(const nn_graph *g, const nn__op *op, int film) {
+    if (!nn__has(op, film)) return NULL;
+    const nn__tensor *t = nn__in(g, op, film);
+    if (t->grad != NULL && op->first[film]) memset(t->grad, 0, (size_t)t->count * sizeof *t->grad);
+    return t->grad;
+}
+
 void nn__norm_statistics(nn_moments m, int64_t pixels, int c, float *mean, float *rstd) {
-    int groups = nn__norm_groups(c), size = c / groups;
+    int groups = groups_of(c), size = c / groups;
     for (int k0 = 0; k0 < c; k0 += size) {
         double group = 0, m2 = 0;
         for (int k = k0; k < k0 + size; k++) group += m.mean[k] / size;
@@ -113,11 +127,6 @@ static void add_gradient(float *restrict dx, const float *restrict du, const flo
 }
 
 SX_CLONES
-static void add_to(float *restrict dx, const float *restrict more, int64_t n) {
-    for (int64_t i = 0; i < n; i++) dx[i] += more[i];
-}
-
-SX_CLONES
 static void add_gradient_and(float *restrict dx, const float *restrict du, const float *restrict x,
                              const float *restrict add, linear l, int64_t n, int c) {
     for (int64_t i = 0; i < n; i++, dx += c, du += c, x += c, add += c)
@@ -177,11 +186,8 @@ static void gate_member(const sx_team *t, void *arg) {
     }
 }
 
-void nn__norm_sums(const nn__norm_back *b) {
-    for (int k = 0; k < b->c; k++) b->sum_duxhat[k] *= (double)b->rstd[k];
-}
-
-void nn__norm_gate(const nn__norm_back *b, sx_pool *pool, float *room) {
+/* dy becomes du; the channel sums of du and of du * (x - mean). */
+static void gate(const nn__norm_back *b, sx_pool *pool, float *room) {
     pass q = {.b = b, .room = room};
     sx_pool_run(pool, gate_member, &q);
     memset(b->sum_du, 0, (size_t)b->c * sizeof *b->sum_du);
@@ -193,20 +199,18 @@ void nn__norm_gate(const nn__norm_back *b, sx_pool *pool, float *room) {
             b->sum_duxhat[k] += m.m2[k];
         }
     }
-    nn__norm_sums(b);
 }
 
-void nn__norm_parameter_gradients(const nn__norm_back *b, const nn__affine *f, float *dgamma,
-                                  float *dbeta, float *dscale, float *dshift) {
+static void parameter_gradients(const nn__norm_back *b, const nn__affine *f) {
     for (int k = 0; k < b->c; k++) {
         double film = f->scale != NULL ? 1.0 + (double)f->scale[k] : 1.0;
-        dgamma[k] += (float)(b->sum_duxhat[k] * film);
-        dbeta[k] += (float)(b->sum_du[k] * film);
+        b->dgamma[k] += (float)(b->sum_duxhat[k] * film);
+        b->dbeta[k] += (float)(b->sum_du[k] * film);
     }
-    for (int k = 0; k < b->c && dscale != NULL; k++) {
-        dscale[k] +=
+    for (int k = 0; k < b->c && b->dfilm != NULL; k++) {
+        b->dfilm[k] +=
             (float)(b->sum_duxhat[k] * (double)f->gamma[k] + b->sum_du[k] * (double)f->beta[k]);
-        dshift[k] += (float)b->sum_du[k];
+        b->dfilm[b->c + k] += (float)b->sum_du[k];
     }
 }
 
@@ -216,7 +220,7 @@ void nn__norm_parameter_gradients(const nn__norm_back *b, const nn__affine *f, f
  * dx = rstd (v du - m1 - xhat m2), as a linear map of du and x. */
 static void input_coefficients(const nn__norm_back *b, const nn__affine *f, float *p, float *q,
                                float *r) {
-    const int size = b->c / nn__norm_groups(b->c);
+    const int size = b->c / groups_of(b->c);
     for (int k0 = 0; k0 < b->c; k0 += size) {
         double m1 = 0, m2 = 0;
         for (int k = k0; k < k0 + size; k++) {
@@ -254,14 +258,21 @@ static void input_member(const sx_team *t, void *arg) {
             set_in_place(dx, x, l, n, m->c);
         else
             set_gradient(dx, d, x, l, n, m->c);
-        if (!m->keep && m->add != NULL) add_to(dx, m->add + at, n * m->c);
+        if (!m->keep && m->add != NULL) nn__pass_on(dx, m->add + at, n * m->c, false);
     }
 }
 
-void nn__norm_input_gradient(const nn__norm_back *b, const nn__affine *f, sx_pool *pool,
-                             float *room) {
+static void input_gradient(const nn__norm_back *b, const nn__affine *f, sx_pool *pool,
+                           float *room) {
     float *p = room, *q = p + b->c, *r = q + b->c;
     input_coefficients(b, f, p, q, r);
     pass s = {.b = b, .l = {p, q, r}};
     sx_pool_run(pool, input_member, &s);
+}
+
+void nn__norm_backward(const nn__norm_back *b, const nn__affine *f, sx_pool *pool, float *room) {
+    if (!b->gated) gate(b, pool, room);
+    for (int k = 0; k < b->c; k++) b->sum_duxhat[k] *= (double)b->rstd[k];
+    parameter_gradients(b, f);
+    input_gradient(b, f, pool, room);
 }

@@ -8,8 +8,7 @@
 #ifndef NN_NORM_H
 #define NN_NORM_H
 
-#include "model/nn_feed.h"
-#include "base/sx_pool.h"
+#include "model/nn_ops.h"
 
 /* Parameters of one norm. */
 typedef struct nn__affine {
@@ -17,8 +16,10 @@ typedef struct nn__affine {
     const float *scale, *shift; /* FiLM, or both NULL */
 } nn__affine;
 
-/* The most groups of equal size, up to 32: 32 at every published width, 24 of two at 48. */
-int nn__norm_groups(int c);
+/* Those of an op: parameters, the input that is FiLM if it has one, channels. */
+nn__affine nn__affine_of(const nn_graph *g, const nn__op *op, int gamma, int beta, int film, int c);
+/* Gradient of that input, zeroed where it starts here; NULL if nobody wants it. */
+float *nn__film_gradient(const nn_graph *g, const nn__op *op, int film);
 
 /* Mean and 1 / sqrt(variance + 1e-5) of each channel's group from moments of channels over
  * `pixels`. */
@@ -44,23 +45,17 @@ typedef struct nn__norm_back {
     int64_t pixels;
     int c; /* of all */
     bool silu;
+    bool gated;          /* d holds du already, and sum_duxhat the sums of du * (x - mean) */
     const nn_mask *mask; /* of y, or NULL: dy is multiplied with it first */
     const float *mean, *rstd, *gain, *offset;
-    double *sum_du, *sum_duxhat; /* filled */
+    double *sum_du, *sum_duxhat; /* filled: channel sums of du and of du * xhat */
+    float *dgamma, *dbeta;       /* added to */
+    float *dfilm;                /* [2 c] of scale and shift, added to; or NULL */
 } nn__norm_back;
 
-/* Scratch floats of the two below. */
+/* Scratch floats of a call. */
 int64_t nn__norm_room(int c, int threads);
-/* dy becomes du; the channel sums of du and of du * xhat. */
-void nn__norm_gate(const nn__norm_back *b, sx_pool *pool, float *room);
-/* Where d holds du already and sum_duxhat those of du * (x - mean): they become those of du * xhat.
- */
-void nn__norm_sums(const nn__norm_back *b);
-/* Gradients of the parameters and of FiLM from the sums, added; dfilm may be NULL. */
-void nn__norm_parameter_gradients(const nn__norm_back *b, const nn__affine *f, float *dgamma,
-                                  float *dbeta, float *dscale, float *dshift);
-/* dx from du and the sums. */
-void nn__norm_input_gradient(const nn__norm_back *b, const nn__affine *f, sx_pool *pool,
-                             float *room);
+/* dy becomes du, then dx; gradients of the parameters and of FiLM on the way. */
+void nn__norm_backward(const nn__norm_back *b, const nn__affine *f, sx_pool *pool, float *room);
 
 #endif

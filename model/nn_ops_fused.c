@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "model/nn_loops.h"
-#include "model/nn_moments.h"
 #include "model/nn_norm.h"
 #include "model/nn_ops.h"
 
@@ -65,9 +64,8 @@ static int64_t fused_scratch(const nn_graph *g, const nn__op *op) {
 /* ---- the feed ---- */
 
 static nn__affine affine_of(const nn_graph *g, const nn__op *op) {
-    const float *film = nn__has(op, NN__FILM) ? nn__in(g, op, NN__FILM)->value : NULL;
-    return (nn__affine){nn__value(g, op->fused.norm_weight), nn__value(g, op->fused.norm_bias),
-                        film, film != NULL ? film + source_c(g, op) : NULL};
+    return nn__affine_of(g, op, op->fused.norm_weight, op->fused.norm_bias, NN__FILM,
+                         source_c(g, op));
 }
 
 static nn_feed feed_of(const nn_graph *g, const nn__op *op, const float *gain,
@@ -239,24 +237,19 @@ static void backward_with_norm(const nn_graph *g, const nn__op *op, const nn_con
                        .pixels = nn__pixels_of(nn__in(g, op, 0)),
                        .c = s->c,
                        .silu = op->fused.silu,
+                       .gated = gated,
                        .mask = &feed->mask,
                        .mean = op->saved,
                        .rstd = op->saved + s->c,
                        .gain = feed->gain,
                        .offset = feed->offset,
                        .sum_du = sums,
-                       .sum_duxhat = sums + s->c};
+                       .sum_duxhat = sums + s->c,
+                       .dgamma = nn__grad(g, op->fused.norm_weight),
+                       .dbeta = nn__grad(g, op->fused.norm_bias),
+                       .dfilm = nn__film_gradient(g, op, NN__FILM)};
     for (int i = 0; i < b.n_images; i++) b.image[i] = norm_image(g, op, i, p.source[i]);
-    if (gated)
-        nn__norm_sums(&b);
-    else
-        nn__norm_gate(&b, g->pool, r.scratch);
-    float *dfilm = nn__has(op, NN__FILM) ? nn__in(g, op, NN__FILM)->grad : NULL;
-    if (dfilm != NULL && op->first[NN__FILM]) memset(dfilm, 0, 2 * (size_t)s->c * sizeof *dfilm);
-    nn__norm_parameter_gradients(&b, &f, nn__grad(g, op->fused.norm_weight),
-                                 nn__grad(g, op->fused.norm_bias), dfilm,
-                                 dfilm != NULL ? dfilm + s->c : NULL);
-    nn__norm_input_gradient(&b, &f, g->pool, r.scratch);
+    nn__norm_backward(&b, &f, g->pool, r.scratch);
 }
 
 /* By data straight into the gradients of the sources; that of one which needs none lies in the work

@@ -26,9 +26,7 @@ static int64_t norm_scratch(const nn_graph *g, const nn__op *op) {
 }
 
 static nn__affine affine_of(const nn_graph *g, const nn__op *op) {
-    const float *film = op->n_in == 2 ? nn__in(g, op, 1)->value : NULL;
-    return (nn__affine){nn__value(g, op->weight), nn__value(g, op->bias), film,
-                        film != NULL ? film + nn__in(g, op, 0)->c : NULL};
+    return nn__affine_of(g, op, op->weight, op->bias, 1, nn__in(g, op, 0)->c);
 }
 
 SX_CLONES
@@ -91,13 +89,11 @@ static void norm_backward(const nn_graph *g, const nn__op *op) {
         .gain = gain,
         .offset = offset,
         .sum_du = sums,
-        .sum_duxhat = sums + c};
-    nn__norm_gate(&b, g->pool, room);
-    float *dfilm = op->n_in == 2 ? nn__in(g, op, 1)->grad : NULL;
-    if (dfilm != NULL && op->first[1]) memset(dfilm, 0, 2 * (size_t)c * sizeof *dfilm);
-    nn__norm_parameter_gradients(&b, &f, nn__grad(g, op->weight), nn__grad(g, op->bias), dfilm,
-                                 dfilm != NULL ? dfilm + c : NULL);
-    if (x->needs_grad) nn__norm_input_gradient(&b, &f, g->pool, room);
+        .sum_duxhat = sums + c,
+        .dgamma = nn__grad(g, op->weight),
+        .dbeta = nn__grad(g, op->bias),
+        .dfilm = nn__film_gradient(g, op, 1)};
+    nn__norm_backward(&b, &f, g->pool, room);
 }
 
 const nn__kind nn__norm_kind = {.name = "norm",
