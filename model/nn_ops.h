@@ -169,6 +169,18 @@ static inline const float *nn__ready(const nn_graph *g, const nn__op *op) {
 nn_mask nn__mask(const nn_graph *g, float p, int key);
 /* to = or += from. */
 void nn__pass_on(float *to, const float *from, int64_t n, bool first);
+/* Between a fine image [2h][2w] and a coarse one [h][w]: c channels, in images that are to_c and
+ * from_c wide, are gathered (coarse = factor * sum of 2x2) or spread (fine = factor * coarse), or
+ * added so. */
+typedef struct nn__change2 {
+    float *to;
+    const float *from;
+    int h, w, c; /* of the coarse image */
+    int to_c, from_c;
+    bool gathers, add;
+    float factor;
+} nn__change2;
+void nn__change2_run(const nn__change2 *q, sx_pool *pool);
 /* Scratch from float `from` on. */
 static inline nn_room nn__room(const nn_graph *g, int64_t from) {
     return (nn_room){g->scratch + from, g->pool};

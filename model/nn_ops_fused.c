@@ -10,7 +10,6 @@
  * finds no place so lies in the op's work space. */
 #include <string.h>
 
-#include "model/nn_loops.h"
 #include "model/nn_norm.h"
 #include "model/nn_ops.h"
 
@@ -161,34 +160,22 @@ static int64_t fused_work(const nn_graph *g, const nn__op *op) {
     return place(g, op, &p);
 }
 
-/* d of the feed to d of one source, channels c0 on of `all`. */
-SX_CLONES
-static void from_fine(float *restrict d, const float *restrict feed, int h, int w, int c, int all) {
-    for (int i = 0; i < h; i++)
-        for (int j = 0; j < w; j++, d += c) {
-            const float *above = feed + ((int64_t)4 * i * w + 2 * j) * all;
-            const float *below = above + (int64_t)2 * w * all;
-            for (int k = 0; k < c; k++)
-                d[k] = (above[k] + above[k + all]) + (below[k] + below[k + all]);
-        }
-}
-
-SX_CLONES
-static void from_coarse(float *restrict d, const float *restrict feed, int h, int w, int c,
-                        int all) {
-    for (int i = 0; i < h; i++)
-        for (int j = 0; j < w; j++, d += c) {
-            const float *from = feed + ((int64_t)(i / 2) * (w / 2) + j / 2) * all;
-            for (int k = 0; k < c; k++) d[k] = 0.25f * from[k];
-        }
-}
-
+/* d of the feed to d of the sources. */
 static void undo_resample(const nn_graph *g, const nn__op *op, const places *p) {
+    const bool gathers = op->fused.resample == NN_UP2;
     const int all = source_c(g, op);
     for (int i = 0, c = 0; i < n_sources(op); c += nn__in(g, op, i++)->c) {
         const nn__tensor *x = nn__in(g, op, i);
-        (op->fused.resample == NN_UP2 ? from_fine : from_coarse)(p->source[i], p->feed + c, x->h,
-                                                                 x->w, x->c, all);
+        const nn__change2 q = {.to = p->source[i],
+                               .from = p->feed + c,
+                               .h = gathers ? x->h : x->h / 2,
+                               .w = gathers ? x->w : x->w / 2,
+                               .c = x->c,
+                               .to_c = x->c,
+                               .from_c = all,
+                               .gathers = gathers,
+                               .factor = gathers ? 1.0f : 0.25f};
+        nn__change2_run(&q, g->pool);
     }
 }
 

@@ -58,49 +58,51 @@ nn_tensor nn_concat(nn_graph *g, nn_tensor a, nn_tensor b) {
     return nn__op_append(g, nn__op_make(&nn__concat_kind, a, b));
 }
 
-/* ---- between a fine image [2h][2w][c] and a coarse one [h][w][c] ---- */
+/* ---- between a fine image [2h][2w] and a coarse one [h][w] ---- */
 
 /* Rows i0 .. i1-1 of coarse = (or +=) factor * sum of 2x2. */
 SX_CLONES
-static void gather2(float *restrict coarse, const float *restrict fine, int i0, int i1, int w,
-                    int c, bool add, float factor) {
-    int64_t row = (int64_t)2 * w * c;
+static void gather2(const nn__change2 *q, int i0, int i1) {
+    const int64_t fine = q->from_c, row = (int64_t)2 * q->w * fine;
     for (int i = i0; i < i1; i++)
-        for (int j = 0; j < w; j++) {
-            const float *above = fine + 2 * i * row + (int64_t)2 * j * c, *below = above + row;
-            float *to = coarse + ((int64_t)i * w + j) * c;
-            for (int k = 0; k < c; k++)
-                to[k] = (add ? to[k] : 0.0f) +
-                        factor * ((above[k] + above[k + c]) + (below[k] + below[k + c]));
+        for (int j = 0; j < q->w; j++) {
+            const float *restrict above = q->from + 2 * i * row + (int64_t)2 * j * fine;
+            const float *restrict below = above + row;
+            float *restrict to = q->to + ((int64_t)i * q->w + j) * q->to_c;
+            for (int k = 0; k < q->c; k++)
+                to[k] = (q->add ? to[k] : 0.0f) +
+                        q->factor * ((above[k] + above[k + fine]) + (below[k] + below[k + fine]));
         }
 }
 
 /* Rows 2 i0 .. 2 i1-1 of fine = (or +=) factor * coarse, at each of 2x2. */
 SX_CLONES
-static void spread2(float *restrict fine, const float *restrict coarse, int i0, int i1, int w,
-                    int c, bool add, float factor) {
-    int64_t row = (int64_t)2 * w * c;
+static void spread2(const nn__change2 *q, int i0, int i1) {
+    const int64_t row = (int64_t)2 * q->w * q->to_c;
     for (int i = 2 * i0; i < 2 * i1; i++)
-        for (int j = 0; j < 2 * w; j++) {
-            const float *from = coarse + ((int64_t)(i / 2) * w + j / 2) * c;
-            float *to = fine + i * row + (int64_t)j * c;
-            for (int k = 0; k < c; k++) to[k] = (add ? to[k] : 0.0f) + factor * from[k];
+        for (int j = 0; j < 2 * q->w; j++) {
+            const float *restrict from = q->from + ((int64_t)(i / 2) * q->w + j / 2) * q->from_c;
+            float *restrict to = q->to + i * row + (int64_t)j * q->to_c;
+            for (int k = 0; k < q->c; k++) to[k] = (q->add ? to[k] : 0.0f) + q->factor * from[k];
         }
 }
 
-/* One of the two on all rows of the coarse image, shared out. */
-typedef struct change {
-    float *to;
-    const float *from;
-    int w, c; /* coarse */
-    bool gathers, add;
-    float factor;
-} change;
-
 static void change_rows(void *arg, int64_t first, int64_t last) {
-    const change *q = arg;
-    (q->gathers ? gather2 : spread2)(q->to, q->from, (int)first, (int)last, q->w, q->c, q->add,
-                                     q->factor);
+    const nn__change2 *q = arg;
+    (q->gathers ? gather2 : spread2)(q, (int)first, (int)last);
+}
+
+void nn__change2_run(const nn__change2 *q, sx_pool *pool) {
+    nn__change2 call = *q;
+    sx_pool_ranges(pool, q->h, change_rows, &call);
+}
+
+/* Between two whole tensors, of which `coarse` is the smaller one. */
+static void change2(const nn_graph *g, const nn__tensor *coarse, float *to, const float *from,
+                    bool gathers, bool add, float factor) {
+    const nn__change2 q = {to,        from,      coarse->h, coarse->w, coarse->c,
+                           coarse->c, coarse->c, gathers,   add,       factor};
+    nn__change2_run(&q, g->pool);
 }
 
 /* ---- pooling ---- */
@@ -115,15 +117,12 @@ static void avgpool2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out)
 
 static void avgpool2_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *y = nn__out(g, op);
-    sx_pool_ranges(g->pool, y->h, change_rows,
-                   &(change){y->value, nn__in(g, op, 0)->value, y->w, y->c, true, false, 0.25f});
+    change2(g, y, y->value, nn__in(g, op, 0)->value, true, false, 0.25f);
 }
 
 static void avgpool2_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *y = nn__out(g, op);
-    sx_pool_ranges(
-        g->pool, y->h, change_rows,
-        &(change){nn__in(g, op, 0)->grad, y->grad, y->w, y->c, false, !op->first[0], 0.25f});
+    change2(g, y, nn__in(g, op, 0)->grad, y->grad, false, !op->first[0], 0.25f);
 }
 
 const nn__kind nn__avgpool2_kind = {.name = "avgpool2",
@@ -146,14 +145,12 @@ static void upsample2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out
 
 static void upsample2_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
-    sx_pool_ranges(g->pool, x->h, change_rows,
-                   &(change){nn__out(g, op)->value, x->value, x->w, x->c, false, false, 1.0f});
+    change2(g, x, nn__out(g, op)->value, x->value, false, false, 1.0f);
 }
 
 static void upsample2_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
-    sx_pool_ranges(g->pool, x->h, change_rows,
-                   &(change){x->grad, nn__out(g, op)->grad, x->w, x->c, true, !op->first[0], 1.0f});
+    change2(g, x, x->grad, nn__out(g, op)->grad, true, !op->first[0], 1.0f);
 }
 
 const nn__kind nn__upsample2_kind = {.name = "upsample2",
