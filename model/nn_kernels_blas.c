@@ -30,8 +30,11 @@ void nn__column_sums(const float *a, int64_t rows, int c, int stride, float *sum
     }
 }
 
-void nn__fill_bias(float *y, const float *bias, int64_t pixels, int k) {
-    for (int64_t p = 0; p < pixels; p++) memcpy(y + p * k, bias, (size_t)k * sizeof *y);
+SX_CLONES
+void nn__start_rows(float *y, const float *bias, const float *residual, int64_t pixels, int k) {
+    for (int64_t p = 0; p < pixels; p++)
+        for (int i = 0; i < k; i++)
+            y[p * k + i] = (residual ? residual[p * k + i] : 0.0f) + bias[i];
 }
 
 void nn__blas_gemm(int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
@@ -99,7 +102,7 @@ static void forward(const nn_conv_shape *s, const nn_feed *feed, const float *we
     }
     const float *x = feed->x[0];
     float *y = sink->y[0];
-    nn__fill_bias(y, sink->bias, (int64_t)s->h * s->w, s->k);
+    nn__start_rows(y, sink->bias, NULL, (int64_t)s->h * s->w, s->k);
     if (s->ks == 1) {
         nn__blas_gemm(0, 1, s->h * s->w, s->k, s->c, 1, x, s->c, weight, s->c, 1, y, s->k);
         return;

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "model/nn_kernels_chunks.h"
-#include "model/nn_loops.h"
 #include "model/nn_moments.h"
 
 enum { CHUNK_PIXELS = 640 };
@@ -46,14 +45,6 @@ static void each_chunk(const nn__pointwise *q, const sx_team *t, int first, int 
 
 /* ---- forward ---- */
 
-/* y = bias (+ residual). */
-SX_CLONES
-static void start_rows(float *y, const float *bias, const float *residual, int64_t pixels, int k) {
-    for (int64_t p = 0; p < pixels; p++)
-        for (int i = 0; i < k; i++)
-            y[p * k + i] = (residual ? residual[p * k + i] : 0.0f) + bias[i];
-}
-
 static void forward_chunk(const nn__pointwise *q, const sx_team *t, int row, int rows,
                           const nn__chunk *x) {
     (void)t;
@@ -61,7 +52,7 @@ static void forward_chunk(const nn__pointwise *q, const sx_team *t, int row, int
     const int64_t pixels = (int64_t)rows * s->w, at = (int64_t)row * s->w * s->k;
     const float *residual = q->y->residual[0] ? q->y->residual[0] + at : NULL;
     float *y = q->y->y[0] + at;
-    start_rows(y, q->y->bias, residual, pixels, s->k);
+    nn__start_rows(y, q->y->bias, residual, pixels, s->k);
     for (int part = 0, c = 0; part < 2 && x->x[part]; c += x->c[part++])
         nn__blas_gemm(0, 1, (int)pixels, s->k, x->c[part], 1, x->x[part], x->c[part], q->weight + c,
                       s->c, 1, y, s->k);

@@ -20,8 +20,8 @@ void nn__blas_gemm(int trans_a, int trans_b, int m, int n, int k, float alpha, c
 bool nn__never_fuses(const nn_conv_shape *s);
 int64_t nn__nothing_ready(const nn_conv_shape *s);
 
-/* y [pixels][k], each pixel the bias [k]. */
-void nn__fill_bias(float *y, const float *bias, int64_t pixels, int k);
+/* y[p][k] = bias[k] (+ residual[p][k]; may be NULL, or y). */
+void nn__start_rows(float *y, const float *bias, const float *residual, int64_t pixels, int k);
 /* sum[c] += column sums of a [rows][c], rows `stride` floats apart; double accumulators. */
 void nn__column_sums(const float *a, int64_t rows, int c, int stride, float *sum);
 

@@ -75,15 +75,6 @@ static void nn__multiply_packed(const float *a, int64_t a_row, int pixels, int d
 
 /* ---- forward ---- */
 
-/* y = bias + residual, where there is one. */
-static inline const float *nn__start_with_residual(const nn_sink *sink, int64_t at, int pixels,
-                                                   int k) {
-    for (int64_t p = 0; p < pixels; p++)
-        for (int i = 0; i < k; i++)
-            sink->y[0][at + p * k + i] = sink->residual[0][at + p * k + i] + sink->bias[i];
-    return sink->y[0] + at;
-}
-
 static void nn__forward_chunk(const nn__pointwise *q, const nn__chunk *x, int64_t first,
                               int pixels) {
     const nn_conv_shape *s = q->s;
@@ -91,7 +82,8 @@ static void nn__forward_chunk(const nn__pointwise *q, const nn__chunk *x, int64_
     const float *start = q->y->bias;
     int64_t start_row = 0;
     if (q->y->residual[0] != NULL) {
-        start = nn__start_with_residual(q->y, first * s->k, pixels, s->k);
+        nn__start_rows(y, start, q->y->residual[0] + first * s->k, pixels, s->k);
+        start = y;
         start_row = s->k;
     }
     for (int part = 0, c = 0; part < 2 && x->x[part]; c += x->c[part++]) {

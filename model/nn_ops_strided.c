@@ -98,7 +98,7 @@ static void strided_forward(const nn_graph *g, const nn__op *op) {
     const float *weight = nn__value(g, op->weight);
     float *y = nn__out(g, op)->value, *col = g->scratch;
     const bool biased = op->bias >= 0;
-    if (biased) nn__fill_bias(y, nn__value(g, op->bias), (int64_t)s.oh * s.ow, s.k);
+    if (biased) nn__start_rows(y, nn__value(g, op->bias), NULL, (int64_t)s.oh * s.ow, s.k);
     for (int i = 0; i < s.oh; i += s.rows) {
         const int rows = rows_at(&s, i);
         unroll(&s, nn__in(g, op, 0)->value, i, rows, col);
