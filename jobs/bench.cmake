@@ -1,19 +1,9 @@
-# The ceilings of `sagax bench`, once for each instruction set (as in model/kernels.cmake).
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(bench_isas sse2 avx2 avx512)
-elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-  set(bench_isas neon)
-else()
-  set(bench_isas portable)
-endif()
-set(bench_options_avx2 -mavx2 -mfma)
-set(bench_options_avx512 -mavx512f -mavx2 -mfma)
-
+# The ceilings of `sagax bench`, once for each instruction set.
 set(bench_objects "")
-foreach(isa ${bench_isas})
+foreach(isa ${sagax_isas})
   add_library(bench_isa_${isa} OBJECT bench_isa.c)
   target_link_libraries(bench_isa_${isa} PRIVATE sagax_flags)
   target_compile_definitions(bench_isa_${isa} PRIVATE BENCH_ISA=${isa})
-  target_compile_options(bench_isa_${isa} PRIVATE ${bench_options_${isa}} -ffp-contract=fast)
+  target_compile_options(bench_isa_${isa} PRIVATE ${sagax_isa_options_${isa}} -ffp-contract=fast)
   list(APPEND bench_objects $<TARGET_OBJECTS:bench_isa_${isa}>)
 endforeach()

@@ -1,24 +1,14 @@
 # The kernel table. The Winograd file is compiled once for each instruction set (its tables are chosen
 # by CPUID at start); contraction makes a*b+c one FMA, which strict C11 mode would forbid.
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(wino_isas sse2 avx2 avx512)
-elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-  set(wino_isas neon)
-else()
-  set(wino_isas portable)
-endif()
-set(wino_options_avx2 -mavx2 -mfma)
-set(wino_options_avx512 -mavx512f -mavx2 -mfma)
-
 # nn_kernels_library(name options...): the library, compiled with these options beside its own.
 function(nn_kernels_library name)
   set(here ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
   set(wino_objects "")
-  foreach(isa ${wino_isas})
+  foreach(isa ${sagax_isas})
     add_library(${name}_wino_${isa} OBJECT ${here}/nn_kernels_wino_isa.c)
     target_link_libraries(${name}_wino_${isa} PRIVATE sagax_flags)
     target_compile_definitions(${name}_wino_${isa} PRIVATE NN_WINO_ISA=${isa})
-    target_compile_options(${name}_wino_${isa} PRIVATE ${wino_options_${isa}} -ffp-contract=fast
+    target_compile_options(${name}_wino_${isa} PRIVATE ${sagax_isa_options_${isa}} -ffp-contract=fast
                            ${ARGN})
     list(APPEND wino_objects $<TARGET_OBJECTS:${name}_wino_${isa}>)
   endforeach()
