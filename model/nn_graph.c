@@ -8,8 +8,6 @@
 #include "model/nn_moments.h"
 #include "model/nn_ops.h"
 
-enum { PARAM_ALIGN = 16 }; /* floats: 64 bytes */
-
 const nn__kind *const nn__kinds[NN__N_KINDS] = {
     &nn__fused_kind,          &nn__conv_kind,
     &nn__linear_kind,         &nn__norm_kind,
@@ -103,7 +101,7 @@ int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank
         it->shape[i] = shape[i];
         it->count *= shape[i];
     }
-    p->block += (it->count + PARAM_ALIGN - 1) / PARAM_ALIGN * PARAM_ALIGN;
+    p->block += nn_whole_lines(it->count);
     p->count += it->count;
     return p->n++;
 }

@@ -10,8 +10,6 @@
 #include "base/sx_mem.h"
 #include "model/nn_ops.h"
 
-enum { SLOT_ALIGN = 16 }; /* floats: 64 bytes */
-
 static int time_of_backward(const nn_graph *g, int op) {
     return 2 * g->n_ops - op;
 }
@@ -21,8 +19,7 @@ static int time_of_end(const nn_graph *g) {
 }
 
 static int slot_append(nn_graph *g, int64_t count, int first, int last) {
-    int64_t rounded = (count + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
-    g->slot[g->n_slots] = (nn__slot){.count = rounded, .first = first, .last = last};
+    g->slot[g->n_slots] = (nn__slot){.count = nn_whole_lines(count), .first = first, .last = last};
     return g->n_slots++;
 }
 
@@ -275,7 +272,7 @@ static void place_ready(nn_graph *g) {
         const int64_t count = g->kernels->conv_ready(&s);
         if (count == 0) continue;
         op->ready_at = g->ready_count;
-        g->ready_count += (count + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
+        g->ready_count += nn_whole_lines(count);
     }
 }
 
@@ -318,7 +315,7 @@ sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, 
     place_ready(g);
     mark_final(g);
     g->block_count = place_slots(g, opt.share);
-    int64_t scratch_count = largest_scratch(g) + SLOT_ALIGN; /* never an empty block */
+    int64_t scratch_count = largest_scratch(g) + nn_whole_lines(1); /* never an empty block */
     *plan = (nn_plan){.activation_bytes = g->block_count * (int64_t)sizeof(float),
                       .scratch_bytes = scratch_count * (int64_t)sizeof(float),
                       .macs = total_macs(g),

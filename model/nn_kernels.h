@@ -25,6 +25,11 @@ typedef struct nn_conv_shape {
     int ks;         /* 1 or 3; stride 1; zero padding (ks-1)/2 */
 } nn_conv_shape;
 
+/* Floats in whole cache lines: what starts behind so many is aligned to 64 bytes if they are. */
+static inline int64_t nn_whole_lines(int64_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+
 /* Where a call works. */
 typedef struct nn_room {
     float *scratch; /* conv_scratch floats, 64-byte aligned */

@@ -22,7 +22,7 @@ static int chunk_rows(const nn_conv_shape *s) {
 
 /* A member's room: a chunk of the feed. Moments need 2 k floats more, once. */
 static int64_t chunk_floats(const nn_conv_shape *s) {
-    return ((int64_t)chunk_rows(s) * s->w * s->c + 15) / 16 * 16;
+    return nn_whole_lines((int64_t)chunk_rows(s) * s->w * s->c);
 }
 
 static int64_t scratch_floats(const nn_conv_shape *s, int threads) {

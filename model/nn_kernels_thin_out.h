@@ -43,7 +43,7 @@ static inline int64_t nn__thin_out_taps(const nn_conv_shape *s) {
 
 static inline int64_t nn__thin_out_member(const nn_conv_shape *s) {
     const int64_t target = (int64_t)NN__TARGET_FLOATS * nn__thin_out_pad(s) + 2;
-    return (nn__thin_out_strip(s) + nn__thin_out_taps(s) + target + 15) / 16 * 16;
+    return nn_whole_lines(nn__thin_out_strip(s) + nn__thin_out_taps(s) + target);
 }
 
 static int64_t nn__thin_out_scratch(const nn_conv_shape *s, int threads) {

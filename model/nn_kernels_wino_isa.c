@@ -35,7 +35,7 @@ typedef struct carver {
 
 static float *carve(carver *c, int64_t n) {
     float *p = c->base ? c->base + c->used : NULL;
-    c->used += (n + 15) / 16 * 16;
+    c->used += nn_whole_lines(n);
     return p;
 }
 

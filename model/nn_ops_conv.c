@@ -27,7 +27,7 @@ int64_t nn__conv_macs(const nn_graph *g, const nn__op *op) {
 }
 
 static int64_t spare_bias_count(const nn__op *op) {
-    return op->bias >= 0 ? 0 : (op->k + 15) / 16 * 16; /* keeps the rest aligned */
+    return op->bias >= 0 ? 0 : nn_whole_lines(op->k); /* keeps the rest aligned */
 }
 
 static float *spare_bias(const nn_graph *g, const nn__op *op) {

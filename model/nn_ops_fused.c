@@ -13,8 +13,6 @@
 #include "model/nn_norm.h"
 #include "model/nn_ops.h"
 
-enum { ALIGN = 16 }; /* floats */
-
 /* ---- shapes ---- */
 
 static bool has_norm(const nn__op *op) {
@@ -38,10 +36,6 @@ static void fused_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     SX_ASSERT(false); /* takes the place of ops that have their shapes */
 }
 
-static int64_t round_up(int64_t n) {
-    return (n + ALIGN - 1) / ALIGN * ALIGN;
-}
-
 /* Kept for backward: mean [c] and rstd [c] of the norm. */
 static int64_t fused_saved(const nn_graph *g, const nn__op *op) {
     return has_norm(op) ? 2 * (int64_t)source_c(g, op) : 0;
@@ -50,7 +44,7 @@ static int64_t fused_saved(const nn_graph *g, const nn__op *op) {
 /* gain [c], offset [c], four doubles [c] beside the room of the convolution and the norm's passes
  */
 static int64_t coefficients_count(const nn_graph *g, const nn__op *op) {
-    return has_norm(op) ? round_up(6 * (int64_t)source_c(g, op)) : 0;
+    return has_norm(op) ? nn_whole_lines(6 * (int64_t)source_c(g, op)) : 0;
 }
 
 static int64_t fused_scratch(const nn_graph *g, const nn__op *op) {
@@ -141,7 +135,7 @@ static int64_t place(const nn_graph *g, const nn__op *op, places *p) {
     if (op->fused.resample != NN_SAME) {
         const nn_conv_shape s = nn__conv_shape(g, op);
         p->feed = op->work;
-        used += round_up((int64_t)s.h * s.w * s.c);
+        used += nn_whole_lines((int64_t)s.h * s.w * s.c);
     }
     for (int i = 0; i < n_sources(op); i++) {
         const nn__tensor *x = nn__in(g, op, i);
@@ -149,7 +143,7 @@ static int64_t place(const nn_graph *g, const nn__op *op, places *p) {
             p->source[i] = x->grad;
         } else {
             p->source[i] = op->work != NULL ? op->work + used : NULL;
-            used += round_up(x->count);
+            used += nn_whole_lines(x->count);
         }
     }
     return used;
