@@ -7,6 +7,7 @@
 #include "jobs/train_step.h"
 #include "jobs/verbs.h"
 #include "tests/check_run.h"
+#include "tests/mpi/mpi_run.h"
 #include "tests/cli/tiny_cache.h"
 
 enum { BATCH = 8, STEPS = 7, CROP = 32 };
@@ -149,14 +150,8 @@ START_TEST(too_many_skipped_steps_in_a_row_end_the_training_on_all_ranks) {
 END_TEST
 
 int main(int argc, char **argv) {
-    sx_err rc = mp_start(&argc, &argv, &world);
-    if (rc != SX_OK) {
-        fprintf(stderr, "%s\n", sx_err_text());
-        return sx_err_exit(rc);
-    }
-    if (CHECK_RUN("train_step", one_image_that_is_no_number_skips_the_step_on_all_ranks,
-                  too_many_skipped_steps_in_a_row_end_the_training_on_all_ranks) != EXIT_SUCCESS)
-        mp_abort(world, 1, "a test failed");
-    mp_finish(world);
-    return 0;
+    world = mpi_run_start(&argc, &argv);
+    return mpi_run_finish(
+        world, CHECK_RUN("train_step", one_image_that_is_no_number_skips_the_step_on_all_ranks,
+                         too_many_skipped_steps_in_a_row_end_the_training_on_all_ranks));
 }

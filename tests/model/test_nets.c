@@ -13,6 +13,7 @@
 #include "model/nn_graph.h"
 #include "model/nn_optim.h"
 #include "tests/check_run.h"
+#include "tests/model/fixtures.h"
 
 /* ---- names ---- */
 
@@ -385,15 +386,6 @@ START_TEST(networks_built_from_the_ops_give_the_published_outputs_and_gradients)
 END_TEST
 
 /* ---- fixtures ---- */
-
-static bool fixtures_are_there(void) {
-    const char *shared = getenv("SAGAX_SHARED");
-    char *folder = sx_strf("%s/fixtures", shared != NULL ? shared : "../shared");
-    bool there = shared != NULL && sx_file_is_dir(folder);
-    if (!there) printf("skipped: no folder %s with the fixtures (SAGAX_SHARED)\n", folder);
-    sx_free(folder);
-    return there;
-}
 
 static bool read_fixture(int i) {
     char *file = sx_strf("%s/fixtures/%s.safetensors", getenv("SAGAX_SHARED"), subjects[i].name);

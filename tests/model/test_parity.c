@@ -11,6 +11,7 @@
 #include "model/df_diffusion.h"
 #include "model/nn_optim.h"
 #include "tests/check_run.h"
+#include "tests/model/fixtures.h"
 
 static const char *const kernel_names[] = {"ref", "blas", "wino"};
 enum { FAST_KERNELS = 1, N_KERNELS = 3, N_IMAGES = 2 }; /* ref takes minutes for long runs */
@@ -266,15 +267,6 @@ START_TEST(five_adam_steps_follow_the_published_losses_and_norms) {
     net_free(n);
 }
 END_TEST
-
-static bool fixtures_are_there(void) {
-    const char *shared = getenv("SAGAX_SHARED");
-    char *folder = sx_strf("%s/fixtures", shared != NULL ? shared : "../shared");
-    bool there = shared != NULL && sx_file_is_dir(folder);
-    if (!there) printf("skipped: no folder %s with the fixtures (SAGAX_SHARED)\n", folder);
-    sx_free(folder);
-    return there;
-}
 
 int main(void) {
     if (!fixtures_are_there()) return 77;

@@ -8,6 +8,7 @@
 #include "mpi/mp_queue.h"
 #include "mpi/mp_stop.h"
 #include "tests/check_run.h"
+#include "tests/mpi/mpi_run.h"
 
 static mp_comm *world;
 
@@ -150,11 +151,7 @@ START_TEST(a_stop_request_on_one_rank_stops_all) {
 END_TEST
 
 int main(int argc, char **argv) {
-    sx_err rc = mp_start(&argc, &argv, &world);
-    if (rc != SX_OK) {
-        fprintf(stderr, "%s\n", sx_err_text());
-        return sx_err_exit(rc);
-    }
+    world = mpi_run_start(&argc, &argv);
     TCase *t = tcase_create("comm");
     tcase_add_test(t, agreement_of_all_is_ok);
     tcase_add_test(t, agreement_names_the_lowest_failing_rank);
@@ -168,7 +165,5 @@ int main(int argc, char **argv) {
     tcase_add_test(t, a_stop_request_on_one_rank_stops_all);
     Suite *s = suite_create("mpi");
     suite_add_tcase(s, t);
-    if (check_run_suite(s) != EXIT_SUCCESS) mp_abort(world, 1, "a test failed");
-    mp_finish(world);
-    return 0;
+    return mpi_run_finish(world, check_run_suite(s));
 }

@@ -6,6 +6,7 @@
 
 #include "mpi/mp_share.h"
 #include "tests/check_run.h"
+#include "tests/mpi/mpi_run.h"
 
 static mp_comm *world;
 
@@ -44,17 +45,11 @@ START_TEST(several_live_side_by_side_and_nothing_is_freed_twice) {
 END_TEST
 
 int main(int argc, char **argv) {
-    sx_err rc = mp_start(&argc, &argv, &world);
-    if (rc != SX_OK) {
-        fprintf(stderr, "%s\n", sx_err_text());
-        return sx_err_exit(rc);
-    }
+    world = mpi_run_start(&argc, &argv);
     TCase *t = tcase_create("share");
     tcase_add_test(t, what_each_has_written_all_see);
     tcase_add_test(t, several_live_side_by_side_and_nothing_is_freed_twice);
     Suite *suite = suite_create("mpi_share");
     suite_add_tcase(suite, t);
-    if (check_run_suite(suite) != EXIT_SUCCESS) mp_abort(world, 1, "a test failed");
-    mp_finish(world);
-    return 0;
+    return mpi_run_finish(world, check_run_suite(suite));
 }

@@ -11,6 +11,7 @@
 #include "mpi/mp_tree.h"
 #include "mpi/mp_tree_hook.h"
 #include "tests/check_run.h"
+#include "tests/mpi/mpi_run.h"
 
 static mp_comm *world;
 
@@ -351,11 +352,7 @@ static int die(int victim, int node) {
 }
 
 int main(int argc, char **argv) {
-    sx_err rc = mp_start(&argc, &argv, &world);
-    if (rc != SX_OK) {
-        fprintf(stderr, "%s\n", sx_err_text());
-        return sx_err_exit(rc);
-    }
+    world = mpi_run_start(&argc, &argv);
     if (argc == 4 && strcmp(argv[1], "die") == 0) return die(atoi(argv[2]), atoi(argv[3]));
     TCase *t = tcase_create("tree");
     tcase_add_test(t, threads_of_a_rank_do_not_change_a_bit);
@@ -376,7 +373,5 @@ int main(int argc, char **argv) {
     tcase_add_test(t, bf16_between_nodes_keeps_two_to_three_digits);
     Suite *s = suite_create("tree");
     suite_add_tcase(s, t);
-    if (check_run_suite(s) != EXIT_SUCCESS) mp_abort(world, 1, "a test failed");
-    mp_finish(world);
-    return 0;
+    return mpi_run_finish(world, check_run_suite(s));
 }
