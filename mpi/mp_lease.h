@@ -1,0 +1,77 @@
+/* Leases: who works on what, among all processes that see one folder of a shared file system: ranks
+ * of a job, tasks of an array, jobs that know nothing of each other, a requeued job and its former
+ * self that is not quite dead.
+ *
+ *   FOLDER/crew/<owner>        one file a process: who and where it is, what it does, its heartbeat
+ *   FOLDER/claims/<key>        the owner of a thing
+ *   FOLDER/claims/<key>.after.<owner>   its successor, once that owner was found dead
+ *
+ * An owner id is never used twice. Claims are files that are created with their content and never
+ * written again (a link to a temporary, which only one of many can make), so each step of the chain
+ * of successors has one winner. An owner is alive while its file is there and
+ *   - its process lives, where that can be seen (same boot and pid namespace), else
+ *   - its heartbeat moves. A heartbeat counts up; a reader times it with its own monotonic clock,
+ * so clocks and time stamps of hosts and servers do not matter. Each process beats from a thread of
+ * its own, which makes no call of MPI. That thread is the watchdog too: what a process does it
+ * tells with mp_lease_move, and when a rank of this job has not moved for stall_s, the job is ended
+ * with one line that names rank, host and what it did (exit 75; the launcher ends the other ranks,
+ * also stopped ones).
+ *
+ * A lease can be lost only by an owner that was silent for silence_s. Whoever holds one asks
+ * mp_lease_holds before a result gets its final name. */
+#ifndef MP_LEASE_H
+#define MP_LEASE_H
+
+#include "mpi/mp_comm.h"
+
+typedef struct mp_leases mp_leases;
+
+typedef struct mp_lease_opt {
+    double silence_s; /* an owner whose heartbeat stood still for so long is dead; beats come ten
+                         times as often */
+    double stall_s;   /* the watchdog's patience; 0: no watchdog */
+    /* Called by the watchdog before it ends the process, from its thread, when this process is the
+     * one that does not move; may be NULL. */
+    void (*on_stall)(void *user, const char *doing);
+    void *user;
+} mp_lease_opt;
+
+enum { MP_HOLDER_TEXT = 160 };
+
+/* Enter this process into `folder` (made when it is not there) and begin to beat.
+ * Errors: SX_E_CREATE, SX_E_IO; the same on all ranks. Collective over c. */
+sx_err mp_leases_open(mp_leases **l, mp_comm *c, const char *folder, const mp_lease_opt *opt);
+/* Release everything and leave the crew; takes NULL. Not collective. */
+void mp_leases_close(mp_leases *l);
+/* Id of this process, "<job>-<host>-<pid>-<start>": names its files. Borrowed. */
+const char *mp_leases_owner(const mp_leases *l);
+
+/* This process got on: `doing` (copied, cut to 120 bytes) says with what. Cheap; takes NULL. */
+void mp_lease_move(mp_leases *l, const char *doing);
+
+typedef enum mp_claim {
+    MP_CLAIM_MINE, /* this process has it, now or already before */
+    MP_CLAIM_HELD, /* another one that is alive, or not silent for long enough yet: ask again */
+    MP_CLAIM_ERROR /* the folder cannot be written: sx_err_text */
+} mp_claim;
+
+/* Try to get the lease of `key` (any text; file names are made from it). `holder` (may be NULL)
+ * learns who has it, "job 17, rank 2 on n1, pid 811". Does not wait. Not collective. */
+mp_claim mp_lease_claim(mp_leases *l, const char *key, char holder[MP_HOLDER_TEXT]);
+/* Whether the lease of `key` is still this process's. Not collective. */
+bool mp_lease_holds(mp_leases *l, const char *key);
+/* Give it back; nothing happens when it is not held. Not collective. */
+void mp_lease_release(mp_leases *l, const char *key);
+
+/* The crew of a folder, for `sagax status`; reads only, needs no mp_leases. */
+typedef struct mp_member {
+    char owner[128], job[64], host[64], doing[128];
+    int rank, size, pid;
+    int64_t beat;
+    double idle_s; /* since it last moved, by its own clock at its last beat */
+    bool gone;     /* its process is known to be dead */
+} mp_member;
+/* New [*n] (sx_free), by owner; an absent folder has none. Errors: SX_E_IO, SX_E_NOMEM. */
+sx_err mp_crew_read(const char *folder, mp_member **all, int *n);
+
+#endif
