@@ -202,7 +202,7 @@ static void set_dir(io_item *it) {
     it->dir = sx_strf("sub-%s%s%s/anat", it->subject, it->session[0] ? "/ses-" : "", it->session);
 }
 
-/* Identity and folder as a search found them, where the list says so. */
+/* What a search found, where the list says so. */
 static void take_found(const io_table *t, int64_t row, io_item *it) {
     const struct {
         const char *column;
@@ -214,6 +214,8 @@ static void take_found(const io_table *t, int64_t row, io_item *it) {
         sx_free(*found[i].text);
         *found[i].text = sx_strdup(io_table_at(t, row, c));
     }
+    const int bytes = io_table_column(t, "bytes");
+    if (bytes >= 0) it->bytes = strtoll(io_table_at(t, row, bytes), NULL, 10);
 }
 
 static sx_err list_row(const char *tsv, const char *folder, const io_table *t, int64_t row,
@@ -274,7 +276,8 @@ out:
 }
 
 sx_err io_bids_list_write(const char *tsv, const io_items *items) {
-    static const char *const header[] = {"path", "item", "folder", "subject", "session", "acq"};
+    static const char *const header[] = {"path",    "item", "folder", "subject",
+                                         "session", "acq",  "bytes"};
     enum { N_COLUMNS = sizeof header / sizeof *header };
     io_table t = {0};
     sx_err rc = SX_OK;
@@ -286,8 +289,10 @@ sx_err io_bids_list_write(const char *tsv, const io_items *items) {
                          it->path);
             goto out;
         }
+        char bytes[24];
+        snprintf(bytes, sizeof bytes, "%" PRId64, it->bytes);
         io_table_add(&t, (const char *const[N_COLUMNS]){it->path, it->rel, it->dir, it->subject,
-                                                        it->session, it->acq});
+                                                        it->session, it->acq, bytes});
     }
     rc = io_table_write(tsv, &t);
 out:

@@ -191,8 +191,7 @@ static sx_err check_count(const job *j) {
                    few ? "few" : "many", v->name, arguments, *arguments ? " " : "");
 }
 
-/* One word as a POSIX shell reads it back. */
-static void quote(FILE *f, const char *word) {
+void job__quote(FILE *f, const char *word) {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                 "%+,-./:=@_";
     if (*word && strspn(word, plain) == strlen(word)) {
@@ -212,7 +211,7 @@ static char *command_of(const job_verb *v, int argc, char **argv) {
     fprintf(f, "sagax %s", v->name);
     for (int i = 0; i < argc; i++) {
         fputc(' ', f);
-        quote(f, argv[i]);
+        job__quote(f, argv[i]);
     }
     fclose(f);
     return text;

@@ -6,6 +6,7 @@
 #ifndef JOB_INTERNAL_H
 #define JOB_INTERNAL_H
 
+#include <stdio.h>
 #include "base/sx_log.h"
 #include "jobs/job.h"
 
@@ -75,6 +76,8 @@ sx_err job__read_submission(job *j, const char *folder);
 /* ---- job_cli.c ---- */
 /* Parse arguments and options; does not check the number of arguments when help was asked for. */
 sx_err job__parse_command_line(job *j, int argc, char **argv);
+/* Print one word as a POSIX shell reads it back. */
+void job__quote(FILE *f, const char *word);
 /* Number of single-character edits between two words (Levenshtein). */
 int job__distance(const char *a, const char *b);
 

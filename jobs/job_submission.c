@@ -22,7 +22,8 @@ sx_err job__write_settings(const job *j, const char *path) {
     for (int i = 0; i < j->n_values; i++) {
         const job_value *v = &j->value[i];
         if (v->text[strcspn(v->text, "\t\r\n")]) {
-            rc = sx_fail(SX_E_CONFIG, "%s = \"%s\": a value with a tab or a line end cannot be submitted",
+            rc = sx_fail(SX_E_CONFIG,
+                         "%s = \"%s\": a value with a tab or a line end cannot be submitted",
                          v->option->key, v->text);
             goto out;
         }
@@ -41,13 +42,13 @@ static sx_err take_row(job *j, const char *path, const char *key, const char *te
     if (!v) return sx_fail(SX_E_CONFIG, "%s: %s has no key %s", path, j->verb->name, key);
     if (strcmp(origin, job__origin_name(JOB_DEFAULT)) == 0) {
         if (strcmp(text, v->option->initial) == 0) return SX_OK;
-        return sx_fail(SX_E_CONFIG,
-                       "%s: %s was %s by default and is now %s: another version of sagax; submit again",
-                       path, key, text, v->option->initial);
+        return sx_fail(
+            SX_E_CONFIG,
+            "%s: %s was %s by default and is now %s: another version of sagax; submit again", path,
+            key, text, v->option->initial);
     }
     for (job_origin o = JOB_FILE; o <= JOB_COMMAND_LINE; o++)
-        if (strcmp(origin, job__origin_name(o)) == 0)
-            return job__set(j, key, text, o, SX_E_CONFIG);
+        if (strcmp(origin, job__origin_name(o)) == 0) return job__set(j, key, text, o, SX_E_CONFIG);
     return SX_OK;
 }
 

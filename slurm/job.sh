@@ -2,7 +2,8 @@
 #
 #   sagax_job VERB arguments...    run the program on the ranks of this job and end the script with
 #                                  its exit code
-#   sagax_run VERB arguments...    the same without the end: returns the exit code
+#   sagax_run VERB arguments...    the same without the end: returns the exit code; for scripts of
+#                                  several runs, after sagax_listen and sagax_prepare
 #
 # A job that ends with 75 (stopped, run me again) is put back into the queue, but not one that
 # somebody cancelled. When a node is lost, the program starts again on those that are left: results
@@ -20,8 +21,11 @@ sagax_on_signal() {
     sagax_stop=$1
     [ -z "$sagax_pid" ] || kill -USR1 "$sagax_pid" 2>/dev/null
 }
-trap 'sagax_on_signal USR1' USR1
-trap 'sagax_stop=TERM' TERM # Slurm sends that to the ranks itself
+
+sagax_listen() {
+    trap 'sagax_on_signal USR1' USR1
+    trap 'sagax_stop=TERM' TERM # Slurm sends that to the ranks itself
+}
 
 sagax_say() { echo "sagax job ${SLURM_JOB_ID:-?}: $*" >&2; }
 
@@ -143,6 +147,7 @@ sagax_finish() {
 }
 
 sagax_job() {
+    sagax_listen
     sagax_prepare
     sagax_run "$@"
     sagax_finish $?

@@ -1,0 +1,84 @@
+/* What is asked of Slurm's commands (submit.h). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "jobs/submit.h"
+
+/* All that a command prints, new (sx_free); *status is its exit code. */
+static char *output_of(const char *command, int *status) {
+    char *text = NULL, block[4096];
+    size_t n_bytes, n;
+    FILE *f = open_memstream(&text, &n_bytes), *from = popen(command, "r");
+    SX_ASSERT(f);
+    while (from && (n = fread(block, 1, sizeof block, from)) > 0) fwrite(block, 1, n, f);
+    int ended = from ? pclose(from) : -1;
+    fclose(f);
+    *status = WIFEXITED(ended) ? WEXITSTATUS(ended) : 127;
+    return text;
+}
+
+/* One line of a command's words. */
+static void flatten(char *text) {
+    size_t n = strlen(text);
+    while (n > 0 && strchr("\n\r ", text[n - 1])) text[--n] = '\0';
+    for (; *text; text++)
+        if (*text == '\n' || *text == '\r') *text = ' ';
+}
+
+sx_err submit_max_array(int64_t *n) {
+    int status;
+    char *text = output_of("scontrol show config 2>&1", &status);
+    const char *at = status == 0 ? strstr(text, "MaxArraySize") : NULL;
+    *n = at && (at = strchr(at, '=')) ? strtoll(at + 1, NULL, 10) : 0;
+    sx_err rc = SX_OK;
+    if (*n <= 0) {
+        flatten(text);
+        rc = sx_fail(SX_E_MPI, "scontrol show config: %s", *text ? text : "no answer");
+    }
+    sx_free(text);
+    return rc;
+}
+
+/* Slurm is there but has no time: the next try may do. */
+static bool is_busy(const char *text) {
+    static const char *const words[] = {"Socket timed out", "Resource temporarily unavailable",
+                                        "Slurm temporarily unable to accept job"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(text, words[i])) return true;
+    return false;
+}
+
+/* sbatch --parsable prints "id" or "id;cluster", perhaps behind lines of warnings. */
+static char *id_in(char *text) {
+    char *last = strrchr(text, '\n');
+    last = last ? last + 1 : text;
+    last[strcspn(last, ";")] = '\0';
+    return *last && strspn(last, "0123456789") == strlen(last) ? sx_strdup(last) : NULL;
+}
+
+sx_err submit_sbatch(const char *command, char **id) {
+    enum { TRIES = 5 };
+    sx_err rc = SX_OK;
+    *id = NULL;
+    for (int i = 0; !*id; i++) {
+        int status;
+        char *text = output_of(command, &status);
+        while (*text && text[strlen(text) - 1] == '\n') text[strlen(text) - 1] = '\0';
+        if (status == 0) *id = id_in(text);
+        const bool again = !*id && i + 1 < TRIES && is_busy(text);
+        flatten(text);
+        if (again) {
+            sx_warn("%s; trying again", text);
+            nanosleep(&(struct timespec){.tv_sec = 2 << i}, NULL);
+        } else if (!*id) {
+            rc = sx_fail(SX_E_MPI, "sbatch: %s", *text ? text : "no answer");
+        }
+        sx_free(text);
+        if (rc != SX_OK) break;
+    }
+    return rc;
+}
