@@ -2,41 +2,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "jobs/job_shell.h"
 #include "jobs/submit.h"
-
-/* All that a command prints, new (sx_free); *status is its exit code. */
-static char *output_of(const char *command, int *status) {
-    char *text = NULL, block[4096];
-    size_t n_bytes, n;
-    FILE *f = open_memstream(&text, &n_bytes), *from = popen(command, "r");
-    SX_ASSERT(f);
-    while (from && (n = fread(block, 1, sizeof block, from)) > 0) fwrite(block, 1, n, f);
-    int ended = from ? pclose(from) : -1;
-    fclose(f);
-    *status = WIFEXITED(ended) ? WEXITSTATUS(ended) : 127;
-    return text;
-}
-
-/* One line of a command's words. */
-static void flatten(char *text) {
-    size_t n = strlen(text);
-    while (n > 0 && strchr("\n\r ", text[n - 1])) text[--n] = '\0';
-    for (; *text; text++)
-        if (*text == '\n' || *text == '\r') *text = ' ';
-}
 
 sx_err submit_max_array(int64_t *n) {
     int status;
-    char *text = output_of("scontrol show config 2>&1", &status);
+    char *text = job_shell("scontrol show config 2>&1", &status);
     const char *at = status == 0 ? strstr(text, "MaxArraySize") : NULL;
     *n = at && (at = strchr(at, '=')) ? strtoll(at + 1, NULL, 10) : 0;
     sx_err rc = SX_OK;
     if (*n <= 0) {
-        flatten(text);
+        job_shell_flatten(text);
         rc = sx_fail(SX_E_MPI, "scontrol show config: %s", *text ? text : "no answer");
     }
     sx_free(text);
@@ -66,11 +45,10 @@ sx_err submit_sbatch(const char *command, char **id) {
     *id = NULL;
     for (int i = 0; !*id; i++) {
         int status;
-        char *text = output_of(command, &status);
-        while (*text && text[strlen(text) - 1] == '\n') text[strlen(text) - 1] = '\0';
+        char *text = job_shell(command, &status);
         if (status == 0) *id = id_in(text);
         const bool again = !*id && i + 1 < TRIES && is_busy(text);
-        flatten(text);
+        job_shell_flatten(text);
         if (again) {
             sx_warn("%s; trying again", text);
             nanosleep(&(struct timespec){.tv_sec = 2 << i}, NULL);
