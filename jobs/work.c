@@ -99,6 +99,7 @@ static void process(work *w, mp_comm *share, int64_t i) {
     const double start_s = sx_now_s();
     char why[WORK_WHY] = "", print[65] = "", *payload = NULL;
     w->item = i;
+    mp_lease_move(w->leases, sx_path_base(w->name[i]));
     o->state = WORK_UNCHANGED;
     o->code = decide_together(w, share, i, print, why);
     if (o->code == SX_OK && *why) make(w, share, i, print, why, &payload);

@@ -17,7 +17,7 @@
 #include "jobs/work_journal.h"
 
 struct work_journal {
-    char *path, *owner;
+    char *path, *owner, *config;
     int64_t run;
     int rank, fd; /* fd -1: not open yet */
     bool warned;
@@ -28,9 +28,10 @@ struct work_journal {
 
 static json_t *line_of(const work_journal *k, const char *item, work_state state,
                        const char *print) {
-    return json_pack("{s:I, s:o, s:s, s:s, s:s, s:i, s:I}", "run", (json_int_t)k->run, "item",
-                     job_json_string(item), "state", work_state_name(state), "print", print,
-                     "owner", k->owner, "rank", k->rank, "time", (json_int_t)time(NULL));
+    return json_pack("{s:I, s:s, s:o, s:s, s:s, s:s, s:i, s:I}", "run", (json_int_t)k->run,
+                     "config", k->config, "item", job_json_string(item), "state",
+                     work_state_name(state), "print", print, "owner", k->owner, "rank", k->rank,
+                     "time", (json_int_t)time(NULL));
 }
 
 static char *text_of(json_t *o) {
@@ -110,10 +111,12 @@ static void arm(work_journal *k) {
 
 /* ---- a process's items ---- */
 
-work_journal *work_journal_new(const char *folder, const char *owner, int64_t run, int rank) {
+work_journal *work_journal_new(const char *folder, const char *owner, const char *config,
+                               int64_t run, int rank) {
     work_journal *k = SX_NEW(work_journal);
     k->path = sx_strf("%s/journal/%s.jsonl", folder, owner);
     k->owner = sx_strdup(owner);
+    k->config = sx_strdup(config);
     k->run = run;
     k->rank = rank;
     k->fd = -1;
@@ -127,6 +130,7 @@ void work_journal_free(work_journal *k) {
     sx_free(k->item);
     sx_free(k->print);
     sx_free(k->owner);
+    sx_free(k->config);
     sx_free(k->path);
     sx_free(k);
 }
