@@ -21,6 +21,7 @@
 #define WORK_H
 
 #include "jobs/job.h"
+#include "mpi/mp_lease.h"
 
 enum { WORK_WHY = 128, WORK_REASON = 480 };
 
@@ -54,6 +55,7 @@ typedef struct work_kind {
     const char *verb;  /* "sr" */
     const char *table; /* path of the table of outcomes (work_table.c), or NULL for none */
     bool together; /* `make` shares an item among ranks, when there are fewer items than those */
+    bool forgives; /* what failed is tried in every run: it is cheap, or why may lie elsewhere */
     /* Name of item i in tables and logs: its path below the input; borrowed. */
     const char *(*name)(void *user, int64_t i);
     /* Why item i has to be made, "" when what is there is what would be made; and the hash of all
@@ -90,6 +92,8 @@ sx_err work_plan(work *w);
 
 /* [n]; borrowed. */
 const work_outcome *work_outcomes(const work *w);
+/* For leases beside those of items, whose keys are their names; borrowed. */
+mp_leases *work_leases(const work *w);
 
 /* ---- inside of `make` ---- */
 
