@@ -100,6 +100,7 @@ static void process(work *w, mp_comm *share, int64_t i) {
     const double start_s = sx_now_s();
     char why[WORK_WHY] = "", print[65] = "", *payload = NULL;
     w->item = i;
+    mp_lease_move(w->leases, sx_path_base(w->name[i]));
     o->state = WORK_UNCHANGED;
     o->code = decide_together(w, share, i, print, why, &payload);
     if (o->code == SX_OK && *why) make(w, share, i, print, why, &payload);
@@ -258,12 +259,23 @@ static sx_err failures(const work *w, int64_t failed) {
                    (long long)w->n_mine, w->kind->table ? w->kind->table : w->folder);
 }
 
-static sx_err conclude(work *w) {
+/* How much of the time of all ranks went into items; the rest is sharing out, and waiting for the
+ * last one. Before the outcomes of others are known. Collective. */
+static double busy_share(const work *w, double start_s) {
+    double time_s[2] = {0, sx_now_s() - start_s};
+    for (int64_t i = 0; i < w->n; i++) time_s[0] += w->outcome[i].seconds;
+    mp_sum_f64(w->comm, time_s, 2);
+    return time_s[1] > 0 ? time_s[0] / time_s[1] : 1;
+}
+
+static sx_err conclude(work *w, double start_s) {
+    const double busy = busy_share(w, start_s);
     exchange(w);
     sx_err rc = mp_agree(w->comm, mp_rank(w->comm) == 0 ? report(w) : SX_OK);
     const int64_t failed = count(w, WORK_FAILED);
-    sx_info("%lld made, %lld unchanged, %lld failed of %lld", (long long)count(w, WORK_MADE),
-            (long long)count(w, WORK_UNCHANGED), (long long)failed, (long long)w->n_mine);
+    sx_info("%lld made, %lld unchanged, %lld failed of %lld; %.1f %% of the ranks' time in items",
+            (long long)count(w, WORK_MADE), (long long)count(w, WORK_UNCHANGED), (long long)failed,
+            (long long)w->n_mine, 100 * busy);
     const sx_err lost = loss(w);
     if (lost != SX_OK) return lost;
     if (rc != SX_OK) return rc;
@@ -273,11 +285,12 @@ static sx_err conclude(work *w) {
 }
 
 sx_err work_run(work *w) {
+    const double start_s = sx_now_s();
     if (!w->kind->together || w->n_mine >= mp_size(w->comm))
         process_shared_out(w);
     else
         process_together(w);
-    return conclude(w);
+    return conclude(w, start_s);
 }
 
 const work_outcome *work_outcomes(const work *w) {

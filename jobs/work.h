@@ -54,6 +54,7 @@ typedef struct work work;
 typedef struct work_kind {
     const char *verb;  /* "sr" */
     const char *table; /* path of the table of outcomes (work_table.c), or NULL for none */
+    char config[65];   /* hash of what in configuration and weights decides about all results */
     bool together; /* `make` shares an item among ranks, when there are fewer items than those */
     bool forgives; /* what failed is tried in every run: it is cheap, or why may lie elsewhere */
     /* Name of item i in tables and logs: its path below the input; borrowed. */

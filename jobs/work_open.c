@@ -88,12 +88,12 @@ static sx_err describe(const work *w) {
     char *journal = sx_path_join(w->folder, "journal"),
          *items = sx_path_join(w->folder, "items.tsv");
     char *run = sx_path_join(w->folder, "run.json");
-    char *text = job_json_text(json_pack("{s:s, s:o, s:o, s:I, s:I, s:I}", "verb", w->kind->verb,
-                                         "command", job_json_string(job_command(w->j)), "part",
-                                         job_json_string(job_text(w->j, "run.part")), "run",
-                                         (json_int_t)w->run, "items", (json_int_t)w->n, "started",
-                                         (json_int_t)time(NULL)),
-                               JSON_INDENT(2));
+    char *text = job_json_text(
+        json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "verb", w->kind->verb, "config",
+                  w->kind->config, "command", job_json_string(job_command(w->j)), "part",
+                  job_json_string(job_text(w->j, "run.part")), "run", (json_int_t)w->run, "items",
+                  (json_int_t)w->n, "started", (json_int_t)time(NULL)),
+        JSON_INDENT(2));
     io_table t;
     io_table_init(&t, 1, header);
     for (int64_t i = 0; i < w->n; i++) io_table_add(&t, (const char *const *)&w->name[i]);
@@ -133,7 +133,8 @@ static sx_err begin(work *w) {
     sx_err rc = mp_agree(w->comm, first ? describe(w) : SX_OK);
     if (rc == SX_OK) rc = mp_leases_open(&w->leases, w->comm, w->folder, &opt);
     if (rc != SX_OK) return rc;
-    w->journal = work_journal_new(w->folder, mp_leases_owner(w->leases), w->run, mp_rank(w->comm));
+    w->journal = work_journal_new(w->folder, mp_leases_owner(w->leases), w->kind->config, w->run,
+                                  mp_rank(w->comm));
     if (first) tidy(w);
     return SX_OK;
 }

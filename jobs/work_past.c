@@ -41,7 +41,8 @@ static sx_err former_failure(const work *w, int64_t i, const char *print) {
 static sx_err take_kept(work *w, int64_t i, const char *print, char why[WORK_WHY], char **payload) {
     int64_t n;
     if (!w->kind->keep) return SX_OK;
-    const work_record *end = work_record_end(work_history_find(&w->past, w->name[i], &n), n);
+    const work_record *all = work_history_find(&w->past, w->name[i], &n);
+    const work_record *end = work_record_end(all, n);
     if (!end || !end->payload || strcmp(end->print, print) != 0) return SX_OK;
     sx_err rc = w->kind->keep(w->user, i, end->payload);
     if (rc != SX_OK) return rc;
