@@ -67,7 +67,7 @@ typedef struct work_kind {
      * one cannot either. The same error on all ranks. */
     sx_err (*make)(void *user, mp_comm *share, int64_t i, char **payload, bool *lost);
     /* May be NULL. An item whose fingerprint equals that of an earlier run is not made again: here
-     * is what that run wrote down about it. */
+     * is what that run wrote down about it. Errors: it is of no use, and the item is made. */
     sx_err (*keep)(void *user, int64_t i, const char *payload);
 } work_kind;
 

@@ -38,17 +38,15 @@ static sx_err former_failure(const work *w, int64_t i, const char *print) {
 }
 
 /* Take what an earlier run wrote down about an item that has not changed since. */
-static sx_err take_kept(work *w, int64_t i, const char *print, char why[WORK_WHY], char **payload) {
+static void take_kept(work *w, int64_t i, const char *print, char why[WORK_WHY], char **payload) {
     int64_t n;
-    if (!w->kind->keep) return SX_OK;
+    if (!w->kind->keep) return;
     const work_record *all = work_history_find(&w->past, w->name[i], &n);
     const work_record *end = work_record_end(all, n);
-    if (!end || !end->payload || strcmp(end->print, print) != 0) return SX_OK;
-    sx_err rc = w->kind->keep(w->user, i, end->payload);
-    if (rc != SX_OK) return rc;
+    if (!end || !end->payload || strcmp(end->print, print) != 0) return;
+    if (w->kind->keep(w->user, i, end->payload) != SX_OK) return;
     *why = '\0';
     *payload = sx_strdup(end->payload); // the line of this run is the one that counts next time
-    return SX_OK;
 }
 
 sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY], char **payload) {
@@ -59,8 +57,8 @@ sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY], char
         return SX_OK;
     }
     if (!*why) return SX_OK;
-    rc = take_kept(w, i, print, why, payload);
-    return rc == SX_OK && *why ? former_failure(w, i, print) : rc;
+    take_kept(w, i, print, why, payload);
+    return *why ? former_failure(w, i, print) : SX_OK;
 }
 
 /* ---- what would be done ---- */
