@@ -58,6 +58,11 @@ sx_err io_cache_append(io_cache_writer *w, int64_t item, const io_cache_volume *
  */
 sx_err io_cache_commit(io_cache_writer *w, bool keep);
 
+/* A cache that holds v alone, by one process, atomically; put together in memory, which takes the
+ * size of the pixels once more. Not collective. Errors: SX_E_CREATE, SX_E_IO (the disk is full),
+ * SX_E_NOMEM, SX_E_DATA as above. */
+sx_err io_cache_write_one(const char *path, const char *config_hash, const io_cache_volume *v);
+
 /* ---- reading: any rank, any time, one thread at a time inside io ---- */
 typedef struct io_cache io_cache;
 /* Errors: SX_E_NOINPUT, SX_E_DATA (not a cache, damaged, newer version). Not collective. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sx_file.h"
@@ -80,13 +81,69 @@ static hid_t timeless(hid_t class) {
     return list;
 }
 
-hid_t io__hdf5_create(const char *path, const mp_comm *c) {
-    hid_t access = access_list(c), creation = timeless(H5P_FILE_CREATE);
-    hid_t file = H5I_INVALID_HID;
+/* `access` is taken. */
+static hid_t create(const char *path, hid_t access) {
+    hid_t creation = timeless(H5P_FILE_CREATE), file = H5I_INVALID_HID;
     if (access >= 0 && creation >= 0) file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
     io__hdf5_close(creation);
     io__hdf5_close(access);
     return file;
+}
+
+hid_t io__hdf5_create(const char *path, const mp_comm *c) {
+    return create(path, access_list(c));
+}
+
+/* The core driver keeps a file in one block of ours. H5Fget_file_image would copy it, but of a file
+ * that is still open for writing: it takes the mark for that out of the superblock and leaves its
+ * checksum as it was. Closing does both, so the block is taken when the driver gives it up. */
+static void *resize_block(void *block, size_t n_bytes, H5FD_file_image_op_t op, void *user) {
+    (void)op;
+    io__hdf5_memory *m = user;
+    void *larger = realloc(block, n_bytes);
+    if (larger) m->bytes = larger;
+    return larger;
+}
+
+static herr_t leave_block(void *block, H5FD_file_image_op_t op, void *user) {
+    (void)block, (void)op, (void)user;
+    return 0;
+}
+
+static void *same_user(void *user) {
+    return user;
+}
+
+static herr_t leave_user(void *user) {
+    (void)user;
+    return 0;
+}
+
+void io__hdf5_memory_clear(io__hdf5_memory *m) {
+    free(m->bytes);
+    *m = (io__hdf5_memory){0};
+}
+
+hid_t io__hdf5_create_in_memory(io__hdf5_memory *m, size_t n_bytes) {
+    H5FD_file_image_callbacks_t block = {.image_realloc = resize_block,
+                                         .image_free = leave_block,
+                                         .udata_copy = same_user,
+                                         .udata_free = leave_user,
+                                         .udata = m};
+    hid_t access = access_list(NULL);
+    if (access >= 0 && (H5Pset_fapl_core(access, n_bytes, 0) < 0 ||
+                        H5Pset_file_image_callbacks(access, &block) < 0)) {
+        io__hdf5_close(access);
+        access = H5I_INVALID_HID;
+    }
+    return create("memory", access); // a name for messages, nothing is made on disk
+}
+
+bool io__hdf5_close_in_memory(hid_t file, io__hdf5_memory *m) {
+    ssize_t n = -1; // what is in use of the block
+    if (file >= 0 && H5Fflush(file, H5F_SCOPE_LOCAL) >= 0) n = H5Fget_file_image(file, NULL, 0);
+    m->n = n > 0 ? (size_t)n : 0;
+    return io__hdf5_close(file) && n > 0;
 }
 
 sx_err io__hdf5_open(const char *path, hid_t *file) {

@@ -78,8 +78,9 @@ sx_err work_holds(work *w) {
 
 /* The first rank of `share` decides; the others hear of it. */
 static sx_err decide_together(work *w, mp_comm *share, int64_t i, char print[65],
-                              char why[WORK_WHY]) {
-    sx_err rc = mp_agree(share, mp_rank(share) == 0 ? work__decide(w, i, print, why) : SX_OK);
+                              char why[WORK_WHY], char **payload) {
+    const bool first = mp_rank(share) == 0;
+    sx_err rc = mp_agree(share, first ? work__decide(w, i, print, why, payload) : SX_OK);
     mp_bcast(share, why, WORK_WHY, 0);
     return rc;
 }
@@ -102,7 +103,7 @@ static void process(work *w, mp_comm *share, int64_t i) {
     w->item = i;
     mp_lease_move(w->leases, sx_path_base(w->name[i]));
     o->state = WORK_UNCHANGED;
-    o->code = decide_together(w, share, i, print, why);
+    o->code = decide_together(w, share, i, print, why, &payload);
     if (o->code == SX_OK && *why) make(w, share, i, print, why, &payload);
     if (o->code != SX_OK) o->state = o->code == SX_E_AGAIN ? WORK_STOPPED : WORK_FAILED;
     snprintf(o->reason, sizeof o->reason, "%s", o->code != SX_OK ? plain(sx_err_text()) : why);
@@ -304,4 +305,8 @@ sx_err work_run(work *w) {
 
 const work_outcome *work_outcomes(const work *w) {
     return w->outcome;
+}
+
+mp_leases *work_leases(const work *w) {
+    return w->leases;
 }

@@ -1,7 +1,9 @@
 /* io_cache: what goes in comes out, equal bytes on any number of ranks, damage is named. Run on 1,
  * 2 and 3 ranks; single-process behaviour is tested by rank 0 alone. */
 #include <math.h>
+#include <signal.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "base/sx_rng.h"
 #include "io/io_cache.h"
@@ -251,6 +253,50 @@ START_TEST(other_files_are_refused) {
 }
 END_TEST
 
+START_TEST(a_cache_of_one_holds_its_volume_or_why_there_is_none) {
+    for (int64_t i = FAILED - 1; i <= FAILED; i++) {
+        const char *path = io_test_path("one.h5");
+        io_cache_volume v = volume(i);
+        io_cache *k;
+        ck_ok(io_cache_write_one(path, "0123abcd", &v));
+        ck_ok(io_cache_open(&k, path));
+        ck_assert_str_eq(io_cache_config_hash(k), "0123abcd");
+        ck_assert_int_eq(io_cache_n_volumes(k), 1);
+        ck_assert_str_eq(io_cache_entry(k, 0)->rel, v.rel);
+        ck_assert_str_eq(io_cache_entry(k, 0)->message, v.message);
+        ck_ok(io_cache_check(k, 0));
+        if (v.ok) {
+            uint16_t *pixels;
+            ck_ok(io_cache_pixels(k, 0, &pixels));
+            ck_assert_mem_eq(pixels, v.pixels, (size_t)(v.n * v.h * v.w) * 2);
+            sx_free(pixels);
+        }
+        io_cache_close(k);
+        io_cache_volume_clear(&v);
+    }
+}
+END_TEST
+
+/* The program must also end well afterwards: HDF5 crashes on files that it could not write. */
+START_TEST(a_cache_of_one_that_finds_no_room_is_an_error_and_leaves_nothing) {
+    const char *path = io_test_path("no-room.h5");
+    io_cache_volume v = volume(5);
+    struct rlimit before;
+    getrlimit(RLIMIT_FSIZE, &before);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t kib = 0; kib < 8; kib += 3) {
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){kib << 10, before.rlim_max});
+        const sx_err rc = io_cache_write_one(path, "0123abcd", &v);
+        setrlimit(RLIMIT_FSIZE, &before);
+        ck_assert_msg(rc == SX_E_IO, "%d KiB: got %s", (int)kib, sx_err_name(rc));
+        ck_assert(!sx_file_exists(path));
+    }
+    signal(SIGXFSZ, handler);
+    ck_ok(io_cache_write_one(path, "0123abcd", &v));
+    io_cache_volume_clear(&v);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     if (mp_start(&argc, &argv, &world) != SX_OK) return EXIT_FAILURE;
     Suite *s = suite_create("io_cache");
@@ -264,6 +310,8 @@ int main(int argc, char **argv) {
     tcase_add_test(alone, a_truncated_cache_is_refused);
     tcase_add_test(alone, damaged_pixels_are_found_and_named_and_spare_the_others);
     tcase_add_test(alone, other_files_are_refused);
+    tcase_add_test(alone, a_cache_of_one_holds_its_volume_or_why_there_is_none);
+    tcase_add_test(alone, a_cache_of_one_that_finds_no_room_is_an_error_and_leaves_nothing);
     suite_add_tcase(s, together);
     if (mp_size(world) == 1) suite_add_tcase(s, alone);
     int code = check_run_suite(s);
