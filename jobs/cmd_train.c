@@ -35,6 +35,8 @@ typedef struct training {
     train_report *report;
     char *identity;
     double start_s;
+    double longest_round_s,
+        longest_save_s; /* a step with all that was due after it; a checkpoint */
 } training;
 
 /* ---- data ---- */
@@ -205,11 +207,19 @@ static sx_err draw_preview(training *t, bool last) {
     return rc;
 }
 
+/* A job must not end between two looks at the clock and while what follows a stop is written. */
+static void needs_time(training *t, double round_s, double save_s) {
+    t->longest_round_s = fmax(t->longest_round_s, round_s);
+    t->longest_save_s = fmax(t->longest_save_s, save_s);
+    mp_stop_needs(2 * (t->longest_round_s + t->longest_save_s));
+}
+
 static sx_err save(training *t) {
-    double began_s = t->state.trained_s;
+    double began_s = t->state.trained_s, save_s = sx_now_s();
     t->state.trained_s = began_s + sx_now_s() - t->start_s;
     sx_err rc = train_state_save(&t->state, &t->c, t->identity);
     t->state.trained_s = began_s;
+    needs_time(t, 0, sx_now_s() - save_s);
     return rc;
 }
 
@@ -295,7 +305,7 @@ static sx_err loop(training *t) {
             rc = stopped(t, saved);
             goto out;
         }
-        double lr = learning_rate(t, p.clock_s);
+        double lr = learning_rate(t, p.clock_s), round_s = sx_now_s();
         train_step_info info;
         SX_TRY(rc, train_step(t->stepper, t->feed, &t->state, lr, &info));
         n_steps++;
@@ -304,6 +314,7 @@ static sx_err loop(training *t) {
         train_report_step(t->report, &info);
         p = agree_on_pace(t);
         SX_TRY(rc, after_step(t, lr, at_end(t, &p), &saved));
+        needs_time(t, sx_now_s() - round_s, 0);
     }
     rc = write_weights(t);
 out:
