@@ -25,6 +25,7 @@ void job_free(job *j) {
     sx_free(j->value);
     sx_free(j->arg);
     sx_free(j->log_path);
+    sx_free(j->command);
     sx_free(j);
 }
 
@@ -35,6 +36,10 @@ int job_n_args(const job *j) {
 const char *job_arg(const job *j, int i) {
     SX_ASSERT(i >= 0 && i < j->n_args);
     return j->arg[i];
+}
+
+const char *job_command(const job *j) {
+    return j->command;
 }
 
 mp_comm *job_comm(const job *j) {

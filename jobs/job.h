@@ -62,6 +62,9 @@ typedef struct job_verb {
 int job_n_args(const job *j);
 const char *job_arg(const job *j, int i); /* borrowed */
 mp_comm *job_comm(const job *j);          /* mp_self() for verbs without ranks */
+/* The command line that this job was given, to be pasted into a shell: "sagax sr in out"; borrowed.
+ */
+const char *job_command(const job *j);
 bool job_dry_run(const job *j);
 bool job_json(const job *j);    /* --json: machine output on stdout */
 bool job_explain(const job *j); /* --explain */

@@ -186,9 +186,37 @@ static sx_err check_count(const job *j) {
                    few ? "few" : "many", v->name, arguments, *arguments ? " " : "");
 }
 
+/* One word as a POSIX shell reads it back. */
+static void quote(FILE *f, const char *word) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "%+,-./:=@_";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        fputs(word, f);
+        return;
+    }
+    fputc('\'', f);
+    for (; *word; word++) fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, f);
+    fputc('\'', f);
+}
+
+static char *command_of(const job_verb *v, int argc, char **argv) {
+    char *text = NULL;
+    size_t n_bytes;
+    FILE *f = open_memstream(&text, &n_bytes);
+    SX_ASSERT(f);
+    fprintf(f, "sagax %s", v->name);
+    for (int i = 0; i < argc; i++) {
+        fputc(' ', f);
+        quote(f, argv[i]);
+    }
+    fclose(f);
+    return text;
+}
+
 sx_err job__parse_command_line(job *j, int argc, char **argv) {
     cursor c = {argc, argv, 0};
     bool options = true;
+    j->command = command_of(j->verb, argc, argv);
     j->arg = SX_NEW_ARRAY(char *, argc);
     while (c.next < argc) {
         const char *word = argv[c.next++];

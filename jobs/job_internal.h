@@ -27,6 +27,7 @@ struct job {
     int n_values;
     char **arg; /* [n_args] positional arguments, owned */
     int n_args;
+    char *command;  /* as it was given, quoted for a shell */
     char *log_path; /* --log, or NULL */
     int verbosity;  /* +1 a -v, -1 a -q */
     bool dry_run, explain, json, help, print_config;

@@ -7,8 +7,7 @@
  *   sr_record   outputs and sidecars, and whether an output is still what it should be
  *   sr_sample   one volume through the network, slices shared over ranks
  *   sr_make     all outputs of one scan
- *   sr_table    what became of the items
- *   cmd_sr      the cohort: which item by whom
+ *   cmd_sr      the cohort as work (work.h)
  * Volumes are those of sr_volume.h. Random numbers are keyed by seed, sample and subject only, so
  * that outputs have the same bytes on any number of ranks. */
 #ifndef SR_H
@@ -18,6 +17,7 @@
 #include "io/io_bids.h"
 #include "jobs/job.h"
 #include "jobs/sr_volume.h"
+#include "jobs/work.h"
 #include "model/df_diffusion.h"
 #include "model/net.h"
 #include "mpi/mp_share.h"
@@ -34,7 +34,7 @@ typedef struct sr_config {
     double trained_min_mm, trained_max_mm; /* spacings the weights know; 0: they do not say */
     int steps, samples;
     uint64_t seed;
-    bool project, skip_empty, noise_by_item, force, prepare;
+    bool project, skip_empty, noise_by_item, prepare;
     net_config net;
     df_schedule schedule;
     const nn_kernels *kernels;
@@ -98,10 +98,10 @@ typedef struct sr_record {
     double residual_cubic;      /* the same for the cubic interpolation */
 } sr_record;
 
-/* "" when every output of the item is there and was made from this input, these weights and this
- * configuration, and has the bytes it was written with; else why it must be made. `why` has room
- * for 128. Errors: SX_E_NOINPUT, SX_E_IO (the input cannot be read). */
-sx_err sr_reason(const sr_config *c, const io_item *item, char *why);
+/* `why`: "" when every output of the item is there and was made from this input, these weights and
+ * this configuration, and has the bytes it was written with; else why it must be made. `print`: the
+ * hash of what decides about them. Errors: SX_E_NOINPUT, SX_E_IO (the input cannot be read). */
+sx_err sr_inspect(const sr_config *c, const io_item *item, char print[65], char why[WORK_WHY]);
 
 /* Write one output and its sidecar, atomically. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err sr_write(const sr_config *c, const io_item *item, int what, const im_volume *v,
@@ -145,43 +145,27 @@ uint64_t sr_noise_key(const sr_config *c, const io_item *item);
 /* Told after each slice that this rank restored: how many of how many it restores. */
 typedef void sr_step(void *user, int64_t done, int64_t total);
 
+/* Who looks on while an item is made. */
+typedef struct sr_watch {
+    sr_step *step;
+    sx_err (*holds)(void *user); /* SX_OK while outputs may be written */
+    void *user;
+} sr_watch;
+
 /* One sample: out [voxels of v->cubic], 0..1, on rank 0 of `share`. Slices are dealt to the ranks
  * of `share`; collective over it. Errors: SX_E_AGAIN (asked to stop), SX_E_NOMEM; the same on all
  * ranks. */
 sx_err sr_sample(sr_engine *e, mp_comm *share, const sr_volume *v, const dg_operator *op,
                  uint64_t noise_key, int sample, float *out, sr_step *step, void *user);
 
-/* All outputs of one item; rank 0 of `share` writes. `step` counts over all samples. *lost is set
+/* All outputs of one item; rank 0 of `share` writes. Steps count over all samples. *lost is set
  * when an output could not be written: then the next one cannot either. Collective over `share`.
  * Errors: SX_E_DATA (no scan for this network), SX_E_AGAIN, SX_E_CREATE, SX_E_IO, SX_E_NOMEM, those
  * of io_nifti_read; the same on all ranks. */
-sx_err sr_make(sr_engine *e, mp_comm *share, const io_item *item, sr_step *step, void *user,
+sx_err sr_make(sr_engine *e, mp_comm *share, const io_item *item, const sr_watch *watch,
                bool *lost);
 
 /* RMS of A x - y over a volume in 0..1. */
 double sr_residual(const dg_operator *op, const sr_volume *v, const float *x);
-
-/* ---- outcomes ---- */
-
-typedef enum sr_state { SR_WAITING, SR_MADE, SR_UNCHANGED, SR_FAILED, SR_STOPPED } sr_state;
-
-/* What became of an item; travels between ranks as bytes. */
-typedef struct sr_outcome {
-    int64_t item;
-    sr_state state;
-    sx_err code;
-    int rank;  /* who made it */
-    bool lost; /* an output could not be written */
-    double seconds;
-    char reason[480]; /* why it was made or failed; "" if unchanged */
-} sr_outcome;
-
-const char *sr_state_name(sr_state s);
-
-/* Write OUT/sagax-sr.tsv: item, status, reason, seconds, by name of item. Lines of an older table
- * about items that this run did not see stay. Errors: SX_E_CREATE, SX_E_IO. */
-sx_err sr_table_write(const char *out, const io_items *items, const sr_outcome *o);
-/* The outcomes of this run as JSON on stdout: [{"item", "status", "reason", "seconds"}]. */
-void sr_table_print(const io_items *items, const sr_outcome *o);
 
 #endif

@@ -26,7 +26,6 @@ const job_option options_sr[] = {
      "take sagittal slices without signal from the cubic interpolation"},
     {"sr.prepare", JOB_BOOL, "true", NULL, 0, 0,
      "prepare the weights once a node: 2 ms less a call of the network, about 100 MB a node more"},
-    {"sr.force", JOB_BOOL, "false", NULL, 0, 0, "make every output again"},
     JOB_OPTIONS_END,
 };
 
@@ -150,7 +149,6 @@ sx_err sr_config_read(sr_config *c, job *j) {
     c->project = strcmp(job_text(j, "sr.consistency"), "project") == 0;
     c->skip_empty = job_bool(j, "sr.skip_empty");
     c->noise_by_item = strcmp(job_text(j, "sr.noise"), "item") == 0;
-    c->force = job_bool(j, "sr.force");
     c->prepare = job_bool(j, "sr.prepare");
     SX_TRY(rc, read_weights(c, weights));
     record_values(c, j);

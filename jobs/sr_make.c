@@ -5,20 +5,19 @@
 #include "jobs/sr.h"
 
 /* Everything about the item that is being made. */
-typedef struct work {
+typedef struct making {
     const sr_config *c;
     const io_item *item;
     sr_volume v;
     sr_record r;
     dg_operator *op;
     double *sum, *sum2; /* over samples, [voxels]; NULL for a single one */
-    sr_step *step;
-    void *user;
+    const sr_watch *watch;
     int64_t sample; /* that is under way, from 0 */
-} work;
+} making;
 
 /* Read and prepare on this rank; one of the ranks speaks. */
-static sx_err prepare(work *k, bool speaks) {
+static sx_err prepare(making *k, bool speaks) {
     const sr_config *c = k->c;
     sr_volume *v = &k->v;
     sx_err rc;
@@ -39,7 +38,7 @@ out:
 
 /* ---- outputs ---- */
 
-static void spread_add(work *k, const float *x, int64_t n) {
+static void spread_add(making *k, const float *x, int64_t n) {
     if (!k->sum) return;
     for (int64_t i = 0; i < n; i++) {
         k->sum[i] += (double)x[i];
@@ -48,8 +47,10 @@ static void spread_add(work *k, const float *x, int64_t n) {
 }
 
 /* One output in the scan's intensities; its voxels are 0..1 and used up. */
-static sx_err write_output(work *k, int what, im_volume *out) {
+static sx_err write_output(making *k, int what, im_volume *out) {
     int64_t n = im_volume_count(out);
+    sx_err rc = k->watch->holds(k->watch->user);
+    if (rc != SX_OK) return rc;
     if (what == SR_SD) {
         for (int64_t i = 0; i < n; i++) out->voxel[i] *= (float)k->v.mapping.scale;
     } else {
@@ -59,7 +60,7 @@ static sx_err write_output(work *k, int what, im_volume *out) {
     return sr_write(k->c, k->item, what, out, &k->r);
 }
 
-static sx_err write_spread(work *k, im_volume *out) {
+static sx_err write_spread(making *k, im_volume *out) {
     int64_t n = im_volume_count(out);
     double m = k->c->samples;
     sx_err rc;
@@ -76,11 +77,11 @@ out:
 /* ---- samples ---- */
 
 static void on_slice(void *user, int64_t done, int64_t total) {
-    work *k = user;
-    k->step(k->user, k->sample * total + done, k->c->samples * total);
+    making *k = user;
+    k->watch->step(k->watch->user, k->sample * total + done, k->c->samples * total);
 }
 
-static sx_err begin(work *k, mp_comm *share, im_volume *out) {
+static sx_err begin(making *k, mp_comm *share, im_volume *out) {
     int64_t n = im_volume_count(&k->v.cubic);
     sx_err rc = im_volume_copy(out, &k->v.cubic);
     if (rc != SX_OK || k->c->samples == 1 || mp_rank(share) > 0) return rc;
@@ -96,7 +97,7 @@ static bool is_loss(sx_err rc) {
 }
 
 /* All samples of a prepared volume. */
-static sx_err sample_all(work *k, sr_engine *e, mp_comm *share, bool *lost) {
+static sx_err sample_all(making *k, sr_engine *e, mp_comm *share, bool *lost) {
     const sr_config *c = k->c;
     bool writer = mp_rank(share) == 0;
     im_volume out = {0};
@@ -123,9 +124,9 @@ out:
     return rc;
 }
 
-sx_err sr_make(sr_engine *e, mp_comm *share, const io_item *item, sr_step *step, void *user,
+sx_err sr_make(sr_engine *e, mp_comm *share, const io_item *item, const sr_watch *watch,
                bool *lost) {
-    work k = {.c = e->c, .item = item, .step = step, .user = user};
+    making k = {.c = e->c, .item = item, .watch = watch};
     bool first = mp_rank(share) == 0;
     if (first) sr_sweep(e->c, item);
     sx_err rc = mp_agree(share, prepare(&k, first));

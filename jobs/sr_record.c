@@ -59,15 +59,24 @@ static const char *compare(const sr_config *c, const io_item *item, const char *
     return why;
 }
 
-sx_err sr_reason(const sr_config *c, const io_item *item, char *why) {
+static void fingerprint(const sr_config *c, const char *source_sha256, char print[65]) {
+    sx_hasher *h = sx_hasher_new();
+    const char *const part[] = {source_sha256, c->weights_sha256, c->hash, SAGAX_VERSION};
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        sx_hasher_add(h, part[i], strlen(part[i]) + 1);
+    sx_hasher_end(h, print);
+}
+
+sx_err sr_inspect(const sr_config *c, const io_item *item, char print[65], char why[WORK_WHY]) {
     char source[SX_HASH_HEX];
     int *what = SX_NEW_ARRAY(int, c->samples + 2), n = sr_outputs(c->samples, what);
     sx_err rc;
-    snprintf(why, 128, "%s", c->force ? "forced" : "");
+    *why = '\0';
     SX_TRY(rc, io_nifti_hash(item->path, source));
+    fingerprint(c, source, print);
     for (int i = 0; i < n && !*why; i++) {
         sr__paths p = sr__output_paths(c, item, what[i]);
-        snprintf(why, 128, "%s", compare(c, item, source, &p));
+        snprintf(why, WORK_WHY, "%s", compare(c, item, source, &p));
         sr__paths_clear(&p);
     }
 out:

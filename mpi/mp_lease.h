@@ -36,7 +36,7 @@ typedef struct mp_lease_opt {
     void *user;
 } mp_lease_opt;
 
-enum { MP_HOLDER_TEXT = 160 };
+enum { MP_HOLDER_TEXT = 160, MP_DOING_TEXT = 120 };
 
 /* Enter this process into `folder` (made when it is not there) and begin to beat.
  * Errors: SX_E_CREATE, SX_E_IO; the same on all ranks. Collective over c. */
@@ -66,12 +66,13 @@ void mp_lease_release(mp_leases *l, const char *key);
 /* The crew of a folder, for `sagax status`; reads only, needs no mp_leases. */
 typedef struct mp_member {
     char owner[128], job[64], host[64], doing[128];
-    int rank, size, pid;
-    int64_t beat;
-    double idle_s; /* since it last moved, by its own clock at its last beat */
-    bool gone;     /* its process is known to be dead */
+    int rank, size, pid, restart; /* restart: how often Slurm has requeued its job */
+    int64_t beat;                 /* -1: its entry cannot be read (yet) */
+    double silence_s;             /* its own; it beats ten times as often */
+    double idle_s;                /* since it last moved, by its own clock at its last beat */
+    bool gone;                    /* its process is known to be dead */
 } mp_member;
-/* New [*n] (sx_free), by owner; an absent folder has none. Errors: SX_E_IO, SX_E_NOMEM. */
+/* New [*n] (sx_free), by owner; an absent folder has none. Errors: SX_E_IO. */
 sx_err mp_crew_read(const char *folder, mp_member **all, int *n);
 
 #endif

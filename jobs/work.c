@@ -1,0 +1,284 @@
+/* Work on the items of a cohort (work.h).
+ *
+ * With at least as many items as ranks, items are shared out to whoever asks next; with fewer, and
+ * if the kind of work allows it, all ranks work on the same item. In both ways the first rank of
+ * those that share an item holds its lease, writes its journal and decides. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "base/sx_file.h"
+#include "base/sx_mem.h"
+#include "jobs/job_json.h"
+#include "jobs/work_private.h"
+#include "jobs/work_table.h"
+#include "mpi/mp_stop.h"
+
+static const char *const state_names[WORK_N_STATES] = {"waiting", "begun",   "made",   "unchanged",
+                                                       "failed",  "stopped", "crashed"};
+
+const char *work_state_name(work_state s) {
+    return state_names[s];
+}
+
+work_state work_state_parse(const char *name) {
+    work_state s = WORK_WAITING;
+    while (s < WORK_N_STATES && strcmp(state_names[s], name) != 0) s++;
+    return s;
+}
+
+/* ---- one item ---- */
+
+/* An error's text without who had it ("rank 2 on host: "): tables do not depend on ranks. */
+static const char *plain(const char *text) {
+    int used = 0;
+    while (used = 0, sscanf(text, "rank %*d on %*[^:]: %n", &used), used > 0) text += used;
+    return text;
+}
+
+/* A line in the log; texts with the path of the item need not say its name. */
+static void say(const work *w, const work_outcome *o) {
+    const char *name = w->name[o->item];
+    const bool named = strstr(o->reason, name) != NULL;
+    const char *state = work_state_name(o->state);
+    char *line = o->state == WORK_FAILED || o->state == WORK_STOPPED
+                     ? sx_strf("%s%s%s: %s", named ? "" : name, named ? "" : ": ", state, o->reason)
+                     : sx_strf("%s: %s in %.1f s", name, state, o->seconds);
+    job_json_clean(line);
+    sx_log(o->state == WORK_FAILED ? SX_LOG_WARN : SX_LOG_INFO, "%s", line);
+    sx_free(line);
+}
+
+void work_step(work *w, int64_t done, int64_t total, const char *unit) {
+    char note[WORK_WHY];
+    snprintf(note, sizeof note, "%.90s %s %lld/%lld", sx_path_base(w->name[w->item]), unit,
+             (long long)done, (long long)total);
+    mp_lease_move(w->leases, note);
+    if (w->queue) {
+        mp_queue_serve(w->queue);
+        sx_progress_step(&w->progress, w->progress.done, note);
+    } else {
+        if (!w->progress.what)
+            sx_progress_begin(&w->progress, sx_path_base(w->name[w->item]), unit, done, total);
+        sx_progress_step(&w->progress, done, NULL);
+    }
+}
+
+/* Progress of one item ends with it, where items are not shared out. */
+static void end_item(work *w) {
+    if (w->queue) return;
+    if (w->progress.what) sx_progress_end(&w->progress);
+    w->progress = (sx_progress){0};
+}
+
+sx_err work_holds(work *w) {
+    if (mp_lease_holds(w->leases, w->name[w->item])) return SX_OK;
+    return sx_fail(SX_E_AGAIN, "another process took it over while this one was silent");
+}
+
+/* The first rank of `share` decides; the others hear of it. */
+static sx_err decide_together(work *w, mp_comm *share, int64_t i, char print[65],
+                              char why[WORK_WHY]) {
+    sx_err rc = mp_agree(share, mp_rank(share) == 0 ? work__decide(w, i, print, why) : SX_OK);
+    mp_bcast(share, why, WORK_WHY, 0);
+    return rc;
+}
+
+static void make(work *w, mp_comm *share, int64_t i, const char *print, const char *why,
+                 char **payload) {
+    work_outcome *o = &w->outcome[i];
+    if (job_explain(w->j)) sx_info("%s: %s", w->name[i], why);
+    if (mp_rank(share) == 0) work_journal_begin(w->journal, w->name[i], print);
+    o->state = WORK_MADE;
+    o->code = w->kind->make(w->user, share, i, payload, &o->lost);
+    end_item(w);
+}
+
+/* An item that this process, or the first of `share`, has the lease of. */
+static void process(work *w, mp_comm *share, int64_t i) {
+    work_outcome *o = &w->outcome[i];
+    const double start_s = sx_now_s();
+    char why[WORK_WHY] = "", print[65] = "", *payload = NULL;
+    w->item = i;
+    o->state = WORK_UNCHANGED;
+    o->code = decide_together(w, share, i, print, why);
+    if (o->code == SX_OK && *why) make(w, share, i, print, why, &payload);
+    if (o->code != SX_OK) o->state = o->code == SX_E_AGAIN ? WORK_STOPPED : WORK_FAILED;
+    snprintf(o->reason, sizeof o->reason, "%s", o->code != SX_OK ? plain(sx_err_text()) : why);
+    o->seconds = sx_now_s() - start_s;
+    w->lost = w->lost || o->lost;
+    if (mp_rank(share) == 0) {
+        work_journal_end(w->journal, w->name[i], print, o, payload);
+        say(w, o);
+    }
+    sx_free(payload);
+}
+
+/* Nobody can get a lease where nothing can be written. */
+static void lose(work *w, int64_t i) {
+    work_outcome *o = &w->outcome[i];
+    *o = (work_outcome){.item = i, .state = WORK_FAILED, .code = SX_E_CREATE, .rank = o->rank};
+    o->lost = w->lost = true;
+    snprintf(o->reason, sizeof o->reason, "%s", plain(sx_err_text()));
+}
+
+/* Process item i unless another process has it: then false. The same on all ranks of `share`. */
+static bool attempt(work *w, mp_comm *share, int64_t i) {
+    const bool first = mp_rank(share) == 0;
+    int64_t claim = first ? (int64_t)mp_lease_claim(w->leases, w->name[i], NULL) : 0;
+    mp_bcast(share, &claim, sizeof claim, 0);
+    if (claim == MP_CLAIM_HELD) return false;
+    if (claim == MP_CLAIM_ERROR)
+        lose(w, i);
+    else
+        process(w, share, i);
+    if (first) mp_lease_release(w->leases, w->name[i]);
+    return true;
+}
+
+/* ---- items that others hold ---- */
+
+static const struct timespec between_looks = {0, 200000000};
+
+static void wait_a_little(work *w, int64_t n_held) {
+    char note[WORK_WHY];
+    snprintf(note, sizeof note, "waiting for %lld items that other processes hold",
+             (long long)n_held);
+    mp_lease_move(w->leases, note);
+    if (w->queue) mp_queue_serve(w->queue);
+    nanosleep(&between_looks, NULL);
+}
+
+/* What the others have written down meanwhile. */
+static void refresh(work *w) {
+    work_history now;
+    if (work_history_read(w->folder, &now) != SX_OK) {
+        sx_warn("%s", sx_err_text());
+        return;
+    }
+    work_history_clear(&w->past);
+    w->past = now;
+}
+
+static void come_back(work *w, int64_t *held, int64_t n) {
+    while (n > 0 && !mp_stop_wanted() && !w->lost) {
+        int64_t still = 0;
+        wait_a_little(w, n);
+        if (w->kind->keep) refresh(w);
+        for (int64_t k = 0; k < n; k++)
+            if (w->lost || !attempt(w, mp_self(), held[k])) held[still++] = held[k];
+        n = still;
+    }
+}
+
+/* ---- the cohort ---- */
+
+/* Items to ranks. */
+static void process_shared_out(work *w) {
+    int64_t *held = SX_NEW_ARRAY(int64_t, w->n_mine + 1), n_held = 0;
+    w->queue = mp_queue_new(w->comm, w->n_mine);
+    sx_progress_begin(&w->progress, w->kind->verb, "item", 0, w->n_mine);
+    for (int64_t k; (k = mp_queue_next(w->queue)) >= 0;) {
+        if (mp_stop_wanted()) continue;
+        const int64_t i = w->mine[k];
+        sx_progress_step(&w->progress, k, NULL);
+        w->outcome[i].rank = mp_rank(w->comm);
+        if (!attempt(w, mp_self(), i)) held[n_held++] = i;
+        sx_progress_step(&w->progress, k + 1, NULL);
+        if (w->lost) mp_queue_drain(w->queue);
+    }
+    come_back(w, held, n_held);
+    sx_progress_end(&w->progress);
+    mp_queue_free(w->queue);
+    w->queue = NULL;
+    sx_free(held);
+}
+
+/* All ranks on each item. */
+static void process_together(work *w) {
+    for (int64_t k = 0; k < w->n_mine && !w->lost && !mp_stop_agreed(w->comm);)
+        if (attempt(w, w->comm, w->mine[k]))
+            k++;
+        else
+            wait_a_little(w, 1);
+}
+
+/* Every rank's outcomes on all ranks. */
+static void exchange(work *w) {
+    work_outcome *mine = SX_NEW_ARRAY(work_outcome, w->n + 1);
+    void *all = NULL;
+    size_t n_bytes = 0, n = 0;
+    for (int64_t i = 0; i < w->n; i++)
+        if (w->outcome[i].state != WORK_WAITING) mine[n++] = w->outcome[i];
+    mp_allgather(w->comm, mine, n * sizeof *mine, &all, &n_bytes);
+    const work_outcome *from = all;
+    for (size_t i = 0; i < n_bytes / sizeof *from; i++)
+        if (w->outcome[from[i].item].state == WORK_WAITING) w->outcome[from[i].item] = from[i];
+    sx_free(all);
+    sx_free(mine);
+}
+
+static int64_t count(const work *w, work_state s) {
+    int64_t n = 0;
+    for (int64_t k = 0; k < w->n_mine; k++) n += w->outcome[w->mine[k]].state == s;
+    return n;
+}
+
+/* Tasks of an array that end at the same time take turns at the table. */
+static sx_err write_table(work *w) {
+    static const char key[] = "table of outcomes";
+    mp_claim claim;
+    while ((claim = mp_lease_claim(w->leases, key, NULL)) == MP_CLAIM_HELD) wait_a_little(w, 1);
+    if (claim == MP_CLAIM_ERROR) return SX_E_CREATE;
+    sx_err rc = work_table_write(w->kind->table, (const char *const *)w->name, w->outcome, w->n);
+    mp_lease_release(w->leases, key);
+    return rc;
+}
+
+/* What rank 0 does with all outcomes. The log of a run is rank 0's: it repeats there what other
+ * ranks said of their items. */
+static sx_err report(work *w) {
+    for (int64_t i = 0; i < w->n; i++)
+        if (w->outcome[i].rank > 0) say(w, &w->outcome[i]);
+    if (!w->kind->table) return SX_OK;
+    if (job_json(w->j)) work_table_print((const char *const *)w->name, w->outcome, w->n);
+    return write_table(w);
+}
+
+/* The first output that could not be written; the same on all ranks. */
+static sx_err loss(const work *w) {
+    for (int64_t i = 0; i < w->n; i++)
+        if (w->outcome[i].lost) return sx_fail(w->outcome[i].code, "%s", w->outcome[i].reason);
+    return SX_OK;
+}
+
+static sx_err failures(const work *w, int64_t failed) {
+    if (failed == 0) return SX_OK;
+    return sx_fail(SX_E_ITEMS, "%lld of %lld items failed; reasons are in %s", (long long)failed,
+                   (long long)w->n_mine, w->kind->table ? w->kind->table : w->folder);
+}
+
+static sx_err conclude(work *w) {
+    exchange(w);
+    sx_err rc = mp_agree(w->comm, mp_rank(w->comm) == 0 ? report(w) : SX_OK);
+    const int64_t failed = count(w, WORK_FAILED);
+    sx_info("%lld made, %lld unchanged, %lld failed of %lld", (long long)count(w, WORK_MADE),
+            (long long)count(w, WORK_UNCHANGED), (long long)failed, (long long)w->n_mine);
+    const sx_err lost = loss(w);
+    if (lost != SX_OK) return lost;
+    if (rc != SX_OK) return rc;
+    if (count(w, WORK_STOPPED) + count(w, WORK_WAITING) > 0)
+        return sx_fail(SX_E_AGAIN, "stopped on request; run again to finish");
+    return failures(w, failed);
+}
+
+sx_err work_run(work *w) {
+    if (!w->kind->together || w->n_mine >= mp_size(w->comm))
+        process_shared_out(w);
+    else
+        process_together(w);
+    return conclude(w);
+}
+
+const work_outcome *work_outcomes(const work *w) {
+    return w->outcome;
+}

@@ -1,0 +1,156 @@
+/* This process's own journal (work_journal.h).
+ *
+ * Each line is one write to a file that nobody else writes, opened for appending. The line that
+ * says that the program crashed is made when an item begins: a signal handler may only write it. A
+ * journal that cannot be written is no reason to end a run: outputs decide what is done. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/sx_file.h"
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "jobs/job_json.h"
+#include "jobs/work_journal.h"
+
+struct work_journal {
+    char *path, *owner;
+    int64_t run;
+    int rank, fd; /* fd -1: not open yet */
+    bool warned;
+    char *item, *print; /* of the item under way */
+};
+
+/* ---- lines ---- */
+
+static json_t *line_of(const work_journal *k, const char *item, work_state state,
+                       const char *print) {
+    return json_pack("{s:I, s:o, s:s, s:s, s:s, s:i, s:I}", "run", (json_int_t)k->run, "item",
+                     job_json_string(item), "state", work_state_name(state), "print", print,
+                     "owner", k->owner, "rank", k->rank, "time", (json_int_t)time(NULL));
+}
+
+static char *text_of(json_t *o) {
+    char *json = job_json_text(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    char *line = sx_strf("%s\n", json);
+    sx_free(json);
+    return line;
+}
+
+static void give_up(work_journal *k, const char *what) {
+    if (!k->warned)
+        sx_warn("%s: %s: %s; sagax status will not know all", k->path, what, strerror(errno));
+    k->warned = true;
+}
+
+static void put(work_journal *k, json_t *o) {
+    char *line = text_of(o);
+    const size_t n = strlen(line);
+    if (k->fd < 0) k->fd = open(k->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (k->fd < 0)
+        give_up(k, "cannot be made");
+    else if (write(k->fd, line, n) != (ssize_t)n)
+        give_up(k, "cannot be written");
+    sx_free(line);
+}
+
+/* ---- what a handler writes ---- */
+
+/* A crash belongs to the process: one line is ready, for whichever signal comes first. */
+enum { CRASH_LINE = 2048 };
+static struct {
+    volatile sig_atomic_t armed;
+    int fd;
+    size_t n;
+    char line[CRASH_LINE];
+} crash;
+
+static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+enum { N_SIGNALS = sizeof crash_signals / sizeof *crash_signals };
+static struct sigaction before[N_SIGNALS];
+
+static void write_crash(void) {
+    if (!crash.armed) return;
+    crash.armed = 0;
+    ssize_t written = write(crash.fd, crash.line, crash.n);
+    (void)written; /* nothing is left to do about it */
+}
+
+/* Then as without us: the instruction is met again, or abort() goes on. */
+static void on_crash(int number) {
+    write_crash();
+    for (int i = 0; i < N_SIGNALS; i++)
+        if (crash_signals[i] == number) sigaction(number, &before[i], NULL);
+}
+
+static void install(void) {
+    static bool installed;
+    struct sigaction action = {.sa_handler = on_crash};
+    if (installed) return;
+    installed = true;
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < N_SIGNALS; i++) sigaction(crash_signals[i], &action, &before[i]);
+}
+
+static void arm(work_journal *k) {
+    char *line = text_of(line_of(k, k->item, WORK_CRASHED, k->print));
+    crash.armed = 0;
+    if (k->fd >= 0 && strlen(line) < CRASH_LINE) {
+        crash.fd = k->fd;
+        crash.n = strlen(line);
+        memcpy(crash.line, line, crash.n);
+        install();
+        crash.armed = 1;
+    }
+    sx_free(line);
+}
+
+/* ---- a process's items ---- */
+
+work_journal *work_journal_new(const char *folder, const char *owner, int64_t run, int rank) {
+    work_journal *k = SX_NEW(work_journal);
+    k->path = sx_strf("%s/journal/%s.jsonl", folder, owner);
+    k->owner = sx_strdup(owner);
+    k->run = run;
+    k->rank = rank;
+    k->fd = -1;
+    return k;
+}
+
+void work_journal_free(work_journal *k) {
+    if (!k) return;
+    crash.armed = 0;
+    if (k->fd >= 0) close(k->fd);
+    sx_free(k->item);
+    sx_free(k->print);
+    sx_free(k->owner);
+    sx_free(k->path);
+    sx_free(k);
+}
+
+void work_journal_begin(work_journal *k, const char *item, const char *print) {
+    sx_free(k->item);
+    sx_free(k->print);
+    k->item = sx_strdup(item);
+    k->print = sx_strdup(print);
+    put(k, line_of(k, item, WORK_BEGUN, print));
+    arm(k);
+}
+
+void work_journal_end(work_journal *k, const char *item, const char *print, const work_outcome *o,
+                      const char *payload) {
+    json_t *line = line_of(k, item, o->state, print);
+    crash.armed = 0;
+    json_object_set_new(line, "code", json_string(sx_err_name(o->code)));
+    json_object_set_new(line, "reason", job_json_string(o->reason));
+    json_object_set_new(line, "seconds", json_real(o->seconds));
+    if (payload) json_object_set_new(line, "payload", job_json_string(payload));
+    put(k, line);
+}
+
+void work_journal_stall(void) {
+    write_crash();
+}
