@@ -14,10 +14,6 @@ const job_option job__common_options[] = {
     {"run.margin_s", JOB_REAL, "120", NULL, 0, 86400,
      "stop so many seconds before the time limit of the Slurm job (at most a quarter of the job); "
      "a training grows it to twice its longest step and checkpoint"},
-    {"run.lease_s", JOB_REAL, "60", NULL, 0.5, 86400,
-     "an owner of work whose heartbeat stood still for so long counts as dead, s"},
-    {"run.stall_s", JOB_REAL, "900", NULL, 0, 1e7,
-     "end the job when a rank has not got on for so long, s; 0: never"},
     JOB_OPTIONS_END,
 };
 
