@@ -33,7 +33,9 @@ bool io__hdf5_close(hid_t id);
  * Negative on failure. Collective over c. */
 hid_t io__hdf5_create(const char *path, const mp_comm *c);
 
-/* Open for reading. Errors: SX_E_NOINPUT (absent, a folder), SX_E_DATA (not HDF5 or damaged). */
+/* Open for reading. Refused before the library looks at it: what is not HDF5 of the kind written
+ * here, and what is shorter than it says. Errors: SX_E_NOINPUT (absent, a folder), SX_E_DATA (not
+ * HDF5 or damaged), SX_E_IO. */
 sx_err io__hdf5_open(const char *path, hid_t *file);
 
 /* New group; collective. Negative on failure. */

@@ -167,6 +167,28 @@ START_TEST(other_files_are_refused_with_the_right_error) {
 }
 END_TEST
 
+START_TEST(older_kinds_of_hdf5_are_not_shown_to_the_library) {
+    io_block b[3];
+    io_ckpt k;
+    const char *path = io_test_path("older.h5");
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    H5Fclose(file);
+    ck_err(io_ckpt_read(path, &k), SX_E_DATA);
+    ck_assert_msg(strstr(sx_err_text(), "sagax does not write") != NULL, "%s", sx_err_text());
+    ck_ok(io_ckpt_write(path, json, b, blocks(b)));
+    io_bytes whole = io_bytes_read(path);
+    whole.data[8] ^= 2; // one bit of the superblock's version: 3 becomes 1
+    io_bytes_write(path, whole.data, whole.n);
+    ck_err(io_ckpt_read(path, &k), SX_E_DATA);
+    ck_assert_msg(strstr(sx_err_text(), "sagax does not write") != NULL, "%s", sx_err_text());
+    whole.data[8] ^= 2;
+    io_bytes_write(path, whole.data, whole.n - 1);
+    ck_err(io_ckpt_read(path, &k), SX_E_DATA);
+    ck_assert_msg(strstr(sx_err_text(), "truncated: ") != NULL, "%s", sx_err_text());
+    sx_free(whole.data);
+}
+END_TEST
+
 START_TEST(a_checkpoint_of_another_version_is_no_damage) {
     const char *path = io_test_path("newer.h5"), *newer = "9";
     io_block b[3];
@@ -193,6 +215,7 @@ int main(void) {
     tcase_add_test(c, a_flipped_bit_is_refused_or_harmless);
     tcase_add_test(c, a_truncated_file_is_refused);
     tcase_add_test(c, other_files_are_refused_with_the_right_error);
+    tcase_add_test(c, older_kinds_of_hdf5_are_not_shown_to_the_library);
     tcase_add_test(c, a_checkpoint_of_another_version_is_no_damage);
     suite_add_tcase(s, c);
     return check_run_suite(s);
