@@ -199,13 +199,16 @@ bool io__hdf5_put_attribute(hid_t object, const char *name, const char *text) {
 
 bool io__hdf5_get_attribute(hid_t object, const char *name, char *text, size_t room) {
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT), type = H5I_INVALID_HID;
+    hid_t space = H5I_INVALID_HID;
     bool good = false;
     if (attribute >= 0) type = H5Aget_type(attribute);
+    if (attribute >= 0) space = H5Aget_space(attribute);
     if (type >= 0 && H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 &&
-        H5Tget_size(type) <= room) {
+        H5Tget_size(type) <= room && H5Sget_simple_extent_npoints(space) == 1) {
         memset(text, 0, room);
         good = H5Aread(attribute, type, text) >= 0 && memchr(text, 0, room);
     }
+    io__hdf5_close(space);
     io__hdf5_close(type);
     io__hdf5_close(attribute);
     return good;

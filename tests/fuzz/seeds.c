@@ -245,6 +245,31 @@ static void caches(void) {
     }
 }
 
+/* ---- scripts of fuzz_hdf5.c that make nearly a checkpoint and nearly a cache ---- */
+
+static void scripts(void) {
+    static const char checkpoint[] = {
+        0, 1, 0, 0, 0, 0, 0, /* attribute format */
+        0, 1, 2, 0, 0, 0, 1, /* attribute version */
+        0, 1, 5, 0, 0, 0, 2, /* attribute digest */
+        2, 1, 3, 1,          /* text json */
+        2, 1, 6, 2,          /* text names */
+        1, 1, 1, 5,          /* dataset blocks/a */
+        1, 1, 1, 7,          /* dataset blocks/c */
+    };
+    static const char cache[] = {
+        3, 0, 0, 0,           /* group format */
+        0, 1, 1, 0,  0, 1, 3, /* its attributes name, version, config */
+        0, 1, 2, 0,  0, 1, 1, /**/
+        0, 1, 5, 0,  0, 1, 4, /**/
+        2, 1, 7, 3,           /* text index */
+        1, 1, 2, 11,          /* dataset of pixels */
+        2, 1, 7, 12,          /* text meta */
+    };
+    put("hdf5", "checkpoint", checkpoint, sizeof checkpoint);
+    put("hdf5", "cache", cache, sizeof cache);
+}
+
 /* ---- texts ---- */
 
 static void texts(void) {
@@ -282,6 +307,7 @@ int main(int argc, char **argv) {
     tensors();
     checkpoints();
     caches();
+    scripts();
     texts();
     return 0;
 }
