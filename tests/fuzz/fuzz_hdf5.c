@@ -51,7 +51,7 @@ static const char *const texts[] = {
     "1",
     "{}",
     "a\na/b\nc\n",
-    "a",
+    "a\nc",
     "c\na\n",
     "{\"volumes\": [{\"file\": \"a\", \"split\": \"val\", \"state\": \"ok\", \"shape\": [2, 3, 4],"
     " \"crop\": [0, 0, 0], \"sha256\": \"\", \"subject\": \"\", \"session\": \"\", \"acq\": \"\","
