@@ -54,6 +54,8 @@ sx_err io_cache_create(io_cache_writer **w, mp_comm *c, const char *path, const 
  * are consecutive, by rank. Collective over c. Errors: SX_E_IO (the disk is full),
  * SX_E_DATA (a text is not UTF-8, a number not finite). */
 sx_err io_cache_append(io_cache_writer *w, int64_t item, const io_cache_volume *v);
+/* Call `moved` after each volume that io_cache_commit reads back, which may take long. */
+void io_cache_watch(io_cache_writer *w, void (*moved)(void *user), void *user);
 /* Write the index, close, read back, fsync, rename (`keep` false: throw away). Collective over c.
  * Frees w. Errors: SX_E_IO (the disk is full, what is read is not what was written), SX_E_CREATE.
  */

@@ -29,6 +29,8 @@ struct io_cache_writer {
     json_t *index;
     int64_t next; /* item expected next */
     bool broken;  /* an earlier call failed: nothing more is written */
+    void (*moved)(void *user);
+    void *user;
 };
 
 /* What a rank tells the others about its volume; followed by n_meta bytes of JSON. */
@@ -278,11 +280,18 @@ static sx_err put_index(io_cache_writer *w) {
 static sx_err check_written(const io_cache_writer *w) {
     io_cache *k;
     sx_err rc = io_cache_open(&k, w->tmp);
-    for (int64_t i = mp_rank(w->c); rc == SX_OK && i < w->next; i += mp_size(w->c))
+    for (int64_t i = mp_rank(w->c); rc == SX_OK && i < w->next; i += mp_size(w->c)) {
         rc = io_cache_check(k, i);
+        if (w->moved) w->moved(w->user);
+    }
     io_cache_close(k);
     if (rc != SX_OK) rc = sx_fail_context(SX_E_IO, "%s: was not written whole", w->path);
     return mp_agree(w->c, rc);
+}
+
+void io_cache_watch(io_cache_writer *w, void (*moved)(void *user), void *user) {
+    w->moved = moved;
+    w->user = user;
 }
 
 sx_err io_cache_commit(io_cache_writer *w, bool keep) {

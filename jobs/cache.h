@@ -56,8 +56,9 @@ typedef enum cache_action {
     CACHE_CHANGED,
     CACHE_DAMAGED,
     CACHE_FAILED,
-    CACHE_PART, /* its part is there */
-    CACHE_KEEP  /* taken from the older cache */
+    CACHE_OTHER, /* not planned: of another task's share */
+    CACHE_PART,  /* its part is there */
+    CACHE_KEEP   /* taken from the older cache */
 } cache_action;
 
 typedef struct cache_step {
@@ -67,17 +68,17 @@ typedef struct cache_step {
     char key[65];    /* of its part */
 } cache_step;
 
-/* What is done, "keep", "part" or "make", and why, in words; borrowed. */
+/* What is done, "keep", "part", "make" or "-", and why, in words; borrowed. */
 const char *cache_step_word(const cache_step *s);
 const char *cache_step_why(const cache_step *s);
 
-/* Hash every file, look it up in `old` (may be NULL) and among the parts, check what could be kept;
- * one step an item, new [items->n] (sx_free), equal on all ranks. An earlier plan of the same items
- * in *plan (else NULL) is freed, and files are not hashed again. Entries that failed are cheap and
- * made again: what was wrong may lie outside the file. Collective over c. Errors: SX_E_AGAIN (asked
- * to stop). */
-sx_err cache_plan(mp_comm *c, const io_items *items, io_cache *old, const char *config_hash,
-                  const char *parts, cache_step **plan);
+/* Hash the files of items first, first + step, …, look them up in `old` (may be NULL) and among the
+ * parts, check what could be kept; one step an item, new [items->n] (sx_free), equal on all ranks.
+ * An earlier plan of the same items in *plan (else NULL) is freed, and what it hashed is not hashed
+ * again. Entries that failed are cheap and made again: what was wrong may lie outside the file.
+ * Collective over c. Errors: SX_E_AGAIN (asked to stop). */
+sx_err cache_plan(mp_comm *c, const io_items *items, int64_t first, int64_t step, io_cache *old,
+                  const char *config_hash, const char *parts, cache_step **plan);
 
 /* Nothing to do: every item is kept, in place, with the identity and split it has in `old`. */
 bool cache_plan_is_idle(const cache_step *steps, const io_items *items, const io_split *split,
@@ -102,8 +103,8 @@ bool cache_part_take(const char *folder, const cache_step *s, const char *config
 /* Errors: SX_E_CREATE, SX_E_IO, SX_E_NOMEM. */
 sx_err cache_part_write(const char *folder, const cache_step *s, const char *config_hash,
                         const io_cache_volume *v);
-/* Whether anything is left there. */
-bool cache_parts_any(const char *folder);
+/* How many finished parts there are, and how many unfinished ones. */
+int64_t cache_parts_count(const char *folder, int64_t *n_unfinished);
 /* Remove all parts, also unfinished ones, but not one that somebody makes just now. */
 void cache_parts_remove(const char *folder, const cache_step *steps, const io_items *items,
                         mp_leases *leases);
@@ -123,10 +124,12 @@ typedef struct cache_run {
     cache_recipe recipe;
     char config[65];
     io_items items;
-    io_split *split;   /* [items.n] */
-    cache_step *steps; /* [items.n] */
-    io_cache *old;     /* NULL when there is none to use */
-    cache_stamp seen;  /* of the cache when `steps` were planned */
+    io_split *split;     /* [items.n] */
+    int64_t first, step; /* of run.part: this run's share */
+    bool whole;          /* all items are planned, not the share alone */
+    cache_step *steps;   /* [items.n] */
+    io_cache *old;       /* NULL when there is none to use */
+    cache_stamp seen;    /* of the cache when `steps` were planned */
     work *w;
 } cache_run;
 
@@ -143,9 +146,9 @@ sx_err cache_work_open(cache_run *r);
 enum { N_OK, N_FAILED, N_REUSED, N_SLICES, N_COUNTS = N_SLICES + IO_N_SPLITS };
 void cache_count(const io_cache_volume *v, int64_t counts[N_COUNTS]);
 
-/* Volumes that are there: kept, or dealt with by this run, or with a part; as rank 0 sees it, on
- * all. Collective. */
-int64_t cache_n_there(const cache_run *r);
+/* Whether all volumes are there: kept, or dealt with by this run, or with a part. Of a whole plan.
+ * Collective. */
+bool cache_is_complete(const cache_run *r);
 /* Get the lease of the cache, which one run has at a time. `wait`: until it is free, else *mine may
  * become false. Collective. Errors: SX_E_CREATE, SX_E_AGAIN (asked to stop). */
 sx_err cache_claim(const cache_run *r, bool wait, bool *mine);
@@ -153,6 +156,11 @@ void cache_release(const cache_run *r);
 /* Write the cache by rounds of one volume a rank, in item order. Collective. Errors: those of
  * io_cache_create, _append and _commit; SX_E_AGAIN (asked to stop, or the lease is lost). */
 sx_err cache_assemble(cache_run *r, int64_t counts[N_COUNTS]);
+
+/* cache_report.c: the last lines; by one rank. */
+void cache_report(const cache_run *r, const int64_t counts[N_COUNTS], bool written, double seconds);
+/* A task of an array has done its share, and others have not: n_parts are there. */
+void cache_report_share(const cache_run *r, int64_t n_parts);
 
 /* ---- the three verbs below `cache` ---- */
 

@@ -20,11 +20,11 @@ static bool is_there(const cache_run *r, int64_t i) {
            cache_part_exists(r->parts, &r->steps[i]);
 }
 
-int64_t cache_n_there(const cache_run *r) {
-    int64_t n = 0;
-    for (int64_t i = 0; mp_rank(r->c) == 0 && i < r->items.n; i++) n += is_there(r, i);
-    mp_bcast(r->c, &n, sizeof n, 0);
-    return n;
+bool cache_is_complete(const cache_run *r) {
+    int64_t missing = 0;
+    for (int64_t i = 0; mp_rank(r->c) == 0 && i < r->items.n; i++) missing += !is_there(r, i);
+    mp_bcast(r->c, &missing, sizeof missing, 0);
+    return missing == 0;
 }
 
 /* Rank 0's answer on all ranks. */
@@ -121,10 +121,15 @@ static sx_err all_rounds(cache_run *r, io_cache_writer *w, int64_t counts[N_COUN
     return rc;
 }
 
+static void read_back(void *user) {
+    mp_lease_move(work_leases(((const cache_run *)user)->w), "reading the cache back");
+}
+
 sx_err cache_assemble(cache_run *r, int64_t counts[N_COUNTS]) {
     io_cache_writer *w;
     sx_err rc = io_cache_create(&w, r->c, r->path, r->config);
     if (rc != SX_OK) return rc;
+    io_cache_watch(w, read_back, r);
     rc = all_rounds(r, w, counts);
     if (rc == SX_OK) rc = check_lease(r);
     const bool keep = rc == SX_OK;

@@ -124,11 +124,14 @@ static sx_err plan(cache_run *r) {
         io_cache_close(r->old);
         r->old = NULL;
     }
-    return cache_plan(r->c, &r->items, r->old, r->config, r->parts, &r->steps);
+    return cache_plan(r->c, &r->items, r->whole ? 0 : r->first, r->whole ? 1 : r->step, r->old,
+                      r->config, r->parts, &r->steps);
 }
 
 static sx_err prepare(cache_run *r, const char *root) {
-    sx_err rc = list_items(r, root);
+    sx_err rc = work_part(r->j, &r->first, &r->step);
+    r->whole = r->step == 1;
+    if (rc == SX_OK) rc = list_items(r, root);
     if (rc == SX_OK) rc = cache_split(r->j, &r->items, &r->split);
     if ((rc = mp_agree(r->c, rc)) != SX_OK) return rc;
     if ((rc = compare_lists(r)) != SX_OK) return rc;
@@ -136,7 +139,7 @@ static sx_err prepare(cache_run *r, const char *root) {
 }
 
 static void explain(const cache_run *r) {
-    for (int64_t i = 0; i < r->items.n; i++)
+    for (int64_t i = r->whole ? 0 : r->first; i < r->items.n; i += r->whole ? 1 : r->step)
         printf("%s\t%s\t%s\t%s\n", cache_step_word(&r->steps[i]), io_split_name(r->split[i]),
                r->items.item[i].rel, cache_step_why(&r->steps[i]));
     fflush(stdout);
@@ -158,10 +161,26 @@ static bool is_late(const cache_run *r) {
 }
 
 static void say_what_is_there(const cache_run *r) {
-    int64_t n = 0;
-    for (int64_t i = 0; i < r->items.n; i++)
-        n += r->steps[i].action == CACHE_KEEP || r->steps[i].action == CACHE_PART;
-    if (n > 0) sx_info("%" PRId64 " of %" PRId64 " volumes are there already", n, r->items.n);
+    int64_t there = 0, n = 0;
+    for (int64_t i = 0; i < r->items.n; i++) {
+        there += r->steps[i].action == CACHE_KEEP || r->steps[i].action == CACHE_PART;
+        n += r->steps[i].action != CACHE_OTHER;
+    }
+    if (there > 0) sx_info("%" PRId64 " of %" PRId64 " volumes are there already", there, n);
+}
+
+/* Parts that are there, also unfinished ones if asked; of rank 0, on all. Collective. */
+static int64_t count_parts(const cache_run *r, bool unfinished_too) {
+    int64_t n = 0, n_unfinished = 0;
+    if (mp_rank(r->c) == 0) n = cache_parts_count(r->parts, &n_unfinished);
+    n += unfinished_too ? n_unfinished : 0;
+    mp_bcast(r->c, &n, sizeof n, 0);
+    return n;
+}
+
+/* Before a task reads the files of all shares to find out. Collective. */
+static bool may_be_complete(const cache_run *r) {
+    return count_parts(r, false) + (r->old ? io_cache_n_volumes(r->old) : 0) >= r->items.n;
 }
 
 static void remove_parts(const cache_run *r) {
@@ -171,9 +190,7 @@ static void remove_parts(const cache_run *r) {
 /* Of a run that ended between its last two steps. Collective. */
 static sx_err remove_leftovers(cache_run *r) {
     bool mine = false;
-    int64_t any = mp_rank(r->c) == 0 && cache_parts_any(r->parts);
-    mp_bcast(r->c, &any, sizeof any, 0);
-    if (!any) return SX_OK;
+    if (count_parts(r, true) == 0) return SX_OK;
     sx_err rc = cache_work_open(r);
     if (rc == SX_OK) rc = cache_claim(r, false, &mine);
     if (!mine) return rc;
@@ -185,7 +202,7 @@ static sx_err remove_leftovers(cache_run *r) {
 static sx_err put_together(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
     sx_err rc = SX_OK;
     *t = PLAN_AGAIN;
-    if (is_late(r) || cache_n_there(r) < r->items.n) return SX_OK;
+    if (is_late(r) || !cache_is_complete(r)) return SX_OK;
     SX_TRY(rc, cache_assemble(r, counts));
     mp_sum_i64(r->c, counts, N_COUNTS);
     remove_parts(r);
@@ -194,9 +211,16 @@ out:
     return rc;
 }
 
+/* What follows for a task of an array when its share is made. Collective. */
+static turn after_share(const cache_run *r) {
+    if (is_late(r)) return PLAN_AGAIN;
+    if (!r->whole) return may_be_complete(r) ? PLAN_AGAIN : SHARE_MADE;
+    return cache_is_complete(r) ? WRITTEN : SHARE_MADE;
+}
+
 /* SX_E_ITEMS: *t holds, but volumes of this run's share failed. Collective. */
 static sx_err take_turn(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
-    const bool is_task = job_text(r->j, "run.part")[0] != '\0';
+    const bool is_task = r->step > 1;
     bool mine = false;
     sx_err rc, made;
     *t = SHARE_MADE;
@@ -204,8 +228,9 @@ static sx_err take_turn(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
     SX_TRY(rc, cache_work_open(r));
     made = rc = work_run(r->w);
     if (rc != SX_OK && rc != SX_E_ITEMS) goto out;
-    if (is_task && !is_late(r) && cache_n_there(r) < r->items.n) goto out;
+    if (is_task && (*t = after_share(r)) != WRITTEN) goto out;
     SX_TRY(rc, cache_claim(r, !is_task, &mine));
+    *t = SHARE_MADE; // unless it is this run's turn
     rc = mine ? put_together(r, counts, t) : made;
     if (mine) cache_release(r);
 out:
@@ -230,37 +255,15 @@ static sx_err take_turns(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
             return remove_leftovers(r);
         }
         rc = take_turn(r, counts, t);
-        if (*t != PLAN_AGAIN || rc != SX_OK) return rc;
+        if (*t != PLAN_AGAIN || (rc != SX_OK && rc != SX_E_ITEMS)) return rc;
         work_close(r->w);
         r->w = NULL;
+        r->whole = true;
         if ((rc = plan(r)) != SX_OK) return rc;
     }
 }
 
-/* ---- the report ---- */
-
-static void report(const cache_run *r, const int64_t counts[N_COUNTS], bool written,
-                   double seconds) {
-    const int64_t *slices = counts + N_SLICES, bytes = sx_file_size(r->path);
-    if (!job_json(r->j)) {
-        printf("%-10s %10s %10s %10s\n", "volumes", "ok", "failed", "reused");
-        printf("%-10s %10" PRId64 " %10" PRId64 " %10" PRId64 "\n", "", counts[N_OK],
-               counts[N_FAILED], counts[N_REUSED]);
-        printf("%-10s %10s %10s %10s\n", "slices", "train", "val", "test");
-        printf("%-10s %10" PRId64 " %10" PRId64 " %10" PRId64 "\n", "", slices[IO_TRAIN],
-               slices[IO_VAL], slices[IO_TEST]);
-        printf("%s: %s, %.1f MB, %.1f s\n", r->path, written ? "written" : "up to date",
-               (double)bytes / 1e6, seconds);
-        return;
-    }
-    json_t *o = json_pack(
-        "{s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:I, s:f}", "file", job_json_string(r->path),
-        "written", written, "ok", (json_int_t)counts[N_OK], "failed", (json_int_t)counts[N_FAILED],
-        "reused", (json_int_t)counts[N_REUSED], "slices", "train", (json_int_t)slices[IO_TRAIN],
-        "val", (json_int_t)slices[IO_VAL], "test", (json_int_t)slices[IO_TEST], "bytes",
-        (json_int_t)bytes, "seconds", seconds);
-    job_json_print(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
-}
+/* ---- the end ---- */
 
 /* The split is drawn before anybody knows which volumes fail. */
 static void warn_of_empty_splits(const cache_run *r, const int64_t slices[IO_N_SPLITS]) {
@@ -274,18 +277,6 @@ static void warn_of_empty_splits(const cache_run *r, const int64_t slices[IO_N_S
     }
 }
 
-/* A task of an array has done its share, and others have not. */
-static void report_share(const cache_run *r, int64_t n_there) {
-    if (job_json(r->j))
-        job_json_print(json_pack("{s:o, s:b, s:I, s:I}", "file", job_json_string(r->path),
-                                 "written", false, "there", (json_int_t)n_there, "volumes",
-                                 (json_int_t)r->items.n),
-                       JSON_COMPACT);
-    else
-        printf("%s: %" PRId64 " of %" PRId64 " volumes are there, not put together yet\n", r->path,
-               n_there, r->items.n);
-}
-
 static sx_err run_plan(cache_run *r, double start_s) {
     int64_t counts[N_COUNTS] = {0};
     turn t;
@@ -295,11 +286,11 @@ static sx_err run_plan(cache_run *r, double start_s) {
     const sx_err rc = take_turns(r, counts, &t);
     if (rc != SX_OK && rc != SX_E_ITEMS) return rc;
     if (t == SHARE_MADE) {
-        const int64_t n_there = cache_n_there(r);
-        if (speaks) report_share(r, n_there);
+        const int64_t n_parts = count_parts(r, false);
+        if (speaks) cache_report_share(r, n_parts);
         return rc;
     }
-    if (speaks) report(r, counts, t == WRITTEN, sx_now_s() - start_s);
+    if (speaks) cache_report(r, counts, t == WRITTEN, sx_now_s() - start_s);
     if (speaks) warn_of_empty_splits(r, counts + N_SLICES);
     if (counts[N_FAILED] == 0) return job_check_folders(job_arg(r->j, 1), &r->items);
     return sx_fail(SX_E_ITEMS, "%s: %" PRId64 " of %" PRId64 " volumes failed", r->path,

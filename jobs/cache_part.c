@@ -102,12 +102,18 @@ static bool is_abandoned(const char *file, const cache_step *steps, const io_ite
     return mine;
 }
 
-bool cache_parts_any(const char *folder) {
-    bool any = false;
+int64_t cache_parts_count(const char *folder, int64_t *n_unfinished) {
+    int64_t n = 0;
     DIR *d = opendir(folder);
-    for (struct dirent *e; d && !any && (e = readdir(d));) any = is_part(e->d_name);
+    *n_unfinished = 0;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (is_unfinished(e->d_name))
+            ++*n_unfinished;
+        else
+            n += is_part(e->d_name);
+    }
     if (d) closedir(d);
-    return any;
+    return n;
 }
 
 void cache_parts_remove(const char *folder, const cache_step *steps, const io_items *items,

@@ -16,6 +16,7 @@ static const struct {
     [CACHE_CHANGED] = {"make", "the file has changed"},
     [CACHE_DAMAGED] = {"make", "the cached copy is damaged"},
     [CACHE_FAILED] = {"make", "failed before"},
+    [CACHE_OTHER] = {"-", "of another task's share"},
     [CACHE_PART] = {"part", "made already, not in the cache yet"},
     [CACHE_KEEP] = {"keep", "unchanged"},
 };
@@ -72,36 +73,38 @@ static cache_action decide(const cache_step *s, io_cache *old, const char *confi
 
 /* ---- all items ---- */
 
-/* Steps of all ranks in item order, new: gathered by rank, item i is number i / size of rank
- * i % size. Collective. */
-static cache_step *gather(mp_comm *c, const cache_step *mine, int64_t n_mine, int64_t n) {
+/* Steps of all ranks in item order, new. Number m of those that are planned is item
+ * first + m * step, and number m / size of rank m % size. Collective. */
+static cache_step *gather(mp_comm *c, const cache_step *mine, int64_t n_mine, int64_t n,
+                          int64_t first, int64_t step) {
     const int64_t size = mp_size(c);
     cache_step *steps = SX_NEW_ARRAY(cache_step, n + 1);
     void *gathered = NULL;
     size_t n_bytes;
+    for (int64_t i = 0; i < n; i++) steps[i] = (cache_step){.old = -1, .action = CACHE_OTHER};
     mp_allgather(c, mine, (size_t)n_mine * sizeof *mine, &gathered, &n_bytes);
-    SX_ASSERT(n_bytes == (size_t)n * sizeof *mine);
     const cache_step *from = gathered;
     for (int64_t r = 0; r < size; r++)
-        for (int64_t i = r; i < n; i += size) steps[i] = *from++;
+        for (int64_t i = first + r * step; i < n; i += size * step) steps[i] = *from++;
+    SX_ASSERT((size_t)((const char *)from - (const char *)gathered) == n_bytes);
     sx_free(gathered);
     return steps;
 }
 
-sx_err cache_plan(mp_comm *c, const io_items *items, io_cache *old, const char *config_hash,
-                  const char *parts, cache_step **plan) {
-    const int64_t size = mp_size(c), rank = mp_rank(c);
-    const int64_t n_mine = (items->n - rank + size - 1) / size;
+sx_err cache_plan(mp_comm *c, const io_items *items, int64_t first, int64_t step, io_cache *old,
+                  const char *config_hash, const char *parts, cache_step **plan) {
+    const int64_t stride = mp_size(c) * step, begin = first + mp_rank(c) * step;
+    const int64_t n_mine = begin < items->n ? (items->n - begin + stride - 1) / stride : 0;
     cache_step *mine = SX_NEW_ARRAY(cache_step, n_mine + 1), *earlier = *plan;
     name *names = names_of(old);
     sx_err rc = SX_OK;
     sx_progress progress;
     sx_progress_begin(&progress, "check", "file", 0, n_mine);
     for (int64_t m = 0; m < n_mine && !mp_stop_wanted(); m++) {
-        const int64_t i = rank + m * size;
+        const int64_t i = begin + m * stride;
         const io_item *item = &items->item[i];
         cache_step *s = &mine[m];
-        if (earlier)
+        if (earlier && earlier[i].sha256[0])
             memcpy(s->sha256, earlier[i].sha256, sizeof s->sha256);
         else if (io_nifti_hash(item->path, s->sha256) != SX_OK)
             s->sha256[0] = 0;
@@ -115,7 +118,7 @@ sx_err cache_plan(mp_comm *c, const io_items *items, io_cache *old, const char *
     if (mp_stop_agreed(c))
         rc = sx_fail(SX_E_AGAIN, "stopped while files were checked; run again");
     else
-        *plan = gather(c, mine, n_mine, items->n);
+        *plan = gather(c, mine, n_mine, items->n, first, step);
     sx_free(earlier);
     sx_free(names);
     sx_free(mine);

@@ -75,6 +75,9 @@ extern const job_option options_run[]; /* run.part, run.retry */
 extern const job_option
     options_run_crew[]; /* run.lease_s, run.stall_s: also of verbs without items */
 
+/* The share of run.part: items first, first + step, …; all without one. Errors: SX_E_USAGE. */
+sx_err work_part(const job *j, int64_t *first, int64_t *step);
+
 /* "OUT/.sagax" for a folder, "FILE.sagax" for a file; new (sx_free). */
 char *work_folder(const char *out, bool is_folder);
 

@@ -34,9 +34,10 @@ check "no part is left" [ -z "$(ls np3.h5.sagax/parts)" ]
 
 # ---- tasks of an array: each its share; whoever finds all of it there puts it together ----
 expect 0 cache build bids tasks.h5 --json --set run.part=0/3
-json '.written, .there, .volumes' $'false\n4\n10'
+json '.written, .parts, .volumes' $'false\n4\n10'
+check "it looked at its share alone" grep -q 'check 4/4 file' err
 expect 0 cache build bids tasks.h5 --set run.part=2/3
-says out "7 of 10 volumes are there, not put together yet"
+says out "7 parts are there for 10 volumes, not put together yet"
 check "no cache yet" [ ! -e tasks.h5 ]
 for part in tasks.h5.sagax/parts/*.h5; do expect 0 cache verify "$part"; done
 expect 0 cache build bids tasks.h5 --dry-run
@@ -71,7 +72,7 @@ for part in parts.h5.sagax/parts/*.h5; do # another byte in the pixels of each
 done
 cp parts.h5.sagax/parts/* .
 expect 0 cache build bids parts.h5 --json --set data.hr_mm=1.0 --set run.part=0/2
-json .there 5
+json .parts 10
 rm -r parts.h5.sagax/parts/*
 mv ????????????????????????????????????????????????????????????????.h5 parts.h5.sagax/parts/
 expect 0 cache build bids parts.h5
