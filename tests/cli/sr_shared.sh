@@ -43,15 +43,15 @@ check "a second run ends well" ranks 2 cohort heirs --weights run --steps 12 "${
 check "and has made what the first had not" test "$(made heirs)" = "$n_items"
 
 # ---- a rank that stands still for a moment, and one that does for ever ----
-stand_still() { # stand_still FOLDER SECONDS options...: a run whose rank 1 is stopped once it is at work
-    local folder=$1 pause=$2 victim
+stand_still() { # stand_still FOLDER SECONDS options...: a run of which a rank is stopped once it is at work
+    local folder=$1 pause=$2 victim i
     shift 2
     "$MPIEXEC" -n 2 "$SAGAX" sr cohort "$folder" "$@" >out 2>err &
     launcher=$!
     for _ in $(seq 100); do grep -qs begun "$folder"/.sagax/journal/*.jsonl && break || sleep 0.1; done
     victim=$(living_ranks $launcher | tail -1)
     kill -STOP "$victim"
-    sleep "$pause"
+    for ((i = 0; i < pause * 10; i++)); do kill -0 $launcher 2>/dev/null && sleep 0.1 || break; done
     kill -CONT "$victim" 2>/dev/null
     wait $launcher
 }
@@ -59,7 +59,8 @@ stand_still short 1 "${use[@]}" --set run.stall_s=30
 check "a short stop does no harm" test $? = 0
 check "and changes nothing" same whole short
 
-stand_still ever 25 --weights run --steps 12 --set run.stall_s=4 --set run.lease_s=2
+# The others go on with what they can; then they wait for it, but not for ever.
+stand_still ever 200 --weights run --steps 12 --set run.stall_s=4 --set run.lease_s=2
 check "a rank that stands still for ever ends the run with 75" test $? = 75
 last="a run with a rank that stands still"
 says err "has not moved for"
