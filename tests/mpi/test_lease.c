@@ -634,7 +634,7 @@ static void work_on(mp_leases *l, int key, unsigned *seed) {
 }
 
 static pid_t worker(int number) {
-    pid_t pid = fork();
+    const pid_t parent = getpid(), pid = fork();
     if (pid != 0) return pid;
     unsigned seed = (unsigned)number;
     mp_leases *l = NULL;
@@ -644,6 +644,7 @@ static pid_t worker(int number) {
         open_keys = 0;
         const int first = rand_r(&seed) % N_KEYS;
         for (int i = 0; i < N_KEYS; i++) {
+            if (getppid() != parent) _exit(5); // the test was ended: do not stay behind
             work_on(l, (first + i) % N_KEYS, &seed);
             open_keys += !done((first + i) % N_KEYS);
         }
