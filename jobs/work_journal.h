@@ -48,7 +48,8 @@ sx_err work_journal_fold(const char *folder, const char *owner);
 
 /* ---- this process's own ---- */
 typedef struct work_journal work_journal;
-/* FOLDER/journal/OWNER.jsonl; the file appears with the first line. */
+/* FOLDER/journal/OWNER.jsonl; the file appears with the first line. One a process at a time: it
+ * holds the handlers of signals that end a program. */
 work_journal *work_journal_new(const char *folder, const char *owner, const char *config,
                                int64_t run, int rank);
 void work_journal_free(work_journal *k); /* takes NULL */

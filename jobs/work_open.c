@@ -37,16 +37,23 @@ char *work_folder(const char *out, bool is_folder) {
     return sx_strf(is_folder ? "%s/.sagax" : "%s.sagax", out);
 }
 
-/* Items k, k + of, k + 2 of, ... */
-static sx_err choose_part(work *w) {
-    const char *part = job_text(w->j, "run.part");
+sx_err work_part(const job *j, int64_t *first, int64_t *step) {
+    const char *part = job_text(j, "run.part");
     long long k = 0, of = 1;
     char end;
     if (*part && (sscanf(part, "%lld/%lld%c", &k, &of, &end) != 2 || k < 0 || k >= of))
         return sx_fail(SX_E_USAGE, "run.part = %s: should be K/N with 0 <= K < N", part);
-    w->mine = SX_NEW_ARRAY(int64_t, w->n + 1);
-    for (int64_t i = k; i < w->n; i += of) w->mine[w->n_mine++] = i;
+    *first = k;
+    *step = of;
     return SX_OK;
+}
+
+static sx_err choose_part(work *w) {
+    int64_t first = 0, step = 1;
+    const sx_err rc = work_part(w->j, &first, &step);
+    w->mine = SX_NEW_ARRAY(int64_t, w->n + 1);
+    for (int64_t i = first; rc == SX_OK && i < w->n; i += step) w->mine[w->n_mine++] = i;
+    return rc;
 }
 
 static void copy_names(work *w) {

@@ -80,18 +80,19 @@ static void write_crash(void) {
     (void)written; /* nothing is left to do about it */
 }
 
-/* Then as without us: the instruction is met again, or abort() goes on. */
+static void uninstall(void) {
+    for (int i = 0; i < N_SIGNALS; i++) sigaction(crash_signals[i], &before[i], NULL);
+}
+
+/* Then as without us: the signal comes again when this returns. */
 static void on_crash(int number) {
     write_crash();
-    for (int i = 0; i < N_SIGNALS; i++)
-        if (crash_signals[i] == number) sigaction(number, &before[i], NULL);
+    uninstall();
+    raise(number);
 }
 
 static void install(void) {
-    static bool installed;
     struct sigaction action = {.sa_handler = on_crash};
-    if (installed) return;
-    installed = true;
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < N_SIGNALS; i++) sigaction(crash_signals[i], &action, &before[i]);
 }
@@ -103,7 +104,6 @@ static void arm(work_journal *k) {
         crash.fd = k->fd;
         crash.n = strlen(line);
         memcpy(crash.line, line, crash.n);
-        install();
         crash.armed = 1;
     }
     sx_free(line);
@@ -120,12 +120,14 @@ work_journal *work_journal_new(const char *folder, const char *owner, const char
     k->run = run;
     k->rank = rank;
     k->fd = -1;
+    install();
     return k;
 }
 
 void work_journal_free(work_journal *k) {
     if (!k) return;
     crash.armed = 0;
+    uninstall();
     if (k->fd >= 0) close(k->fd);
     sx_free(k->item);
     sx_free(k->print);
