@@ -5,7 +5,8 @@
  *   /volumes/NNNNNN/pixels   uint16 [slices][rows][columns], chunk = one slice, Fletcher-32;
  *                            0..65535 stands for 0..1
  *   /volumes/NNNNNN/meta     uint8, JSON: file, sha256, subject, session, split, affine of the
- *                            resampled grid, orientation and spacing of the file, mapping, crop
+ *                            resampled grid, orientation and spacing of the file, mapping, crop,
+ *                            CRC-32 of each slice
  *   /index             uint8, JSON: the entries of all volumes, failed ones with their reason
  *
  * Format of HDF5 1.10, Fletcher-32 on every dataset, no time stamps: equal input and configuration
@@ -74,9 +75,9 @@ const char *io_cache_config_hash(const io_cache *k);
 int64_t io_cache_n_volumes(const io_cache *k);
 /* Entry without pixels (pixels == NULL); borrowed. */
 const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume);
-/* The entry as it is stored, JSON text, new (sx_free). */
+/* The entry as it is stored but for the CRCs, JSON text, new (sx_free). */
 char *io_cache_entry_text(const io_cache *k, int64_t volume);
-/* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum), SX_E_IO. */
+/* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum). */
 sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out);
 /* All pixels of a volume, new (sx_free). Errors as above. */
 sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels);

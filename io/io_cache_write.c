@@ -203,6 +203,20 @@ static int64_t bytes_of_round(const char *all, size_t n_all) {
     return n_bytes;
 }
 
+/* The entry with the checksums of the slices, new; NULL as for io__cache_entry_json. */
+static json_t *entry_with_crcs(const io_cache_volume *v) {
+    json_t *j = io__cache_entry_json(v);
+    if (!j || !v->ok) return j;
+    uint32_t *crc = SX_NEW_ARRAY(uint32_t, v->n);
+    for (int64_t i = 0; i < v->n; i++)
+        crc[i] = io__cache_crc(v->pixels + i * v->h * v->w, v->h * v->w);
+    const bool good = io__cache_put_crcs(j, crc, v->n);
+    sx_free(crc);
+    if (good) return j;
+    json_decref(j);
+    return NULL;
+}
+
 /* This rank's announcement and JSON as one new block. Errors: SX_E_DATA (a text is not UTF-8). */
 static sx_err announce(const mp_comm *c, int64_t item, const io_cache_volume *v, char **block,
                        size_t *n) {
@@ -210,7 +224,7 @@ static sx_err announce(const mp_comm *c, int64_t item, const io_cache_volume *v,
     char *meta = NULL;
     if (item >= 0) {
         SX_ASSERT(!v->ok || (v->pixels && v->n > 0 && v->h > 0 && v->w > 0));
-        json_t *j = io__cache_entry_json(v);
+        json_t *j = entry_with_crcs(v);
         meta = j ? json_dumps(j, JSON_COMPACT) : NULL;
         json_decref(j);
         if (!meta)

@@ -119,7 +119,8 @@ static int64_t room_needed(const char *json, const io_block *blocks, int n) {
     return bytes;
 }
 
-sx_err io_ckpt_write(const char *path, const char *json, const io_block *blocks, int n) {
+sx_err io_ckpt_write_if(const char *path, const char *json, const io_block *blocks, int n,
+                        io_gate *gate, void *user) {
     char *tmp = sx_file_tmp_name(path);
     SX_ASSERT(json && json[0]);
     sx_err rc = sx_file_reserve(tmp, room_needed(json, blocks, n));
@@ -135,6 +136,7 @@ sx_err io_ckpt_write(const char *path, const char *json, const io_block *blocks,
         rc = sx_fail(SX_E_IO, "%s: cannot write: %s", path, io__hdf5_reason());
     if (!io__hdf5_close(file) && rc == SX_OK)
         rc = sx_fail(SX_E_IO, "%s: cannot write: %s", path, io__hdf5_reason());
+    if (rc == SX_OK && gate) rc = gate(user);
     if (rc == SX_OK)
         rc = sx_file_commit(tmp, path);
     else
@@ -142,6 +144,10 @@ sx_err io_ckpt_write(const char *path, const char *json, const io_block *blocks,
     io__hdf5_unlock();
     sx_free(tmp);
     return rc;
+}
+
+sx_err io_ckpt_write(const char *path, const char *json, const io_block *blocks, int n) {
+    return io_ckpt_write_if(path, json, blocks, n, NULL, NULL);
 }
 
 /* ---- reading ---- */
@@ -202,7 +208,7 @@ static sx_err check_format(const char *path, hid_t file, io_ckpt *k) {
 
 static sx_err get_blocks(const char *path, hid_t file, char *names, io_ckpt *k) {
     sx_err rc = SX_OK;
-    int n = 0;
+    int64_t n = 1; // the last name may lack its line end
     for (const char *c = names; *c; c++) n += *c == '\n';
     k->block = SX_NEW_ARRAY(io_block, n);
     hid_t group = H5Gopen2(file, "blocks", H5P_DEFAULT);

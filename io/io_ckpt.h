@@ -24,6 +24,13 @@ typedef struct io_block {
 /* Errors: SX_E_CREATE, SX_E_IO. */
 sx_err io_ckpt_write(const char *path, const char *json, const io_block *blocks, int n);
 
+/* Asked when a file is complete and about to get its final name: anything but SX_OK is the writer's
+ * error, and what had that name stays. */
+typedef sx_err io_gate(void *user);
+/* io_ckpt_write with a gate; NULL: none. */
+sx_err io_ckpt_write_if(const char *path, const char *json, const io_block *blocks, int n,
+                        io_gate *gate, void *user);
+
 typedef struct io_ckpt {
     char *json;
     io_block *block;

@@ -45,7 +45,9 @@ hid_t io__hdf5_create_in_memory(io__hdf5_memory *m, size_t n_bytes);
 /* Close it: *m has the bytes that would be on disk. False on failure. Takes negative handles. */
 bool io__hdf5_close_in_memory(hid_t file, io__hdf5_memory *m);
 
-/* Open for reading. Errors: SX_E_NOINPUT (absent, a folder), SX_E_DATA (not HDF5 or damaged). */
+/* Open for reading. Refused before the library looks at it: what is not HDF5 of the kind written
+ * here, and what is shorter than it says. Errors: SX_E_NOINPUT (absent, a folder), SX_E_DATA (not
+ * HDF5 or damaged), SX_E_IO. */
 sx_err io__hdf5_open(const char *path, hid_t *file);
 
 /* New group; collective. Negative on failure. */

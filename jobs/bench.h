@@ -181,8 +181,9 @@ sx_err bench_memory_measure(const bench_config *c, bench_memory *rows, int *n_ro
 
 typedef struct bench_scale {
     int ranks, batch;
-    bench_series all_s, one_s;               /* wall time of a step: all ranks, rank 0 alone */
-    bench_series exchange_share, wait_share; /* of the step of all ranks; largest of any rank */
+    bench_series all_s, one_s; /* wall time of a step: all ranks, rank 0 alone */
+    /* of the step of all ranks; largest of any rank */
+    bench_series exchange_share, rank_wait_share, data_wait_share;
 } bench_scale;
 
 /* One row a batch; rows [c->batch.n], the same on all ranks. Collective over c->comm. */

@@ -51,7 +51,7 @@ static sx_err save_and_remove(bench_training *t) {
     char *run = bench_scratch_path(""), *folder = sx_path_join(run, "ckpt");
     char *file = sx_strf("%s/step-%08lld.h5", folder, (long long)t->state.step);
     t->c.run_path = run;
-    sx_err rc = train_state_save(&t->state, &t->c, "{}");
+    sx_err rc = train_state_save(&t->state, &t->c, "{}", false);
     remove(file);
     remove(folder);
     remove(run);

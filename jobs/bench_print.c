@@ -110,15 +110,16 @@ static void text_memory(const bench_report *r) {
 
 static void text_scale(const bench_report *r) {
     if (r->n_scale > 0)
-        printf("\n%-5s %7s %5s %14s %14s %9s %9s %10s %7s\n", "ranks", "threads", "batch",
-               "images/s: one", "all", "speed-up", "of least", "% exchange", "% wait");
+        printf("\n%-5s %7s %5s %14s %14s %9s %9s %10s %21s\n", "ranks", "threads", "batch",
+               "images/s: one", "all", "speed-up", "of least", "% exchange",
+               "% wait for rank, data");
     for (int i = 0; i < r->n_scale; i++) {
         const bench_scale *s = &r->scale[i];
         const double one_s = bench_median(&s->one_s), all_s = bench_median(&s->all_s);
-        printf("%-5d %7d %5d %14.3f %14.3f %9.3f %9.3f %10.2f %7.2f\n", s->ranks,
+        printf("%-5d %7d %5d %14.3f %14.3f %9.3f %9.3f %10.2f %14.2f %6.2f\n", s->ranks,
                r->c->rank_threads, s->batch, s->batch / one_s, s->batch / all_s, one_s / all_s,
                least_speed_up(s), 100 * bench_median(&s->exchange_share),
-               100 * bench_median(&s->wait_share));
+               100 * bench_median(&s->rank_wait_share), 100 * bench_median(&s->data_wait_share));
     }
 }
 
@@ -200,13 +201,14 @@ static json_t *json_scale(const bench_report *r) {
     for (int i = 0; i < r->n_scale; i++) {
         const bench_scale *s = &r->scale[i];
         const double one_s = bench_median(&s->one_s), all_s = bench_median(&s->all_s);
-        json_array_append_new(list, json_pack("{s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f}", "ranks",
-                                              s->ranks, "threads", r->c->rank_threads, "batch",
-                                              s->batch, "images_per_s_one", s->batch / one_s,
-                                              "images_per_s_all", s->batch / all_s, "speed_up",
-                                              one_s / all_s, "least_speed_up", least_speed_up(s),
-                                              "exchange_share", bench_median(&s->exchange_share),
-                                              "wait_share", bench_median(&s->wait_share)));
+        json_array_append_new(
+            list, json_pack("{s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "ranks", s->ranks,
+                            "threads", r->c->rank_threads, "batch", s->batch, "images_per_s_one",
+                            s->batch / one_s, "images_per_s_all", s->batch / all_s, "speed_up",
+                            one_s / all_s, "least_speed_up", least_speed_up(s), "exchange_share",
+                            bench_median(&s->exchange_share), "rank_wait_share",
+                            bench_median(&s->rank_wait_share), "data_wait_share",
+                            bench_median(&s->data_wait_share)));
     }
     return list;
 }

@@ -23,12 +23,14 @@ static sx_err measure_round(const bench_config *c, bench_training *all, bench_tr
     SX_TRY(rc, time_step(c->comm, all, &info, &all_s));
     SX_TRY(rc, time_step(c->comm, one, &alone, &one_s));
     if (!keep) goto out;
-    double share[2] = {info.exchange_s / info.step_s, info.wait_s / info.step_s};
-    mp_max_f64(c->comm, share, 2);
+    double share[3] = {info.exchange_s / info.step_s, info.rank_wait_s / info.step_s,
+                       info.data_wait_s / info.step_s};
+    mp_max_f64(c->comm, share, 3);
     bench_add(&row->all_s, all_s);
     bench_add(&row->one_s, one_s);
     bench_add(&row->exchange_share, share[0]);
-    bench_add(&row->wait_share, share[1]);
+    bench_add(&row->rank_wait_share, share[1]);
+    bench_add(&row->data_wait_share, share[2]);
 out:
     return rc;
 }

@@ -55,7 +55,7 @@ static sx_err run_pass(bench_run *r, int i, bool keep) {
     if (rc != SX_OK || !keep) return rc;
     bench_add(&row->cpu_ms, 1e3 * took.cpu_s / row->batch);
     bench_add(&row->wall_ms, 1e3 * took.wall_s / row->batch);
-    bench_add(&row->wait_ms, 1e3 * info.wait_s / row->batch);
+    bench_add(&row->wait_ms, 1e3 * info.data_wait_s / row->batch);
     return SX_OK;
 }
 

@@ -15,9 +15,11 @@
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"
 #include "jobs/job_weights.h"
+#include "jobs/train_owner.h"
 #include "jobs/train_report.h"
 #include "jobs/train_val.h"
 #include "jobs/verbs.h"
+#include "jobs/work.h"
 #include "mpi/mp_stop.h"
 
 /* All that lives as long as the verb. */
@@ -35,6 +37,8 @@ typedef struct training {
     train_report *report;
     char *identity;
     double start_s;
+    double longest_round_s,
+        longest_save_s; /* a step with all that was due after it; a checkpoint */
 } training;
 
 /* ---- data ---- */
@@ -110,6 +114,7 @@ static sx_err prepare(training *t) {
                  (net_opt){.train = true, .threads = c->threads});
     if (rc == SX_OK) rc = train_state_init(&t->state, net_params(t->n));
     SX_TRY(rc, mp_agree(c->comm, rc));
+    if (!c->dry_run) SX_TRY(rc, train_owner_enter(c));
     SX_TRY(rc, train_state_open(&t->state, c, t->identity));
     describe(t);
     SX_TRY(rc, train_stepper_new(&t->stepper, c, t->n));
@@ -150,6 +155,7 @@ static void training_clear(training *t) {
     train_slices_clear(&t->val);
     io_cache_close(t->cache);
     sx_free(t->identity);
+    train_owner_leave(&t->c); /* last: nothing is written after this */
 }
 
 /* ---- pace: when to end, and the learning rate ---- */
@@ -205,16 +211,27 @@ static sx_err draw_preview(training *t, bool last) {
     return rc;
 }
 
-static sx_err save(training *t) {
-    double began_s = t->state.trained_s;
+/* A job must not end between two looks at the clock and while what follows a stop is written. */
+static void needs_time(training *t, double round_s, double save_s) {
+    t->longest_round_s = fmax(t->longest_round_s, round_s);
+    t->longest_save_s = fmax(t->longest_save_s, save_s);
+    mp_stop_needs(2 * (t->longest_round_s + t->longest_save_s));
+}
+
+static sx_err save(training *t, bool good) {
+    double began_s = t->state.trained_s, save_s = sx_now_s();
+    train_owner_moves(&t->c, "checkpoint of step %lld", (long long)t->state.step);
     t->state.trained_s = began_s + sx_now_s() - t->start_s;
-    sx_err rc = train_state_save(&t->state, &t->c, t->identity);
+    sx_err rc = train_state_save(&t->state, &t->c, t->identity, good);
     t->state.trained_s = began_s;
+    needs_time(t, 0, sx_now_s() - save_s);
     return rc;
 }
 
-/* What is due after this step; after the last one, everything that is on. */
-static sx_err after_step(training *t, double lr, bool last, bool *saved) {
+/* What is due after this step; after the last one, everything that is on. A checkpoint to go back
+ * to is one that is due, not one of a stop, so that a training does not depend on those, and it
+ * holds weights that the step before could still use. */
+static sx_err after_step(training *t, double lr, bool last, bool skipped, bool *saved) {
     const train_config *c = &t->c;
     const int64_t step = t->state.step;
     const bool measured = train_val_count(t->validation) > 0;
@@ -223,8 +240,9 @@ static sx_err after_step(training *t, double lr, bool last, bool *saved) {
     if (measured && (due(step, c->preview_every) || (last && c->preview_every > 0)))
         SX_TRY(rc, draw_preview(t, last));
     if (last || due(step, c->log_every)) SX_TRY(rc, train_report_line(t->report, &t->state, lr));
-    *saved = last || due(step, c->checkpoint_every);
-    if (*saved) SX_TRY(rc, save(t));
+    const bool good = !skipped && due(step, c->checkpoint_every);
+    *saved = last || good;
+    if (*saved) SX_TRY(rc, save(t, good));
 out:
     return rc;
 }
@@ -234,10 +252,12 @@ out:
 /* RUN/weights.h5: the averaged weights of this step. */
 static sx_err write_weights(const training *t) {
     sx_err rc = SX_OK;
+    train_owner_moves(&t->c, "weights of step %lld", (long long)t->state.step);
     if (mp_rank(t->c.comm) == 0) {
         char *path = sx_path_join(t->c.run_path, "weights.h5");
         char *json = job_weights_describe(t->j, t->state.step, t->c.degrade.hr_mm, t->quantile);
-        rc = job_weights_write(path, json, t->state.params, t->state.ema);
+        rc = job_weights_write(path, json, t->state.params, t->state.ema, train_owner_holds,
+                               (void *)&t->c);
         if (rc == SX_OK) sx_info("weights of step %lld: %s", (long long)t->state.step, path);
         sx_free(path);
         sx_free(json);
@@ -246,7 +266,7 @@ static sx_err write_weights(const training *t) {
 }
 
 static sx_err stopped(training *t, bool saved) {
-    sx_err rc = saved ? SX_OK : save(t);
+    sx_err rc = saved ? SX_OK : save(t, false);
     if (rc == SX_OK) rc = write_weights(t);
     if (rc != SX_OK) return rc;
     return sx_fail(SX_E_AGAIN, "asked to stop: checkpoint of step %lld written, run me again",
@@ -295,15 +315,18 @@ static sx_err loop(training *t) {
             rc = stopped(t, saved);
             goto out;
         }
-        double lr = learning_rate(t, p.clock_s);
+        double lr = learning_rate(t, p.clock_s), round_s = sx_now_s();
         train_step_info info;
         SX_TRY(rc, train_step(t->stepper, t->feed, &t->state, lr, &info));
         n_steps++;
         busy_s += info.step_s;
         show_progress(t, &progress, p.clock_s, info.loss);
         train_report_step(t->report, &info);
+        if (t->state.bad_in_row >= t->c.max_bad)
+            SX_TRY(rc, train_state_go_back(&t->state, &t->c, t->identity));
         p = agree_on_pace(t);
-        SX_TRY(rc, after_step(t, lr, at_end(t, &p), &saved));
+        SX_TRY(rc, after_step(t, lr, at_end(t, &p), info.skipped, &saved));
+        needs_time(t, sx_now_s() - round_s, 0);
     }
     rc = write_weights(t);
 out:
@@ -324,8 +347,8 @@ out:
     return rc;
 }
 
-static const job_option *const sections[] = {options_train, options_model, options_diffusion,
-                                             options_degrade, NULL};
+static const job_option *const sections[] = {options_train,   options_model,    options_diffusion,
+                                             options_degrade, options_run_crew, NULL};
 
 static const job_alias aliases[] = {{"--steps", "train.steps"},     {"--minutes", "train.minutes"},
                                     {"--batch", "train.batch"},     {"--lr", "train.lr"},

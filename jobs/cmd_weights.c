@@ -107,7 +107,7 @@ static sx_err import(job *j) {
              : job_weights_describe(j, 0, job_real(j, "data.hr_mm"), job_real(j, "data.quantile"));
     if (!job_dry_run(j)) {
         SX_TRY(rc, sx_mkdirs(run_folder));
-        SX_TRY(rc, job_weights_write(to, text, net_params(n), block));
+        SX_TRY(rc, job_weights_write(to, text, net_params(n), block, NULL, NULL));
     }
     say(j, to, "imported", &c, net_params(n)->count, "");
 out:

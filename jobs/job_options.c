@@ -11,6 +11,9 @@
 const job_option job__common_options[] = {
     {"run.preset", JOB_CHOICE, "none", "none|paper", 0, 0,
      "paper: network and training as published; explicit settings win"},
+    {"run.margin_s", JOB_REAL, "120", NULL, 0, 86400,
+     "stop so many seconds before the time limit of the Slurm job (at most a quarter of the job); "
+     "a training grows it to twice its longest step and checkpoint"},
     JOB_OPTIONS_END,
 };
 

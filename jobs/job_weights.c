@@ -7,7 +7,6 @@
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "io/io_ckpt.h"
 
 char *job_weights_path(const char *path) {
     return sx_file_is_dir(path) ? sx_path_join(path, "weights.h5") : sx_strdup(path);
@@ -112,8 +111,8 @@ static const float *turn(void *maker, int i) {
     return t->values;
 }
 
-sx_err job_weights_write(const char *path, const char *json, const nn_params *p,
-                         const float *block) {
+sx_err job_weights_write(const char *path, const char *json, const nn_params *p, const float *block,
+                         io_gate *gate, void *user) {
     io_block *b = SX_NEW_ARRAY(io_block, p->n);
     int64_t largest = 0;
     for (int i = 0; i < p->n; i++)
@@ -127,7 +126,7 @@ sx_err job_weights_write(const char *path, const char *json, const nn_params *p,
                           .index = i};
         memcpy(b[i].shape, p->item[i].shape, sizeof b[i].shape);
     }
-    sx_err rc = io_ckpt_write(path, json, b, p->n);
+    sx_err rc = io_ckpt_write_if(path, json, b, p->n, gate, user);
     sx_free(t.values);
     sx_free(b);
     return rc;

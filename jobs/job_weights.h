@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include "base/sx_err.h"
+#include "io/io_ckpt.h"
 #include "io/io_tensors.h"
 #include "jobs/job.h"
 #include "model/nn_params.h"
@@ -25,10 +26,10 @@ sx_err job_weights_read(const char *path, const nn_params *p, float *block);
 /* The same from a set that was read from `path`. Errors: SX_E_DATA. */
 sx_err job_weights_take(const char *path, const io_tensors *t, const nn_params *p, float *block);
 
-/* Write the parameters of `block` as HDF5 with this JSON text, atomically.
- * Errors: SX_E_CREATE, SX_E_IO. */
-sx_err job_weights_write(const char *path, const char *json, const nn_params *p,
-                         const float *block);
+/* Write the parameters of `block` as HDF5 with this JSON text, atomically; `gate` as in io_ckpt.h.
+ * Errors: SX_E_CREATE, SX_E_IO, the gate's. */
+sx_err job_weights_write(const char *path, const char *json, const nn_params *p, const float *block,
+                         io_gate *gate, void *user);
 
 /* Whether a file is read as safetensors, by its name. */
 bool job_weights_is_tensors(const char *file);

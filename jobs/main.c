@@ -10,6 +10,7 @@
 #include "base/sx_mem.h"
 #include "jobs/job_internal.h"
 #include "jobs/verbs.h"
+#include "mpi/mp_stop.h"
 
 static const job_verb *find_verb(const char *name) {
     for (int i = 0; job_verbs[i]; i++)
@@ -64,11 +65,14 @@ static sx_err run_job(const job_verb *v, mp_comm *c, int argc, char **argv) {
     job *j = NULL;
     sx_err rc = job_new(&j, v, c, argc, argv);
     if (rc == SX_OK) rc = start_log(j);
-    rc = mp_agree(c, rc);
-    if (rc == SX_OK && j->print_config)
+    SX_TRY(rc, mp_agree(c, rc));
+    if (j->print_config) {
         print_config(j);
-    else if (rc == SX_OK)
-        rc = v->run(j);
+        goto out;
+    }
+    if (c != mp_self()) mp_stop_at_job_end(c, job_real(j, "run.margin_s"));
+    rc = v->run(j);
+out:
     job_free(j);
     return rc;
 }

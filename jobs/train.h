@@ -2,9 +2,9 @@
  *
  * Parts of the verb `train`, one file each: train_data (which slice when, pairs made ahead),
  * train_step (one data-parallel step), train_state (checkpoint, resume, weights), train_val
- * (validation and previews), train_report (metrics). Everything random is keyed, never by rank,
- * thread or clock: pairs by (seed, purpose, 0, item), item = step * batch + image; the order of the
- * slices by (seed, epoch); dropout by (seed, step, image, op). */
+ * (validation and previews), train_report (metrics), train_owner (one job a run folder). Everything
+ * random is keyed, never by rank, thread or clock: pairs by (seed, purpose, 0, item), item = step *
+ * batch + image; the order of the slices by (seed, epoch); dropout by (seed, step, image, op). */
 #ifndef TRAIN_H
 #define TRAIN_H
 
@@ -13,6 +13,7 @@
 #include "model/df_diffusion.h"
 #include "model/net.h"
 #include "model/nn_optim.h"
+#include "mpi/mp_lease.h"
 #include "mpi/mp_tree.h"
 
 /* `epoch` word of random streams: 0 names training items, this one the fixed validation set. */
@@ -46,6 +47,8 @@ typedef struct train_config {
     int threads; /* of a rank */
     int sampler_steps;
     bool dry_run;
+    double lease_s, stall_s; /* as mp_lease_opt has them */
+    mp_leases *leases;       /* of the run folder (train_owner.h); NULL: nobody to tell */
 } train_config;
 
 extern const job_option options_train[];

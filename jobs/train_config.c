@@ -41,7 +41,8 @@ const job_option options_train[] = {
      "decay at most (1 + n) / (10 + n) at update n"},
     {"train.ema_every", JOB_INT, "1", NULL, 1, 1000, "optimizer steps between averages"},
     {"train.max_bad", JOB_INT, "20", NULL, 1, 1e9,
-     "give up after so many steps in a row without a finite loss and gradient"},
+     "go back to the last checkpoint after so many steps in a row without a finite loss and "
+     "gradient; give up when that happens again before the next checkpoint"},
     {"train.log_every", JOB_INT, "10", NULL, 1, 1e9, "steps between lines of metrics.jsonl"},
     {"train.val_every", JOB_INT, "500", NULL, 0, 1e9, "steps between validations; 0: never"},
     {"train.val_images", JOB_INT, "32", NULL, 1, 4096, "validation images at most"},
@@ -95,6 +96,8 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->val_images = (int)job_int(j, "train.val_images");
     c->preview_images = (int)job_int(j, "train.preview_images");
     c->keep = (int)job_int(j, "train.keep");
+    c->lease_s = job_real(j, "run.lease_s");
+    c->stall_s = job_real(j, "run.stall_s");
     c->sampler_steps = (int)job_int(j, "diffusion.steps");
     c->adam = (nn_adam){.beta1 = job_real(j, "train.beta1"),
                         .beta2 = job_real(j, "train.beta2"),

@@ -13,9 +13,9 @@
 struct train_report {
     const train_config *c;
     char *path;
-    FILE *file;                        /* rank 0 */
-    int64_t n_steps;                   /* timed since the last line, in this run */
-    double step_s, wait_s, exchange_s; /* sums over them, of this rank */
+    FILE *file;          /* rank 0 */
+    int64_t n_steps;     /* timed since the last line, in this run */
+    train_step_info sum; /* its times over them, of this rank */
 };
 
 /* Keep the lines up to and with `step`; a last line without its end was cut by a crash. */
@@ -71,12 +71,29 @@ void train_report_close(train_report *r) {
 
 void train_report_step(train_report *r, const train_step_info *info) {
     r->n_steps++;
-    r->step_s += info->step_s;
-    r->wait_s += info->wait_s;
-    r->exchange_s += info->exchange_s;
+    r->sum.step_s += info->step_s;
+    r->sum.data_wait_s += info->data_wait_s;
+    r->sum.exchange_s += info->exchange_s;
+    r->sum.rank_wait_s += info->rank_wait_s;
 }
 
-static sx_err write_line(train_report *r, const train_state *s, double lr, int64_t peak_bytes) {
+/* Over all ranks. */
+typedef struct largest {
+    int64_t peak_bytes;
+    double data_wait, exchange, rank_wait; /* shares of the time of the steps */
+} largest;
+
+static largest find_largest(const train_report *r) {
+    const train_step_info *i = &r->sum;
+    double share[3] = {i->data_wait_s / i->step_s, i->exchange_s / i->step_s,
+                       i->rank_wait_s / i->step_s};
+    int64_t peak_bytes = sx_peak_rss_bytes();
+    mp_max_i64(r->c->comm, &peak_bytes, 1);
+    mp_max_f64(r->c->comm, share, 3);
+    return (largest){peak_bytes, share[0], share[1], share[2]};
+}
+
+static sx_err write_line(train_report *r, const train_state *s, double lr, const largest *most) {
     const train_interval *i = &s->interval;
     double n = (double)i->n, n_steps = (double)r->n_steps;
     json_t *o = json_object();
@@ -89,14 +106,15 @@ static sx_err write_line(train_report *r, const train_state *s, double lr, int64
         {"grad_norm", job_json_number(i->norm_sum / n)},
         {"lr", job_json_number(lr)},
         {"skipped", json_integer(i->skipped)},
-        {"images_per_s", job_json_number(n_steps * r->c->batch / r->step_s)},
-        {"step_s", job_json_number(r->step_s / n_steps)},
-        {"data_wait_share", job_json_number(r->wait_s / r->step_s)},
-        {"exchange_share", job_json_number(r->exchange_s / r->step_s)},
+        {"images_per_s", job_json_number(n_steps * r->c->batch / r->sum.step_s)},
+        {"step_s", job_json_number(r->sum.step_s / n_steps)},
+        {"data_wait_share", job_json_number(most->data_wait)},
+        {"exchange_share", job_json_number(most->exchange)},
+        {"rank_wait_share", job_json_number(most->rank_wait)},
         {"val_loss", job_json_number(i->val_loss)},
         {"psnr_sr_db", job_json_number(i->psnr_sr)},
         {"psnr_lr_db", job_json_number(i->psnr_lr)},
-        {"peak_rss_bytes", json_integer(peak_bytes)},
+        {"peak_rss_bytes", json_integer(most->peak_bytes)},
     };
     for (size_t f = 0; f < sizeof field / sizeof field[0]; f++)
         json_object_set_new(o, field[f].key, field[f].value);
@@ -108,11 +126,10 @@ static sx_err write_line(train_report *r, const train_state *s, double lr, int64
 }
 
 sx_err train_report_line(train_report *r, train_state *s, double lr) {
-    int64_t peak_bytes = sx_peak_rss_bytes();
-    mp_max_i64(r->c->comm, &peak_bytes, 1);
-    sx_err rc = r->file ? write_line(r, s, lr, peak_bytes) : SX_OK;
+    const largest most = find_largest(r);
+    sx_err rc = r->file ? write_line(r, s, lr, &most) : SX_OK;
     s->interval = train_interval_new();
     r->n_steps = 0;
-    r->step_s = r->wait_s = r->exchange_s = 0;
+    r->sum = (train_step_info){0};
     return mp_agree(r->c->comm, rc);
 }

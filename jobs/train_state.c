@@ -15,6 +15,7 @@
 #include "io/io_ckpt.h"
 #include "jobs/job_json.h"
 #include "jobs/job_weights.h"
+#include "jobs/train_owner.h"
 
 enum { N_BLOCKS = 4 };
 static const char *const block_name[N_BLOCKS] = {"param", "adam_m", "adam_v", "ema"};
@@ -35,7 +36,7 @@ train_interval train_interval_new(void) {
 }
 
 sx_err train_state_init(train_state *s, const nn_params *p) {
-    *s = (train_state){.params = p, .interval = train_interval_new()};
+    *s = (train_state){.params = p, .good = -1, .gone_back = -1, .interval = train_interval_new()};
     s->param = sx_try_alloc(p->block, sizeof(float));
     s->m = sx_try_alloc(p->block, sizeof(float));
     s->v = sx_try_alloc(p->block, sizeof(float));
@@ -128,13 +129,20 @@ static train_interval interval_of(const json_t *o) {
 
 static char *counters_json(const train_state *s, const char *identity, bool with_clock) {
     json_t *id = json_loads(identity, 0, NULL);
-    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "format", "sagax training", "step",
-                          (json_int_t)s->step, "updates", (json_int_t)s->updates, "bad_in_row",
-                          (json_int_t)s->bad_in_row, "interval", interval_json(&s->interval),
-                          "identity", id);
+    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "format", "sagax training",
+                          "step", (json_int_t)s->step, "updates", (json_int_t)s->updates,
+                          "bad_in_row", (json_int_t)s->bad_in_row, "good", (json_int_t)s->good,
+                          "gone_back", (json_int_t)s->gone_back, "interval",
+                          interval_json(&s->interval), "identity", id);
     SX_ASSERT(o);
     if (with_clock) json_object_set_new(o, "trained_s", json_real(s->trained_s));
     return job_json_text(o, JSON_SORT_KEYS | JSON_INDENT(1));
+}
+
+/* Checkpoints of earlier versions do not have all counters. */
+static int64_t step_or_none(const json_t *o, const char *key) {
+    const json_t *x = json_object_get(o, key);
+    return json_is_integer(x) ? json_integer_value(x) : -1;
 }
 
 /* Counters out of a checkpoint's JSON, whose identity must be ours. */
@@ -150,6 +158,8 @@ static sx_err take_counters(train_state *s, const char *text, const char *identi
         s->step = json_integer_value(json_object_get(o, "step"));
         s->updates = json_integer_value(json_object_get(o, "updates"));
         s->bad_in_row = json_integer_value(json_object_get(o, "bad_in_row"));
+        s->good = step_or_none(o, "good");
+        s->gone_back = step_or_none(o, "gone_back");
         s->interval = interval_of(json_object_get(o, "interval"));
         s->trained_s = json_number_value(json_object_get(o, "trained_s"));
     }
@@ -239,12 +249,8 @@ static sx_err open_here(train_state *s, const train_config *c, const char *ident
     return rc;
 }
 
-sx_err train_state_open(train_state *s, const train_config *c, const char *identity) {
-    sx_err rc = SX_OK;
-    if (mp_rank(c->comm) == 0) rc = open_here(s, c, identity);
-    rc = mp_agree(c->comm, rc);
-    if (rc != SX_OK) return rc;
-
+/* What rank 0 has to all. */
+static void share(train_state *s, const train_config *c) {
     float *block[N_BLOCKS];
     blocks_of(s, block);
     for (int i = 0; i < N_BLOCKS; i++) mp_bcast(c->comm, block[i], block_bytes(s), 0);
@@ -256,7 +262,48 @@ sx_err train_state_open(train_state *s, const train_config *c, const char *ident
     all.v = s->v;
     all.ema = s->ema;
     *s = all;
-    return SX_OK;
+}
+
+sx_err train_state_open(train_state *s, const train_config *c, const char *identity) {
+    sx_err rc = mp_agree(c->comm, mp_rank(c->comm) == 0 ? open_here(s, c, identity) : SX_OK);
+    if (rc == SX_OK) share(s, c);
+    return rc;
+}
+
+/* ---- back ---- */
+
+static sx_err diverged(const train_state *s, const char *why) {
+    return sx_fail(SX_E_DATA,
+                   "diverged: %lld steps in a row without a finite loss and gradient, up to step "
+                   "%lld; %s",
+                   (long long)s->bad_in_row, (long long)s->step, why);
+}
+
+/* Rank 0. Steps, clock and what is to be told go on; all else is that of the checkpoint. */
+static sx_err go_back_here(train_state *s, const train_config *c, const char *identity) {
+    const train_state now = *s;
+    char *path = checkpoint_path(c, s->good);
+    sx_err rc = load(s, path, identity);
+    if (rc == SX_OK) {
+        s->step = now.step;
+        s->trained_s = now.trained_s;
+        s->interval = now.interval;
+        s->good = s->gone_back = now.good;
+        sx_info("%lld steps in a row without a finite loss and gradient, up to step %lld: back to "
+                "the weights of step %lld, and on with other data",
+                (long long)now.bad_in_row, (long long)now.step, (long long)now.good);
+    }
+    sx_free(path);
+    return rc;
+}
+
+sx_err train_state_go_back(train_state *s, const train_config *c, const char *identity) {
+    if (s->good < 0) return diverged(s, "there is no checkpoint yet to go back to");
+    if (s->good == s->gone_back)
+        return diverged(s, "again, after going back to the last checkpoint before");
+    sx_err rc = mp_agree(c->comm, mp_rank(c->comm) == 0 ? go_back_here(s, c, identity) : SX_OK);
+    if (rc == SX_OK) share(s, c);
+    return rc;
 }
 
 /* ---- save ---- */
@@ -268,12 +315,12 @@ static void remove_temporaries(const train_config *c) {
     sx_free(folder);
 }
 
-/* All but the newest c->keep, and never the one just written. */
-static void remove_old(const train_config *c, int64_t written) {
+/* All but the newest c->keep, and never the one just written or the one to go back to. */
+static void remove_old(const train_state *s, const train_config *c) {
     found f;
     if (find_checkpoints(c, &f) != SX_OK) return;
     for (int i = 0; i < f.n - c->keep; i++) {
-        if (f.step[i] == written) continue;
+        if (f.step[i] == s->step || f.step[i] == s->good) continue;
         char *path = checkpoint_path(c, f.step[i]);
         if (unlink(path) != 0) sx_warn("%s: cannot be removed", path);
         sx_free(path);
@@ -292,8 +339,8 @@ static sx_err save_here(const train_state *s, const train_config *c, const char 
             .name = block_name[i], .rank = 1, .shape = {s->params->block}, .data = block[i]};
     sx_err rc;
     SX_TRY(rc, sx_mkdirs_for(path));
-    SX_TRY(rc, io_ckpt_write(path, json, b, N_BLOCKS));
-    remove_old(c, s->step);
+    SX_TRY(rc, io_ckpt_write_if(path, json, b, N_BLOCKS, train_owner_holds, (void *)c));
+    remove_old(s, c);
     remove_temporaries(c);
 out:
     sx_free(json);
@@ -301,8 +348,9 @@ out:
     return rc;
 }
 
-sx_err train_state_save(const train_state *s, const train_config *c, const char *identity) {
+sx_err train_state_save(train_state *s, const train_config *c, const char *identity, bool good) {
     sx_err rc = SX_OK;
+    if (good) s->good = s->step;
     if (mp_rank(c->comm) == 0) rc = save_here(s, c, identity);
     return mp_agree(c->comm, rc);
 }

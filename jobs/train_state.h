@@ -24,6 +24,8 @@ typedef struct train_state {
     int64_t step;               /* steps done = number of the next one */
     int64_t updates;            /* steps that changed the weights */
     int64_t bad_in_row;         /* skipped steps since the last update */
+    int64_t good;               /* checkpoint to go back to: its step; -1: none */
+    int64_t gone_back;          /* the one that was last gone back to; -1: never */
     train_interval interval;
     double trained_s; /* wall time of earlier runs; kept with train.minutes only */
     bool resumed;
@@ -40,8 +42,13 @@ void train_state_clear(train_state *s);
  * nothing is concluded from that), those of job_weights_read. */
 sx_err train_state_open(train_state *s, const train_config *c, const char *identity);
 
-/* Write RUN/ckpt/step-NNNNNNNN.h5 and remove all but the newest train.keep. Collective.
- * Errors: SX_E_CREATE, SX_E_IO. */
-sx_err train_state_save(const train_state *s, const train_config *c, const char *identity);
+/* Write RUN/ckpt/step-NNNNNNNN.h5 and remove all but the newest train.keep and s->good. `good`:
+ * this one becomes that. Collective. Errors: SX_E_CREATE, SX_E_IO, those of train_owner_holds. */
+sx_err train_state_save(train_state *s, const train_config *c, const char *identity, bool good);
+
+/* After too many skipped steps in a row: back to the weights, moments and average of checkpoint
+ * s->good, and on with the next step's data. Collective. Errors: SX_E_DATA (there is no such
+ * checkpoint, or it was already gone back to: diverged), those of reading it. */
+sx_err train_state_go_back(train_state *s, const train_config *c, const char *identity);
 
 #endif

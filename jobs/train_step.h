@@ -19,12 +19,13 @@ void train_stepper_shards(const train_stepper *t, int *first, int *last);
 typedef struct train_step_info {
     double loss, grad_norm; /* of the whole batch; not finite when the step was skipped */
     bool skipped;
-    double step_s, wait_s, exchange_s; /* of this rank */
+    /* of this rank: all of it; waiting for pairs; adding and moving gradients, during the backward
+     * pass too; waiting for other ranks */
+    double step_s, data_wait_s, exchange_s, rank_wait_s;
 } train_step_info;
 
 /* Do step s->step and advance it. A loss or gradient that is not finite skips the update on all
- * ranks. Collective. Errors: those of the feed; SX_E_DATA after train.max_bad skipped steps in a
- * row. */
+ * ranks: s->bad_in_row counts. Collective. Errors: those of the feed. */
 sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
                   train_step_info *info);
 

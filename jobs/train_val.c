@@ -8,6 +8,7 @@
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
 #include "io/io_png.h"
+#include "jobs/train_owner.h"
 
 struct train_val {
     const train_config *c;
@@ -85,6 +86,7 @@ double train_val_loss(train_val *v, const float *ema) {
         v->loss[i] = 0;
         if (!mine(v, i)) continue;
         const train_pair *p = &v->pair[i];
+        train_owner_moves(v->c, "validation, image %d of %d", i + 1, v->n_images);
         const float *answer = net_forward(v->n, ema, p->x_t, p->lr, p->t);
         v->loss[i] = mean_square(answer, p->target, pixels(v));
     }
@@ -118,6 +120,12 @@ static sx_err write_montage(const train_val *v, const char *path) {
     return rc;
 }
 
+static void got_on(void *config, int i, float *x, int64_t n) {
+    (void)x;
+    (void)n;
+    train_owner_moves(config, "preview, sampler step %d", i + 1);
+}
+
 sx_err train_val_preview(train_val *v, const float *ema, const char *path, double *psnr_sr,
                          double *psnr_lr) {
     const train_config *c = v->c;
@@ -129,7 +137,8 @@ sx_err train_val_preview(train_val *v, const float *ema, const char *path, doubl
         float *x = v->sampled + i * n;
         sx_rng r = sx_rng_make(c->seed, SX_RNG_SAMPLE, TRAIN_KEY_VALIDATION, (uint64_t)i);
         sx_rng_normals(&r, x, n);
-        df_sample(&c->schedule, v->n, ema, v->pair[i].lr, c->sampler_steps, x, NULL, NULL, NULL);
+        df_sample(&c->schedule, v->n, ema, v->pair[i].lr, c->sampler_steps, x, NULL, got_on,
+                  (void *)c);
         db[0] += psnr_db(x, v->pair[i].x0, n) / v->n_preview;
         db[1] += psnr_db(v->pair[i].lr, v->pair[i].x0, n) / v->n_preview;
     }

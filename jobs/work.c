@@ -72,6 +72,7 @@ static void end_item(work *w) {
 
 sx_err work_holds(work *w) {
     if (mp_lease_holds(w->leases, w->name[w->item])) return SX_OK;
+    w->taken = true;
     return sx_fail(SX_E_AGAIN, "another process took it over while this one was silent");
 }
 
@@ -123,6 +124,15 @@ static void lose(work *w, int64_t i) {
     snprintf(o->reason, sizeof o->reason, "%s", plain(sx_err_text()));
 }
 
+/* Whether the item just processed went to another process meanwhile; it is open again here. */
+static bool was_taken(work *w, mp_comm *share, int64_t i) {
+    int64_t taken = w->taken;
+    w->taken = false;
+    mp_max_i64(share, &taken, 1);
+    if (taken) w->outcome[i] = (work_outcome){.item = i, .rank = w->outcome[i].rank};
+    return taken != 0;
+}
+
 /* Process item i unless another process has it: then false. The same on all ranks of `share`. */
 static bool attempt(work *w, mp_comm *share, int64_t i) {
     const bool first = mp_rank(share) == 0;
@@ -134,7 +144,7 @@ static bool attempt(work *w, mp_comm *share, int64_t i) {
     else
         process(w, share, i);
     if (first) mp_lease_release(w->leases, w->name[i]);
-    return true;
+    return !was_taken(w, share, i);
 }
 
 /* ---- items that others hold ---- */

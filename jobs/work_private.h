@@ -34,6 +34,7 @@ struct work {
     sx_progress progress;
     int64_t item; /* under way */
     bool lost;    /* an output could not be written */
+    bool taken;   /* another process took the item under way over */
 };
 
 /* Why item i has to be made, "": it has not, by what is there and by what earlier runs wrote down,

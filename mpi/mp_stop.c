@@ -1,15 +1,22 @@
-/* Stop requests: a flag that a signal sets and a deadline that the clock passes.
+/* Stop requests: a flag that a signal sets, a deadline that the clock passes, the end of the job.
  *
  * Global state is unavoidable here: a signal belongs to the process. Slurm may warn more than once
  * and early, so the handler is idempotent and does nothing but set the flag. */
 #include "mpi/mp_stop.h"
 
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include "base/sx_log.h"
+#include "mpi/mp_job_end.h"
 
 static volatile sig_atomic_t stop_flag;
 static double deadline_s; /* 0: none */
+
+static struct {
+    bool known, told;
+    double end_s, margin_s;
+} job;
 
 static void on_signal(int number) {
     (void)number;
@@ -31,8 +38,31 @@ void mp_stop_after(double seconds) {
     deadline_s = seconds > 0 ? sx_now_s() + seconds : 0;
 }
 
+void mp_stop_at_job_end(mp_comm *c, double margin_s) {
+    double left_s = mp_rank(c) == 0 ? mp__job_left_s() : 0;
+    mp_bcast(c, &left_s, sizeof left_s, 0);
+    job.known = isfinite(left_s);
+    job.told = false;
+    job.end_s = sx_now_s() + left_s;
+    job.margin_s = fmax(fmin(margin_s, left_s / 4), 0);
+    if (job.known)
+        sx_debug("the job ends in %.0f s, to be stopped %.0f s before", left_s, job.margin_s);
+}
+
+void mp_stop_needs(double seconds) {
+    job.margin_s = fmax(job.margin_s, seconds);
+}
+
+static bool job_is_over(void) {
+    const double left_s = job.end_s - sx_now_s();
+    if (!job.known || left_s > job.margin_s) return false;
+    if (!job.told) sx_info("the job's time ends in %.0f s: stopping", left_s);
+    job.told = true;
+    return true;
+}
+
 bool mp_stop_wanted(void) {
-    return stop_flag != 0 || (deadline_s > 0 && sx_now_s() >= deadline_s);
+    return stop_flag != 0 || (deadline_s > 0 && sx_now_s() >= deadline_s) || job_is_over();
 }
 
 bool mp_stop_agreed(mp_comm *c) {

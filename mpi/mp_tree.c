@@ -69,6 +69,9 @@ struct mp_tree {
     int64_t before;         /* buckets of all sums before this one */
     int64_t done[N_STAGES]; /* buckets of this sum that this rank has brought past a stage */
     int64_t n_posted;       /* … that the leader has put on the wire */
+
+    double moved_s;    /* of this sum */
+    mp_tree_cost cost; /* of the last one */
 };
 
 /* ---- buckets: number 0 is at the end of the vector ---- */
@@ -361,6 +364,22 @@ static bool advance(mp_tree *t) {
     return reached(t, SPREAD) == t->n_buckets;
 }
 
+/* Grows with everything that this rank has done for this sum. */
+static int64_t progress(const mp_tree *t) {
+    int64_t n = t->wire ? mp__wire_progress(t->wire) : 0;
+    for (int s = 0; s < N_STAGES; s++) n += t->done[s];
+    return n;
+}
+
+/* advance, on the clock when there was something to do. */
+static bool advance_timed(mp_tree *t) {
+    const int64_t before = progress(t);
+    const double start_s = sx_now_s();
+    const bool whole = advance(t);
+    if (progress(t) != before) t->moved_s += sx_now_s() - start_s;
+    return whole;
+}
+
 /* Waiting ranks of a crowded machine stand in the way of those they wait for. MPI is called now and
  * then so that it can end this rank when another one is gone. */
 static void pause_after(mp_tree *t, int64_t looks) {
@@ -378,7 +397,7 @@ void mp_tree_ready(mp_tree *t, int64_t first_final) {
     SX_ASSERT(t->next == t->last - 1);
     if (mp__alone(t->c)) return;
     give(t, first_final, t->n_held);
-    advance(t);
+    advance_timed(t);
 }
 
 typedef struct merging {
@@ -405,7 +424,11 @@ const float *mp_tree_sum(mp_tree *t) {
     SX_ASSERT(t->next == t->last);
     if (!mp__alone(t->c)) {
         if (t->first == t->last) give(t, 0, t->n_parts - 1); /* no leaf, no push */
-        for (int64_t looks = 0; !advance(t); looks++) pause_after(t, looks);
+        const double start_s = sx_now_s(), moved_s = t->moved_s;
+        for (int64_t looks = 0; !advance_timed(t); looks++) pause_after(t, looks);
+        t->cost = (mp_tree_cost){.moved_s = t->moved_s,
+                                 .waited_s = sx_now_s() - start_s - (t->moved_s - moved_s)};
+        t->moved_s = 0;
         t->before += t->n_buckets;
         memset(t->done, 0, sizeof t->done);
         t->n_posted = 0;
@@ -413,4 +436,8 @@ const float *mp_tree_sum(mp_tree *t) {
     t->next = t->first;
     t->n_held = 0;
     return t->slot[0];
+}
+
+mp_tree_cost mp_tree_last_cost(const mp_tree *t) {
+    return t->cost;
 }

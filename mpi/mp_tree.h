@@ -69,4 +69,12 @@ void mp_tree_push(mp_tree *t);
  * or mp_tree_sum. The tree is empty again. Collective over c. */
 const float *mp_tree_sum(mp_tree *t);
 
+/* What the last sum cost this rank, seconds. Not collective. */
+typedef struct mp_tree_cost {
+    double moved_s;  /* adding what others have, copying, sending, all along */
+    double waited_s; /* in mp_tree_sum with nothing to do: another rank was not as far, or what is
+                        between nodes had not arrived */
+} mp_tree_cost;
+mp_tree_cost mp_tree_last_cost(const mp_tree *t);
+
 #endif

@@ -203,6 +203,10 @@ bool mp__wire_free_slot(const mp__wire *w) {
     return w->n_posted - w->n_done < FLIGHTS;
 }
 
+int64_t mp__wire_progress(const mp__wire *w) {
+    return w->n_posted + w->n_turned + w->n_done;
+}
+
 void mp__wire_post(mp__wire *w, int64_t at, int64_t n, bool exact) {
     SX_ASSERT(mp__wire_free_slot(w) && n <= w->bucket);
     flight *f = &w->flight[w->n_posted++ % FLIGHTS];

@@ -37,5 +37,7 @@ void mp__wire_post(mp__wire *w, int64_t at, int64_t n, bool exact);
 /* Move things on without waiting. Returns how many buckets have become final since the last call,
  * in the order in which they were posted. */
 int mp__wire_advance(mp__wire *w);
+/* Grows with everything that mp__wire_post and mp__wire_advance have done. */
+int64_t mp__wire_progress(const mp__wire *w);
 
 #endif

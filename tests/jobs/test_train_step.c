@@ -25,7 +25,7 @@ typedef struct tiny {
     train_feed *feed;
 } tiny;
 
-static void read_config(train_config *c) {
+static void read_config(train_config *c, mp_comm *comm) {
     char *argv[] = {"c",     "r",
                     "--set", "model.base_channels=8",
                     "--set", "model.mult=1,2",
@@ -35,7 +35,7 @@ static void read_config(train_config *c) {
                     "--set", "train.batch=8",
                     "--set", "train.max_bad=3"};
     job *j = NULL;
-    ck_assert_msg(job_new(&j, &cmd_train, world, sizeof argv / sizeof *argv, argv) == SX_OK, "%s",
+    ck_assert_msg(job_new(&j, &cmd_train, comm, sizeof argv / sizeof *argv, argv) == SX_OK, "%s",
                   sx_err_text());
     ck_assert_msg(train_config_read(c, j) == SX_OK, "%s", sx_err_text());
     c->cache_path = c->run_path = c->init_path = NULL; /* they go with the job */
@@ -93,65 +93,92 @@ static void tiny_end(tiny *y) {
     io_cache_close(y->cache);
 }
 
-/* Every rank has the weights of rank 0. */
-static void check_agreement(const train_state *s) {
-    size_t n_bytes = (size_t)s->params->block * sizeof(float);
-    float *first = nn_params_block(s->params);
-    memcpy(first, s->param, n_bytes);
-    mp_bcast(world, first, n_bytes, 0);
-    ck_assert_msg(memcmp(first, s->param, n_bytes) == 0, "rank %d has other weights than rank 0",
-                  mp_rank(world));
-    sx_free(first);
+/* What a skipped step must leave alone, one after the other; new (sx_free). */
+static float *blocks_of(const train_state *s) {
+    const float *const block[] = {s->param, s->m, s->v, s->ema};
+    const int64_t n = s->params->block;
+    float *all = SX_NEW_ARRAY(float, 4 * n);
+    for (int i = 0; i < 4; i++) memcpy(all + i * n, block[i], (size_t)n * sizeof(float));
+    return all;
 }
 
-START_TEST(one_image_that_is_no_number_skips_the_step_on_all_ranks) {
-    static const bool bad[STEPS] = {true, false, false, true, true, false, true};
+static size_t blocks_bytes(const train_state *s) {
+    return 4 * (size_t)s->params->block * sizeof(float);
+}
+
+/* All steps on the ranks of `comm`, of which bad[i] are poisoned; the blocks after the last one. */
+static float *run_steps(mp_comm *comm, const bool bad[STEPS], size_t *n_bytes) {
     tiny y = {0};
-    read_config(&y.c);
+    read_config(&y.c, comm);
     for (int i = 0; i < STEPS; i++)
         if (bad[i]) poison(&y.c, i);
     tiny_begin(&y);
-    size_t n_bytes = (size_t)y.state.params->block * sizeof(float);
-    float *before = nn_params_block(y.state.params);
-    int64_t in_row = 0;
+    int64_t in_row = 0, n_skipped = 0;
     for (int i = 0; i < STEPS; i++) {
         train_step_info info;
-        memcpy(before, y.state.param, n_bytes);
+        float *before = blocks_of(&y.state);
         ck_assert_msg(train_step(y.stepper, y.feed, &y.state, 1e-3, &info) == SX_OK, "%s",
                       sx_err_text());
+        float *after = blocks_of(&y.state);
         in_row = bad[i] ? in_row + 1 : 0;
+        n_skipped += bad[i];
         ck_assert_msg(info.skipped == bad[i], "step %d: skipped got %d, want %d", i, info.skipped,
                       bad[i]);
-        ck_assert_msg((memcmp(before, y.state.param, n_bytes) == 0) == bad[i],
-                      "step %d: weights %s", i, bad[i] ? "changed" : "did not change");
+        ck_assert_msg((memcmp(before, after, blocks_bytes(&y.state)) == 0) == bad[i],
+                      "step %d: weights, moments or average %s", i,
+                      bad[i] ? "changed" : "did not change");
         ck_assert_int_eq(y.state.bad_in_row, in_row);
-        check_agreement(&y.state);
+        sx_free(before);
+        sx_free(after);
     }
-    ck_assert_int_eq(y.state.updates, 3);
-    ck_assert_int_eq(y.state.interval.skipped, 4);
-    sx_free(before);
+    ck_assert_int_eq(y.state.updates, STEPS - n_skipped);
+    ck_assert_int_eq(y.state.interval.skipped, n_skipped);
+    float *all = blocks_of(&y.state);
+    *n_bytes = blocks_bytes(&y.state);
     tiny_end(&y);
+    return all;
+}
+
+/* In turn: at the first, a middle and the last step; several in a row. */
+static const bool bad_steps[][STEPS] = {{true, false, false, false, false, false, false},
+                                        {false, false, false, true, false, false, false},
+                                        {false, false, false, false, false, false, true},
+                                        {true, false, false, true, true, false, true}};
+
+START_TEST(one_image_that_is_no_number_skips_the_step_on_all_ranks_alike) {
+    size_t n_bytes;
+    float *together = run_steps(world, bad_steps[_i], &n_bytes);
+    float *alone = run_steps(mp_self(), bad_steps[_i], &n_bytes);
+    ck_assert_msg(memcmp(together, alone, n_bytes) == 0,
+                  "rank %d of %d: other weights, moments or average than on one rank",
+                  mp_rank(world), mp_size(world));
+    sx_free(together);
+    sx_free(alone);
 }
 END_TEST
 
-START_TEST(too_many_skipped_steps_in_a_row_end_the_training_on_all_ranks) {
+START_TEST(too_many_skipped_steps_in_a_row_without_a_checkpoint_are_a_divergence) {
     tiny y = {0};
-    read_config(&y.c);
+    read_config(&y.c, world);
     for (int i = 1; i <= 3; i++) poison(&y.c, i);
     tiny_begin(&y);
     train_step_info info;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         ck_assert_int_eq(train_step(y.stepper, y.feed, &y.state, 1e-3, &info), SX_OK);
-    ck_assert_int_eq(train_step(y.stepper, y.feed, &y.state, 1e-3, &info), SX_E_DATA);
+    ck_assert_int_eq(y.state.bad_in_row, y.c.max_bad);
+    ck_assert_int_eq(train_state_go_back(&y.state, &y.c, "{}"), SX_E_DATA);
     ck_assert_msg(strstr(sx_err_text(), "3 steps in a row") != NULL, "\"%s\"", sx_err_text());
-    check_agreement(&y.state);
     tiny_end(&y);
 }
 END_TEST
 
 int main(int argc, char **argv) {
     world = mpi_run_start(&argc, &argv);
-    return mpi_run_finish(
-        world, CHECK_RUN("train_step", one_image_that_is_no_number_skips_the_step_on_all_ranks,
-                         too_many_skipped_steps_in_a_row_end_the_training_on_all_ranks));
+    TCase *t = tcase_create("train_step");
+    tcase_add_loop_test(t, one_image_that_is_no_number_skips_the_step_on_all_ranks_alike, 0,
+                        sizeof bad_steps / sizeof *bad_steps);
+    tcase_add_test(t, too_many_skipped_steps_in_a_row_without_a_checkpoint_are_a_divergence);
+    Suite *s = suite_create("train_step");
+    suite_add_tcase(s, t);
+    return mpi_run_finish(world, check_run_suite(s));
 }

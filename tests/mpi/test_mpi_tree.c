@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
 #include "mpi/mp_bf16.h"
@@ -324,6 +326,48 @@ START_TEST(bf16_rounds_to_nearest_even_and_keeps_what_is_no_number) {
 }
 END_TEST
 
+/* ---- what a sum costs ---- */
+
+static void push_all(mp_tree *t) {
+    int first, last;
+    mp_tree_leaves(t, &first, &last);
+    for (int i = first; i < last; i++) {
+        mp_tree_leaf(t);
+        mp_tree_push(t);
+    }
+}
+
+/* Late by half a second: what the others wait is at least most of that, whatever the machine does.
+ */
+START_TEST(who_comes_late_is_waited_for_and_that_is_told_apart) {
+    const mp_tree_opt opt = {.n_leaves = 12, .n = 50000};
+    const mp_tree_hook hook = {.node = mp_rank(world) / _i};
+    const bool late = mp_rank(world) == mp_size(world) - 1;
+    mp_tree *t = NULL;
+    ck_assert_int_eq(mp__tree_new(&t, world, &opt, &hook), SX_OK);
+    for (int round = 0; round < 2; round++) {
+        mp_barrier(world);
+        const double start_s = sx_now_s();
+        if (late && round == 0) nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+        push_all(t);
+        mp_tree_sum(t);
+        const double took_s = sx_now_s() - start_s;
+        const mp_tree_cost cost = mp_tree_last_cost(t);
+        ck_assert_msg(cost.moved_s > 0, "nothing was moved");
+        ck_assert_msg(cost.waited_s >= 0, "waited %g s", cost.waited_s);
+        ck_assert_msg(cost.waited_s + cost.moved_s <= took_s, "%g + %g s of %g", cost.waited_s,
+                      cost.moved_s, took_s);
+        if (round == 0 && !late)
+            ck_assert_msg(cost.waited_s >= 0.3, "waited %g s for a rank that slept 0.5 s",
+                          cost.waited_s);
+        if (round == 0 && late)
+            ck_assert_msg(took_s - cost.waited_s >= 0.5, "the late one waited for itself: %g s",
+                          cost.waited_s);
+    }
+    mp_tree_free(t);
+}
+END_TEST
+
 /* ---- for tree_kill.sh ---- */
 
 /* A step; the victim dies in its leaf. (Outside of Check, so no assertions.) */
@@ -367,6 +411,7 @@ int main(int argc, char **argv) {
         tcase_add_loop_test(t, nodes_of_so_many_ranks_give_the_bits_of_the_serial_tree, 1, 4);
         tcase_add_loop_test(t, ranks_dealt_out_to_so_many_nodes_give_the_bits_of_the_serial_tree, 2,
                             4);
+        tcase_add_loop_test(t, who_comes_late_is_waited_for_and_that_is_told_apart, 1, 3);
         tcase_add_test(t, ranks_without_shared_memory_give_the_bits_of_the_serial_tree);
     }
     tcase_add_loop_test(t, what_travels_as_bf16_is_rounded_once_a_part_and_once_a_sum, 1, 4);
