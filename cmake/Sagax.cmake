@@ -14,6 +14,10 @@ if(SAGAX_SANITIZE)
   target_link_options(sagax_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
+if(SAGAX_FUZZ)
+  target_compile_options(sagax_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # sagax_library(name SOURCES a.c ... DEPS libraries ...)
 function(sagax_library name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})

@@ -202,6 +202,22 @@ static void set_dir(io_item *it) {
     it->dir = sx_strf("sub-%s%s%s/anat", it->subject, it->session[0] ? "/ses-" : "", it->session);
 }
 
+/* What a search found, where the list says so. */
+static void take_found(const io_table *t, int64_t row, io_item *it) {
+    const struct {
+        const char *column;
+        char **text;
+    } found[] = {{"item", &it->rel}, {"folder", &it->dir}};
+    for (size_t i = 0; i < sizeof found / sizeof found[0]; i++) {
+        const int c = io_table_column(t, found[i].column);
+        if (c < 0) continue;
+        sx_free(*found[i].text);
+        *found[i].text = sx_strdup(io_table_at(t, row, c));
+    }
+    const int bytes = io_table_column(t, "bytes");
+    if (bytes >= 0) it->bytes = strtoll(io_table_at(t, row, bytes), NULL, 10);
+}
+
 static sx_err list_row(const char *tsv, const char *folder, const io_table *t, int64_t row,
                        const io_filter *f, io_items *items) {
     const char *path = io_table_at(t, row, io_table_column(t, "path"));
@@ -222,6 +238,7 @@ static sx_err list_row(const char *tsv, const char *folder, const io_table *t, i
         return sx_fail(SX_E_DATA, "%s:%" PRId64 ": a label cannot hold a slash", tsv, row + 2);
     }
     set_dir(&it);
+    take_found(t, row, &it);
     if (passes(f, &it))
         items_add(items, &it);
     else
@@ -255,6 +272,31 @@ out:
     io_table_clear(&t);
     sx_free(folder);
     if (rc != SX_OK) io_items_clear(items);
+    return rc;
+}
+
+sx_err io_bids_list_write(const char *tsv, const io_items *items) {
+    static const char *const header[] = {"path",    "item", "folder", "subject",
+                                         "session", "acq",  "bytes"};
+    enum { N_COLUMNS = sizeof header / sizeof *header };
+    io_table t = {0};
+    sx_err rc = SX_OK;
+    io_table_init(&t, N_COLUMNS, header);
+    for (int64_t i = 0; i < items->n; i++) {
+        const io_item *it = &items->item[i];
+        if (it->path[strcspn(it->path, "\t\r\n")]) {
+            rc = sx_fail(SX_E_DATA, "%s: a list cannot hold a name with a tab or a line end",
+                         it->path);
+            goto out;
+        }
+        char bytes[24];
+        snprintf(bytes, sizeof bytes, "%" PRId64, it->bytes);
+        io_table_add(&t, (const char *const[N_COLUMNS]){it->path, it->rel, it->dir, it->subject,
+                                                        it->session, it->acq, bytes});
+    }
+    rc = io_table_write(tsv, &t);
+out:
+    io_table_clear(&t);
     return rc;
 }
 

@@ -17,6 +17,7 @@ struct io_cache {
     char *path, config[65];
     hid_t file, uncached; /* the file; access list for datasets */
     io_cache_volume *entry;
+    uint32_t **crc; /* [n] of each slice of a volume; NULL where the file has none */
     hid_t *dataset; /* [n], negative until first used */
     int64_t n, bytes;
     uint16_t *slice; /* scratch, the largest slice */
@@ -43,6 +44,7 @@ static sx_err check_format(io_cache *k) {
 static sx_err parse_entries(io_cache *k, json_t *list) {
     int64_t largest = 1;
     k->entry = SX_NEW_ARRAY(io_cache_volume, (int64_t)json_array_size(list) + 1);
+    k->crc = SX_NEW_ARRAY(uint32_t *, (int64_t)json_array_size(list) + 1);
     k->dataset = SX_NEW_ARRAY(hid_t, (int64_t)json_array_size(list) + 1);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *why;
@@ -54,6 +56,8 @@ static sx_err parse_entries(io_cache *k, json_t *list) {
         if (v->ok && v->n * v->h > k->bytes / 2 / v->w)
             return sx_fail(SX_E_DATA, "%s: volume %zu (%s) is larger than the file", k->path, i,
                            v->rel);
+        if (v->ok && !io__cache_get_crcs(json_array_get(list, i), v->n, &k->crc[i]))
+            return sx_fail(SX_E_DATA, "%s: damaged index, volume %zu: bad checksums", k->path, i);
         if (v->ok && v->h * v->w > largest) largest = v->h * v->w;
     }
     k->slice = sx_try_alloc(largest, sizeof *k->slice);
@@ -100,8 +104,12 @@ void io_cache_close(io_cache *k) {
     io__hdf5_close(k->uncached);
     io__hdf5_close(k->file);
     io__hdf5_unlock();
-    for (int64_t i = 0; i < k->n; i++) io_cache_volume_clear(&k->entry[i]);
+    for (int64_t i = 0; i < k->n; i++) {
+        io_cache_volume_clear(&k->entry[i]);
+        sx_free(k->crc[i]);
+    }
     sx_free(k->entry);
+    sx_free(k->crc);
     sx_free(k->dataset);
     sx_free(k->slice);
     sx_free(k->path);
@@ -132,9 +140,9 @@ char *io_cache_entry_text(const io_cache *k, int64_t volume) {
 
 /* ---- pixels ---- */
 
-static sx_err damaged(const io_cache *k, int64_t volume, const char *what) {
+static sx_err damaged(const io_cache *k, int64_t volume, const char *what, const char *why) {
     return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): %s: %s", k->path, volume,
-                   k->entry[volume].rel, what, io__hdf5_reason());
+                   k->entry[volume].rel, what, why);
 }
 
 /* Shape and type in the file are those of the index. */
@@ -156,7 +164,7 @@ static sx_err open_volume(io_cache *k, int64_t volume) {
         return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s) has no pixels: %s", k->path, volume,
                        v->rel, v->message);
     hid_t dataset = H5Dopen2(k->file, io__cache_name_of(volume, "pixels").text, k->uncached);
-    if (dataset < 0) return damaged(k, volume, "damaged");
+    if (dataset < 0) return damaged(k, volume, "damaged", io__hdf5_reason());
     if (!is_as_indexed(dataset, v)) {
         io__hdf5_close(dataset);
         return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): shape differs from the index",
@@ -166,26 +174,35 @@ static sx_err open_volume(io_cache *k, int64_t volume) {
     return SX_OK;
 }
 
-static bool read_slices(hid_t dataset, const io_cache_volume *v, int64_t first, int64_t n,
-                        uint16_t *pixels) {
+/* Slices of an open volume, checked; NULL, or why not: borrowed until the next call. */
+static const char *read_slices(const io_cache *k, int64_t volume, int64_t first, int64_t n,
+                               uint16_t *pixels) {
+    const io_cache_volume *v = &k->entry[volume];
+    const int64_t area = v->h * v->w;
     const hsize_t start[3] = {(hsize_t)first, 0, 0};
     const hsize_t count[3] = {(hsize_t)n, (hsize_t)v->h, (hsize_t)v->w};
-    hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(3, count, NULL);
-    bool good = space >= 0 && memory >= 0 &&
-                H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-                H5Dread(dataset, H5T_NATIVE_UINT16, memory, space, H5P_DEFAULT, pixels) >= 0;
+    hid_t space = H5Dget_space(k->dataset[volume]), memory = H5Screate_simple(3, count, NULL);
+    bool good =
+        space >= 0 && memory >= 0 &&
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+        H5Dread(k->dataset[volume], H5T_NATIVE_UINT16, memory, space, H5P_DEFAULT, pixels) >= 0;
     io__hdf5_close(memory);
     io__hdf5_close(space);
-    return good;
+    if (!good) return io__hdf5_reason();
+    for (int64_t i = 0; k->crc[volume] && i < n; i++)
+        if (io__cache_crc(pixels + i * area, area) != k->crc[volume][first + i])
+            return "not the pixels that were written (CRC-32)";
+    return NULL;
 }
 
 sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out) {
     const io_cache_volume *v = io_cache_entry(k, volume);
+    const char *why = NULL;
     SX_ASSERT(slice >= 0 && (slice < v->n || !v->ok));
     io__hdf5_lock();
     sx_err rc = open_volume(k, volume);
-    if (rc == SX_OK && !read_slices(k->dataset[volume], v, slice, 1, k->slice))
-        rc = damaged(k, volume, "damaged slice");
+    if (rc == SX_OK && (why = read_slices(k, volume, slice, 1, k->slice)))
+        rc = damaged(k, volume, "damaged slice", why);
     for (int64_t i = 0; rc == SX_OK && i < v->h * v->w; i++) out[i] = (float)k->slice[i] / 65535.0f;
     io__hdf5_unlock();
     return rc;
@@ -193,6 +210,7 @@ sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out) {
 
 sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels) {
     const io_cache_volume *v = io_cache_entry(k, volume);
+    const char *why = NULL;
     *pixels = NULL;
     io__hdf5_lock();
     sx_err rc = open_volume(k, volume);
@@ -200,8 +218,8 @@ sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels) {
         *pixels = sx_try_alloc(v->n * v->h * v->w, sizeof **pixels);
         if (!*pixels)
             rc = sx_fail(SX_E_NOMEM, "%s: no memory for volume %" PRId64, k->path, volume);
-        else if (!read_slices(k->dataset[volume], v, 0, v->n, *pixels))
-            rc = damaged(k, volume, "damaged pixels");
+        else if ((why = read_slices(k, volume, 0, v->n, *pixels)))
+            rc = damaged(k, volume, "damaged pixels", why);
     }
     io__hdf5_unlock();
     if (rc != SX_OK) {
@@ -216,10 +234,11 @@ static sx_err check_meta(io_cache *k, int64_t volume) {
     io__hdf5_lock();
     char *text =
         io__hdf5_get_text(k->file, io__cache_name_of(volume, "meta").text, IO__CACHE_INDEX_LIMIT);
-    sx_err rc = text ? SX_OK : damaged(k, volume, "damaged meta");
+    sx_err rc = text ? SX_OK : damaged(k, volume, "damaged meta", io__hdf5_reason());
     io__hdf5_unlock();
     if (rc != SX_OK) return rc;
     json_t *own = json_loads(text, 0, NULL), *indexed = io__cache_entry_json(&k->entry[volume]);
+    if (k->crc[volume]) io__cache_put_crcs(indexed, k->crc[volume], k->entry[volume].n);
     if (!json_equal(own, indexed))
         rc = sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): meta differs from the index", k->path,
                      volume, k->entry[volume].rel);
@@ -229,7 +248,7 @@ static sx_err check_meta(io_cache *k, int64_t volume) {
     return rc;
 }
 
-/* Slice by slice, since each has a checksum of its own: damage is named as closely as it is known.
+/* Slice by slice, since each has checksums of its own: damage is named as closely as it is known.
  */
 static sx_err check_pixels(io_cache *k, int64_t volume) {
     const io_cache_volume *v = io_cache_entry(k, volume);
@@ -238,8 +257,9 @@ static sx_err check_pixels(io_cache *k, int64_t volume) {
     sx_err rc = open_volume(k, volume);
     for (int64_t i = 0; rc == SX_OK && i < v->n; i++) {
         const size_t used = strlen(list);
-        if (read_slices(k->dataset[volume], v, i, 1, k->slice)) continue;
-        if (!used) snprintf(reason, sizeof reason, "%s", io__hdf5_reason());
+        const char *why = read_slices(k, volume, i, 1, k->slice);
+        if (!why) continue;
+        if (!used) snprintf(reason, sizeof reason, "%s", why);
         if (used < sizeof list - 24)
             snprintf(list + used, sizeof list - used, "%s%" PRId64, used ? ", " : "", i);
         else if (list[used - 1] != '.')

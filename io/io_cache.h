@@ -5,7 +5,8 @@
  *   /volumes/NNNNNN/pixels   uint16 [slices][rows][columns], chunk = one slice, Fletcher-32;
  *                            0..65535 stands for 0..1
  *   /volumes/NNNNNN/meta     uint8, JSON: file, sha256, subject, session, split, affine of the
- *                            resampled grid, orientation and spacing of the file, mapping, crop
+ *                            resampled grid, orientation and spacing of the file, mapping, crop,
+ *                            CRC-32 of each slice
  *   /index             uint8, JSON: the entries of all volumes, failed ones with their reason
  *
  * Format of HDF5 1.10, Fletcher-32 on every dataset, no time stamps: equal input and configuration
@@ -53,10 +54,17 @@ sx_err io_cache_create(io_cache_writer **w, mp_comm *c, const char *path, const 
  * are consecutive, by rank. Collective over c. Errors: SX_E_IO (the disk is full),
  * SX_E_DATA (a text is not UTF-8, a number not finite). */
 sx_err io_cache_append(io_cache_writer *w, int64_t item, const io_cache_volume *v);
+/* Call `moved` after each volume that io_cache_commit reads back, which may take long. */
+void io_cache_watch(io_cache_writer *w, void (*moved)(void *user), void *user);
 /* Write the index, close, read back, fsync, rename (`keep` false: throw away). Collective over c.
  * Frees w. Errors: SX_E_IO (the disk is full, what is read is not what was written), SX_E_CREATE.
  */
 sx_err io_cache_commit(io_cache_writer *w, bool keep);
+
+/* A cache that holds v alone, by one process, atomically; put together in memory, which takes the
+ * size of the pixels once more. Not collective. Errors: SX_E_CREATE, SX_E_IO (the disk is full),
+ * SX_E_NOMEM, SX_E_DATA as above. */
+sx_err io_cache_write_one(const char *path, const char *config_hash, const io_cache_volume *v);
 
 /* ---- reading: any rank, any time, one thread at a time inside io ---- */
 typedef struct io_cache io_cache;
@@ -67,9 +75,9 @@ const char *io_cache_config_hash(const io_cache *k);
 int64_t io_cache_n_volumes(const io_cache *k);
 /* Entry without pixels (pixels == NULL); borrowed. */
 const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume);
-/* The entry as it is stored, JSON text, new (sx_free). */
+/* The entry as it is stored but for the CRCs, JSON text, new (sx_free). */
 char *io_cache_entry_text(const io_cache *k, int64_t volume);
-/* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum), SX_E_IO. */
+/* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum). */
 sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out);
 /* All pixels of a volume, new (sx_free). Errors as above. */
 sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels);

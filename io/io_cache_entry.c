@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/sx_mem.h"
 #include "io/io_cache_private.h"
@@ -84,6 +85,48 @@ static bool get_reals(json_t *j, const char *key, double *x, int n) {
     }
     return true;
 }
+
+/* ---- checksums of slices ---- */
+
+uint32_t io__cache_crc(const uint16_t *pixels, int64_t n) {
+    enum { CHUNK = 2048 };
+    unsigned char byte[2 * CHUNK];
+    uLong crc = crc32(0, NULL, 0);
+    for (int64_t done = 0; done < n; done += CHUNK) {
+        const int64_t m = n - done < CHUNK ? n - done : CHUNK;
+        for (int64_t i = 0; i < m; i++) {
+            byte[2 * i] = (unsigned char)(pixels[done + i] & 0xff);
+            byte[2 * i + 1] = (unsigned char)(pixels[done + i] >> 8);
+        }
+        crc = crc32(crc, byte, (uInt)(2 * m));
+    }
+    return (uint32_t)crc;
+}
+
+bool io__cache_put_crcs(json_t *entry, const uint32_t *crc, int64_t n) {
+    json_t *array = json_array();
+    bool good = true;
+    for (int64_t i = 0; good && i < n; i++)
+        good = json_array_append_new(array, json_integer(crc[i])) == 0;
+    return json_object_set_new(entry, "crc", array) == 0 && good;
+}
+
+bool io__cache_get_crcs(json_t *entry, int64_t n, uint32_t **crc) {
+    json_t *array = json_object_get(entry, "crc");
+    *crc = NULL;
+    if (!array) return true;
+    if (!json_is_array(array) || json_array_size(array) != (size_t)n) return false;
+    *crc = SX_NEW_ARRAY(uint32_t, n);
+    for (int64_t i = 0; i < n; i++) {
+        const json_t *one = json_array_get(array, (size_t)i);
+        const json_int_t x = json_integer_value(one);
+        if (!json_is_integer(one) || x < 0 || x > UINT32_MAX) return false;
+        (*crc)[i] = (uint32_t)x;
+    }
+    return true;
+}
+
+/* ---- entries ---- */
 
 json_t *io__cache_entry_json(const io_cache_volume *v) {
     const double mapping[3] = {v->mapping.offset, v->mapping.scale, v->mapping.quantile};

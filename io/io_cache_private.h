@@ -16,7 +16,17 @@ typedef struct io__cache_name {
 } io__cache_name;
 io__cache_name io__cache_name_of(int64_t volume, const char *leaf);
 
-/* Entry as a JSON object, new; NULL if a text is not UTF-8 or a number not finite. */
+/* CRC-32 (that of zlib) of a slice of n pixels as they are stored, low byte first. HDF5's
+ * Fletcher-32 does not see words of zeros that become ones: background under a sector of 0xff. */
+uint32_t io__cache_crc(const uint16_t *pixels, int64_t n);
+/* The checksums of n slices as the array "crc" of an entry. */
+bool io__cache_put_crcs(json_t *entry, const uint32_t *crc, int64_t n);
+/* The way back, new in *crc (sx_free); NULL where an entry has none, as in older caches. False if
+ * they are not n numbers of 32 bits. */
+bool io__cache_get_crcs(json_t *entry, int64_t n, uint32_t **crc);
+
+/* Entry as a JSON object without checksums, new; NULL if a text is not UTF-8 or a number not
+ * finite. */
 json_t *io__cache_entry_json(const io_cache_volume *v);
 /* The way back: *v is filled. Errors: false, with what is wrong in *why (a literal). */
 bool io__cache_entry_parse(json_t *j, io_cache_volume *v, const char **why);

@@ -5,7 +5,9 @@
  *
  * A full disk: MPI-IO may report success for bytes that found no room. So each round first asks for
  * the room it needs, and a finished file is read back, against its checksums, before it gets its
- * name. A call that does fail ends the program, since other ranks may wait inside HDF5. */
+ * name. A call that does fail ends the program, since other ranks may wait inside HDF5. A cache of
+ * one volume is made in memory and written as bytes, so there a full disk is an error like others.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,6 +29,8 @@ struct io_cache_writer {
     json_t *index;
     int64_t next; /* item expected next */
     bool broken;  /* an earlier call failed: nothing more is written */
+    void (*moved)(void *user);
+    void *user;
 };
 
 /* What a rank tells the others about its volume; followed by n_meta bytes of JSON. */
@@ -36,6 +40,18 @@ typedef struct announcement {
     uint64_t n_meta;
     int64_t ok, rank;
 } announcement;
+
+/* `tmp` is taken. */
+static io_cache_writer *writer_new(mp_comm *c, const char *path, char *tmp) {
+    io_cache_writer *w = SX_NEW(io_cache_writer);
+    *w = (io_cache_writer){.c = c,
+                           .path = sx_strdup(path),
+                           .tmp = tmp,
+                           .file = H5I_INVALID_HID,
+                           .transfer = H5P_DEFAULT,
+                           .index = json_array()};
+    return w;
+}
 
 static void writer_free(io_cache_writer *w) {
     if (!w) return;
@@ -121,10 +137,7 @@ static bool writer_close(io_cache_writer *w) {
 
 sx_err io_cache_create(io_cache_writer **out, mp_comm *c, const char *path,
                        const char *config_hash) {
-    io_cache_writer *w = SX_NEW(io_cache_writer);
-    *w = (io_cache_writer){.c = c, .path = sx_strdup(path), .file = H5I_INVALID_HID};
-    w->tmp = shared_tmp_name(c, path);
-    w->index = json_array();
+    io_cache_writer *w = writer_new(c, path, shared_tmp_name(c, path));
     sx_err rc = mp_agree(c, mp_rank(c) == 0 ? probe(path, w->tmp) : SX_OK);
     if (rc == SX_OK) {
         io__hdf5_lock();
@@ -190,6 +203,20 @@ static int64_t bytes_of_round(const char *all, size_t n_all) {
     return n_bytes;
 }
 
+/* The entry with the checksums of the slices, new; NULL as for io__cache_entry_json. */
+static json_t *entry_with_crcs(const io_cache_volume *v) {
+    json_t *j = io__cache_entry_json(v);
+    if (!j || !v->ok) return j;
+    uint32_t *crc = SX_NEW_ARRAY(uint32_t, v->n);
+    for (int64_t i = 0; i < v->n; i++)
+        crc[i] = io__cache_crc(v->pixels + i * v->h * v->w, v->h * v->w);
+    const bool good = io__cache_put_crcs(j, crc, v->n);
+    sx_free(crc);
+    if (good) return j;
+    json_decref(j);
+    return NULL;
+}
+
 /* This rank's announcement and JSON as one new block. Errors: SX_E_DATA (a text is not UTF-8). */
 static sx_err announce(const mp_comm *c, int64_t item, const io_cache_volume *v, char **block,
                        size_t *n) {
@@ -197,7 +224,7 @@ static sx_err announce(const mp_comm *c, int64_t item, const io_cache_volume *v,
     char *meta = NULL;
     if (item >= 0) {
         SX_ASSERT(!v->ok || (v->pixels && v->n > 0 && v->h > 0 && v->w > 0));
-        json_t *j = io__cache_entry_json(v);
+        json_t *j = entry_with_crcs(v);
         meta = j ? json_dumps(j, JSON_COMPACT) : NULL;
         json_decref(j);
         if (!meta)
@@ -253,11 +280,18 @@ static sx_err put_index(io_cache_writer *w) {
 static sx_err check_written(const io_cache_writer *w) {
     io_cache *k;
     sx_err rc = io_cache_open(&k, w->tmp);
-    for (int64_t i = mp_rank(w->c); rc == SX_OK && i < w->next; i += mp_size(w->c))
+    for (int64_t i = mp_rank(w->c); rc == SX_OK && i < w->next; i += mp_size(w->c)) {
         rc = io_cache_check(k, i);
+        if (w->moved) w->moved(w->user);
+    }
     io_cache_close(k);
     if (rc != SX_OK) rc = sx_fail_context(SX_E_IO, "%s: was not written whole", w->path);
     return mp_agree(w->c, rc);
+}
+
+void io_cache_watch(io_cache_writer *w, void (*moved)(void *user), void *user) {
+    w->moved = moved;
+    w->user = user;
 }
 
 sx_err io_cache_commit(io_cache_writer *w, bool keep) {
@@ -275,6 +309,43 @@ sx_err io_cache_commit(io_cache_writer *w, bool keep) {
             sx_file_abort(w->tmp);
     }
     rc = mp_agree(w->c, rc);
+    writer_free(w);
+    return rc;
+}
+
+/* ---- a cache of one ---- */
+
+/* Called with the lock held. */
+static sx_err put_in_memory(io_cache_writer *w, const char *config_hash, const announcement *a,
+                            const char *meta, const io_cache_volume *v, io__hdf5_memory *m) {
+    sx_err rc = SX_OK;
+    w->file = io__hdf5_create_in_memory(m, (size_t)(a->n * a->h * a->w) * sizeof *v->pixels +
+                                               (size_t)a->n_meta + ROUND_EXTRA);
+    if (w->file < 0 || !put_preamble(w, config_hash))
+        rc = hdf5_failed(w, SX_E_NOMEM, "the beginning");
+    if (rc == SX_OK) rc = put_volume(w, a, meta, v);
+    if (rc == SX_OK) rc = put_index(w);
+    if (!io__hdf5_close_in_memory(w->file, m) && rc == SX_OK)
+        rc = hdf5_failed(w, SX_E_NOMEM, "the end");
+    return rc;
+}
+
+sx_err io_cache_write_one(const char *path, const char *config_hash, const io_cache_volume *v) {
+    io_cache_writer *w = writer_new(mp_self(), path, sx_strdup(path)); // no temporary of its own
+    io__hdf5_memory m = {0};
+    char *block = NULL;
+    const char *meta;
+    size_t n_block = 0, at = 0;
+    sx_err rc = announce(w->c, 0, v, &block, &n_block);
+    if (rc != SX_OK) goto out;
+    const announcement a = next_announcement(block, &at, &meta);
+    io__hdf5_lock();
+    rc = put_in_memory(w, config_hash, &a, meta, v, &m);
+    io__hdf5_unlock();
+    if (rc == SX_OK) rc = sx_file_write(path, m.bytes, m.n);
+out:
+    io__hdf5_memory_clear(&m);
+    sx_free(block);
     writer_free(w);
     return rc;
 }

@@ -209,7 +209,7 @@ static sx_err check_format(const char *path, hid_t file, io_ckpt *k) {
 
 static sx_err get_blocks(const char *path, hid_t file, char *names, io_ckpt *k) {
     sx_err rc = SX_OK;
-    int n = 0;
+    int64_t n = 1; // the last name may lack its line end
     for (const char *c = names; *c; c++) n += *c == '\n';
     k->block = SX_NEW_ARRAY(io_block, n);
     hid_t group = H5Gopen2(file, "blocks", H5P_DEFAULT);

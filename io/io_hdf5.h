@@ -32,8 +32,22 @@ bool io__hdf5_close(hid_t id);
 /* New file for writing; through MPI-IO when c has a native communicator, else by POSIX calls.
  * Negative on failure. Collective over c. */
 hid_t io__hdf5_create(const char *path, const mp_comm *c);
+/* A file in memory: a disk that is full or fails while the library writes leaves a file that it
+ * cannot close, and it crashes on that at the end; small files are made here and written as bytes.
+ * Zeroed at first; has the bytes once the file was closed. Freed with io__hdf5_memory_clear. */
+typedef struct io__hdf5_memory {
+    void *bytes;
+    size_t n;
+} io__hdf5_memory;
+void io__hdf5_memory_clear(io__hdf5_memory *m);
+/* New file of about n_bytes in *m, which must outlive it. Negative on failure. */
+hid_t io__hdf5_create_in_memory(io__hdf5_memory *m, size_t n_bytes);
+/* Close it: *m has the bytes that would be on disk. False on failure. Takes negative handles. */
+bool io__hdf5_close_in_memory(hid_t file, io__hdf5_memory *m);
 
-/* Open for reading. Errors: SX_E_NOINPUT (absent, a folder), SX_E_DATA (not HDF5 or damaged). */
+/* Open for reading. Refused before the library looks at it: what is not HDF5 of the kind written
+ * here, and what is shorter than it says. Errors: SX_E_NOINPUT (absent, a folder), SX_E_DATA (not
+ * HDF5 or damaged), SX_E_IO. */
 sx_err io__hdf5_open(const char *path, hid_t *file);
 
 /* New group; collective. Negative on failure. */

@@ -1,10 +1,17 @@
-/* cache build: list, split, plan, then rounds of one volume a rank in item order, then one report.
+/* cache build: list, split and plan; make the parts that are missing; put the cache together; one
+ * report.
  *
  * The file is written under a temporary name and renamed at the end; volumes that an older cache
- * has are copied from it. So a stopped or killed build leaves the older cache as it was. */
+ * has are copied from it. So a stopped or killed build leaves the older cache as it was, and its
+ * parts for the next one. Several runs may share a build: each makes parts that nobody has made,
+ * one puts them together, and the others, whose plan is out of date then, plan again. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/sx_file.h"
 #include "base/sx_hash.h"
@@ -13,29 +20,16 @@
 #include "jobs/cache.h"
 #include "jobs/job_data.h"
 #include "jobs/job_json.h"
-#include "mpi/mp_stop.h"
-
-typedef struct build {
-    const job *j;
-    mp_comm *c;
-    const char *path;
-    cache_recipe recipe;
-    char config[65];
-    io_items items;
-    io_split *split;   /* [items.n] */
-    cache_step *steps; /* [items.n] */
-    io_cache *old;     /* NULL when there is none to use */
-} build;
 
 /* ---- before any pixel ---- */
 
-static sx_err list_items(build *b, const char *root) {
-    const job *j = b->j;
+static sx_err list_items(cache_run *r, const char *root) {
+    const job *j = r->j;
     const io_filter filter = job_filter(j);
     const char *list = job_text(j, "data.list");
     sx_err rc =
-        list[0] ? io_bids_list(list, &filter, &b->items) : io_bids_walk(root, &filter, &b->items);
-    if (rc == SX_OK && b->items.n == 0)
+        list[0] ? io_bids_list(list, &filter, &r->items) : io_bids_walk(root, &filter, &r->items);
+    if (rc == SX_OK && r->items.n == 0)
         rc = sx_fail(SX_E_NOINPUT, "%s: no image of acquisition %s and suffix %s",
                      list[0] ? list : root, filter.acq[0] ? filter.acq : "(any)",
                      filter.suffix[0] ? filter.suffix : "(any)");
@@ -43,19 +37,19 @@ static sx_err list_items(build *b, const char *root) {
 }
 
 /* Ranks on different nodes may see a shared folder at different times; they must not go on then. */
-static sx_err compare_lists(build *b) {
+static sx_err compare_lists(cache_run *r) {
     char mine[SX_HASH_HEX], first[SX_HASH_HEX];
     sx_hasher *h = sx_hasher_new();
-    for (int64_t i = 0; i < b->items.n; i++)
-        sx_hasher_add(h, b->items.item[i].rel, strlen(b->items.item[i].rel) + 1);
+    for (int64_t i = 0; i < r->items.n; i++)
+        sx_hasher_add(h, r->items.item[i].rel, strlen(r->items.item[i].rel) + 1);
     sx_hasher_end(h, mine);
     memcpy(first, mine, sizeof first);
-    mp_bcast(b->c, first, sizeof first, 0);
+    mp_bcast(r->c, first, sizeof first, 0);
     sx_err rc = strcmp(mine, first) == 0
                     ? SX_OK
                     : sx_fail(SX_E_NOINPUT, "this rank finds %" PRId64 " images, others differ",
-                              b->items.n);
-    return mp_agree(b->c, rc);
+                              r->items.n);
+    return mp_agree(r->c, rc);
 }
 
 static bool looks_like_hdf5(const char *path) {
@@ -66,183 +60,257 @@ static bool looks_like_hdf5(const char *path) {
     return n == sizeof head && memcmp(head, "\x89HDF\r\n\x1a\n", sizeof head) == 0;
 }
 
+/* Opened, since that is when a file system over a network looks at its server. */
+static cache_stamp stamp_of(const char *path) {
+    cache_stamp stamp = {0};
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0)
+        stamp = (cache_stamp){1, (int64_t)st.st_ino, (int64_t)st.st_size,
+                              (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+    if (fd >= 0) close(fd);
+    return stamp;
+}
+
+bool cache_run_is_late(const cache_run *r) {
+    const cache_stamp now = stamp_of(r->path);
+    return memcmp(&now, &r->seen, sizeof now) != 0;
+}
+
 /* An older cache under the same name. One that cannot be read is made anew; what is no HDF5 file at
  * all is something else that the user would miss. */
-static sx_err open_old(build *b) {
-    if (!sx_file_exists(b->path)) return SX_OK;
-    if (!looks_like_hdf5(b->path))
-        return sx_fail(SX_E_CREATE, "%s exists and is no cache: remove it first", b->path);
-    if (io_cache_open(&b->old, b->path) != SX_OK && mp_rank(b->c) == 0)
+static sx_err open_old(cache_run *r) {
+    io_cache_close(r->old);
+    r->old = NULL;
+    r->seen = stamp_of(r->path);
+    if (!sx_file_exists(r->path)) return SX_OK;
+    if (!looks_like_hdf5(r->path))
+        return sx_fail(SX_E_CREATE, "%s exists and is no cache: remove it first", r->path);
+    if (io_cache_open(&r->old, r->path) != SX_OK && mp_rank(r->c) == 0)
         sx_warn("older cache cannot be used: %s", sx_err_text());
     return SX_OK;
 }
 
-static sx_err prepare(build *b, const char *root) {
-    sx_err rc = list_items(b, root);
-    if (rc == SX_OK) rc = cache_split(b->j, &b->items, &b->split);
-    if (rc == SX_OK) rc = open_old(b);
-    if ((rc = mp_agree(b->c, rc)) != SX_OK) return rc;
-    if ((rc = compare_lists(b)) != SX_OK) return rc;
-    /* All ranks use the older cache or none does. */
-    int64_t unusable = b->old == NULL;
-    mp_max_i64(b->c, &unusable, 1);
-    if (unusable) {
-        io_cache_close(b->old);
-        b->old = NULL;
-    }
-    return cache_plan(b->c, &b->items, b->old, b->config, &b->steps);
+/* Whether all ranks have opened the same file, and it still has the name. Collective. */
+static bool all_see_the_same(const cache_run *r) {
+    cache_stamp first = r->seen;
+    mp_bcast(r->c, &first, sizeof first, 0);
+    int64_t differ = memcmp(&first, &r->seen, sizeof first) != 0 || cache_run_is_late(r);
+    mp_max_i64(r->c, &differ, 1);
+    return !differ;
 }
 
-static void explain(const build *b) {
-    for (int64_t i = 0; i < b->items.n; i++)
-        printf("%s\t%s\t%s\t%s\n", cache_step_keeps(&b->steps[i]) ? "keep" : "make",
-               io_split_name(b->split[i]), b->items.item[i].rel, cache_step_why(&b->steps[i]));
+/* The same older cache on all ranks, while other runs may put another one in its place. Collective.
+ */
+static sx_err open_together(cache_run *r) {
+    enum { TRIES = 100 };
+    static const struct timespec between = {0, 100000000};
+    for (int i = 0; i < TRIES; i++) {
+        const sx_err rc = mp_agree(r->c, open_old(r));
+        if (rc != SX_OK || all_see_the_same(r)) return rc;
+        nanosleep(&between, NULL);
+    }
+    return sx_fail(SX_E_AGAIN, "%s: ranks see different files under this name, run again", r->path);
+}
+
+/* What to do about each item, as things are now. Collective. */
+static sx_err plan(cache_run *r) {
+    sx_err rc = open_together(r);
+    if (rc != SX_OK) return rc;
+    /* All ranks use the older cache or none does. */
+    int64_t unusable = r->old == NULL;
+    mp_max_i64(r->c, &unusable, 1);
+    if (unusable) {
+        io_cache_close(r->old);
+        r->old = NULL;
+    }
+    return cache_plan(r->c, &r->items, r->whole ? 0 : r->first, r->whole ? 1 : r->step, r->old,
+                      r->config, r->parts, &r->steps);
+}
+
+static sx_err prepare(cache_run *r, const char *root) {
+    sx_err rc = work_part(r->j, &r->first, &r->step);
+    r->whole = r->step == 1;
+    if (rc == SX_OK) rc = list_items(r, root);
+    if (rc == SX_OK) rc = cache_split(r->j, &r->items, &r->split);
+    if ((rc = mp_agree(r->c, rc)) != SX_OK) return rc;
+    if ((rc = compare_lists(r)) != SX_OK) return rc;
+    return plan(r);
+}
+
+static void explain(const cache_run *r) {
+    for (int64_t i = r->whole ? 0 : r->first; i < r->items.n; i += r->whole ? 1 : r->step)
+        printf("%s\t%s\t%s\t%s\n", cache_step_word(&r->steps[i]), io_split_name(r->split[i]),
+               r->items.item[i].rel, cache_step_why(&r->steps[i]));
     fflush(stdout);
 }
 
-/* ---- rounds ---- */
+/* ---- a turn: from a plan to a cache, or to a plan that is out of date ---- */
 
-/* What the last line counts; summed over ranks. */
-enum { N_OK, N_FAILED, N_REUSED, N_SLICES, N_COUNTS = N_SLICES + IO_N_SPLITS };
+typedef enum turn { UP_TO_DATE, WRITTEN, SHARE_MADE, PLAN_AGAIN } turn;
 
-static void count_volume(const io_cache_volume *v, int64_t counts[N_COUNTS]) {
-    counts[v->ok ? N_OK : N_FAILED]++;
-    counts[N_REUSED] += v->reused;
-    if (v->ok) counts[N_SLICES + v->split] += v->n;
+static bool asked_to_make_all(const cache_run *r) {
+    return strcmp(job_text(r->j, "run.retry"), "all") == 0;
 }
 
-/* Take everything but identity and split from the older cache. *v has its identity; untouched when
- * the old pixels cannot be read after all. */
-static bool take_over(io_cache_volume *v, io_cache *old, int64_t volume) {
-    io_cache_volume taken = *io_cache_entry(old, volume);
-    if (taken.ok && io_cache_pixels(old, volume, &taken.pixels) != SX_OK) return false;
-    taken.rel = v->rel, taken.path = v->path, taken.split = v->split;
-    memcpy(taken.subject, v->subject, sizeof v->subject);
-    memcpy(taken.session, v->session, sizeof v->session);
-    memcpy(taken.acq, v->acq, sizeof v->acq);
-    taken.reused = true;
-    *v = taken;
-    return true;
+/* Rank 0's answer on all ranks. Collective. */
+static bool is_late(const cache_run *r) {
+    int64_t late = mp_rank(r->c) == 0 && cache_run_is_late(r);
+    mp_bcast(r->c, &late, sizeof late, 0);
+    return late;
 }
 
-/* Volume of item i, taken over or made. */
-static void one_volume(build *b, int64_t i, io_cache_volume *v) {
-    const cache_step *s = &b->steps[i];
-    cache_volume_name(v, &b->items.item[i], b->split[i]);
-    if (cache_step_keeps(s) && take_over(v, b->old, s->old)) return;
-    memcpy(v->sha256, s->sha256, sizeof v->sha256);
-    cache_volume_make(v, &b->recipe);
+static void say_what_is_there(const cache_run *r) {
+    int64_t there = 0, n = 0;
+    for (int64_t i = 0; i < r->items.n; i++) {
+        there += r->steps[i].action == CACHE_KEEP || r->steps[i].action == CACHE_PART;
+        n += r->steps[i].action != CACHE_OTHER;
+    }
+    if (there > 0) sx_info("%" PRId64 " of %" PRId64 " volumes are there already", there, n);
 }
 
-static sx_err round_of(build *b, io_cache_writer *w, int64_t item, int64_t counts[N_COUNTS]) {
-    const bool mine = item < b->items.n;
-    io_cache_volume v = {0};
-    if (mine) one_volume(b, item, &v);
-    sx_err rc = io_cache_append(w, mine ? item : -1, &v);
-    if (rc == SX_OK && mine) count_volume(&v, counts);
-    io_cache_volume_clear(&v);
+/* Parts that are there, also unfinished ones if asked; of rank 0, on all. Collective. */
+static int64_t count_parts(const cache_run *r, bool unfinished_too) {
+    int64_t n = 0, n_unfinished = 0;
+    if (mp_rank(r->c) == 0) n = cache_parts_count(r->parts, &n_unfinished);
+    n += unfinished_too ? n_unfinished : 0;
+    mp_bcast(r->c, &n, sizeof n, 0);
+    return n;
+}
+
+/* Before a task reads the files of all shares to find out. Collective. */
+static bool may_be_complete(const cache_run *r) {
+    return count_parts(r, false) + (r->old ? io_cache_n_volumes(r->old) : 0) >= r->items.n;
+}
+
+static void remove_parts(const cache_run *r) {
+    if (mp_rank(r->c) == 0) cache_parts_remove(r->parts, r->steps, &r->items, work_leases(r->w));
+}
+
+/* Of a run that ended between its last two steps. Collective. */
+static sx_err remove_leftovers(cache_run *r) {
+    bool mine = false;
+    if (count_parts(r, true) == 0) return SX_OK;
+    sx_err rc = cache_work_open(r);
+    if (rc == SX_OK) rc = cache_claim(r, false, &mine);
+    if (!mine) return rc;
+    remove_parts(r);
+    cache_release(r);
     return rc;
 }
 
-static sx_err write_cache(build *b, int64_t counts[N_COUNTS]) {
-    const int size = mp_size(b->c), rank = mp_rank(b->c);
-    io_cache_writer *w;
-    sx_progress progress;
-    sx_err rc = io_cache_create(&w, b->c, b->path, b->config);
-    if (rc != SX_OK) return rc;
-    sx_progress_begin(&progress, "cache", "volume", 0, b->items.n);
-    for (int64_t first = 0; first < b->items.n && rc == SX_OK; first += size) {
-        if (mp_stop_agreed(b->c)) {
-            rc = sx_fail(SX_E_AGAIN,
-                         "%s: stopped at volume %" PRId64 " of %" PRId64
-                         ", nothing was written and the next run begins again",
-                         b->path, first, b->items.n);
-            break;
-        }
-        rc = round_of(b, w, first + rank, counts);
-        sx_progress_step(&progress, first + size < b->items.n ? first + size : b->items.n, NULL);
-    }
-    sx_progress_end(&progress);
-    const bool keep = rc == SX_OK;
-    io_cache_close(b->old); /* before the rename: nobody reads the file that goes away */
-    b->old = NULL;
-    sx_err end = io_cache_commit(w, keep);
-    return keep ? end : rc;
+static sx_err put_together(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
+    sx_err rc = SX_OK;
+    *t = PLAN_AGAIN;
+    if (is_late(r) || !cache_is_complete(r)) return SX_OK;
+    SX_TRY(rc, cache_assemble(r, counts));
+    mp_sum_i64(r->c, counts, N_COUNTS);
+    remove_parts(r);
+    *t = WRITTEN;
+out:
+    return rc;
 }
 
-/* ---- the report ---- */
+/* What follows for a task of an array when its share is made. Collective. */
+static turn after_share(const cache_run *r) {
+    if (is_late(r)) return PLAN_AGAIN;
+    if (!r->whole) return may_be_complete(r) ? PLAN_AGAIN : SHARE_MADE;
+    return cache_is_complete(r) ? WRITTEN : SHARE_MADE;
+}
 
-static void count_old(const build *b, int64_t counts[N_COUNTS]) {
-    for (int64_t i = 0; i < b->items.n; i++) {
-        io_cache_volume v = *io_cache_entry(b->old, i);
+/* SX_E_ITEMS: *t holds, but volumes of this run's share failed. Collective. */
+static sx_err take_turn(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
+    const bool is_task = r->step > 1;
+    bool mine = false;
+    sx_err rc, made;
+    *t = SHARE_MADE;
+    say_what_is_there(r);
+    SX_TRY(rc, cache_work_open(r));
+    made = rc = work_run(r->w);
+    if (rc != SX_OK && rc != SX_E_ITEMS) goto out;
+    if (is_task && (*t = after_share(r)) != WRITTEN) goto out;
+    SX_TRY(rc, cache_claim(r, !is_task, &mine));
+    *t = SHARE_MADE; // unless it is this run's turn
+    rc = mine ? put_together(r, counts, t) : made;
+    if (mine) cache_release(r);
+out:
+    return rc;
+}
+
+static void count_old(const cache_run *r, int64_t counts[N_COUNTS]) {
+    for (int64_t i = 0; i < r->items.n; i++) {
+        io_cache_volume v = *io_cache_entry(r->old, i);
         v.reused = true;
-        count_volume(&v, counts);
+        cache_count(&v, counts);
     }
 }
 
-static void report(const build *b, const int64_t counts[N_COUNTS], bool written, double seconds) {
-    const int64_t *slices = counts + N_SLICES, bytes = sx_file_size(b->path);
-    if (!job_json(b->j)) {
-        printf("%-10s %10s %10s %10s\n", "volumes", "ok", "failed", "reused");
-        printf("%-10s %10" PRId64 " %10" PRId64 " %10" PRId64 "\n", "", counts[N_OK],
-               counts[N_FAILED], counts[N_REUSED]);
-        printf("%-10s %10s %10s %10s\n", "slices", "train", "val", "test");
-        printf("%-10s %10" PRId64 " %10" PRId64 " %10" PRId64 "\n", "", slices[IO_TRAIN],
-               slices[IO_VAL], slices[IO_TEST]);
-        printf("%s: %s, %.1f MB, %.1f s\n", b->path, written ? "written" : "up to date",
-               (double)bytes / 1e6, seconds);
-        return;
+/* Turns until one ends well. Collective. */
+static sx_err take_turns(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
+    for (;;) {
+        sx_err rc;
+        *t = UP_TO_DATE;
+        if (cache_plan_is_idle(r->steps, &r->items, r->split, r->old) && !asked_to_make_all(r)) {
+            count_old(r, counts);
+            return remove_leftovers(r);
+        }
+        rc = take_turn(r, counts, t);
+        if (*t != PLAN_AGAIN || (rc != SX_OK && rc != SX_E_ITEMS)) return rc;
+        work_close(r->w);
+        r->w = NULL;
+        r->whole = true;
+        if ((rc = plan(r)) != SX_OK) return rc;
     }
-    json_t *o = json_pack(
-        "{s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:I, s:f}", "file", job_json_string(b->path),
-        "written", written, "ok", (json_int_t)counts[N_OK], "failed", (json_int_t)counts[N_FAILED],
-        "reused", (json_int_t)counts[N_REUSED], "slices", "train", (json_int_t)slices[IO_TRAIN],
-        "val", (json_int_t)slices[IO_VAL], "test", (json_int_t)slices[IO_TEST], "bytes",
-        (json_int_t)bytes, "seconds", seconds);
-    job_json_print(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
 }
+
+/* ---- the end ---- */
 
 /* The split is drawn before anybody knows which volumes fail. */
-static void warn_of_empty_splits(const build *b, const int64_t slices[IO_N_SPLITS]) {
-    if (job_text(b->j, "data.split_list")[0]) return;
+static void warn_of_empty_splits(const cache_run *r, const int64_t slices[IO_N_SPLITS]) {
+    if (job_text(r->j, "data.split_list")[0]) return;
     for (int s = 0; s < IO_N_SPLITS; s++) {
         char key[32];
         snprintf(key, sizeof key, "data.split_%s", io_split_name((io_split)s));
-        if (job_real(b->j, key) > 0 && slices[s] == 0)
-            sx_warn("%s: no slices for %s, although %s is %g", b->path, io_split_name((io_split)s),
-                    key, job_real(b->j, key));
+        if (job_real(r->j, key) > 0 && slices[s] == 0)
+            sx_warn("%s: no slices for %s, although %s is %g", r->path, io_split_name((io_split)s),
+                    key, job_real(r->j, key));
     }
 }
 
-static sx_err run_plan(build *b, double start_s) {
+static sx_err run_plan(cache_run *r, double start_s) {
     int64_t counts[N_COUNTS] = {0};
-    const bool speaks = mp_rank(b->c) == 0;
-    if (speaks && (job_explain(b->j) || job_dry_run(b->j))) explain(b);
-    if (job_dry_run(b->j)) return SX_OK;
-    const bool idle = cache_plan_is_idle(b->steps, &b->items, b->split, b->old);
-    if (idle) {
-        count_old(b, counts);
-    } else {
-        sx_err rc = write_cache(b, counts);
-        if (rc != SX_OK) return rc;
-        mp_sum_i64(b->c, counts, N_COUNTS);
+    turn t;
+    const bool speaks = mp_rank(r->c) == 0;
+    if (speaks && (job_explain(r->j) || job_dry_run(r->j))) explain(r);
+    if (job_dry_run(r->j)) return SX_OK;
+    const sx_err rc = take_turns(r, counts, &t);
+    if (rc != SX_OK && rc != SX_E_ITEMS) return rc;
+    if (t == SHARE_MADE) {
+        const int64_t n_parts = count_parts(r, false);
+        if (speaks) cache_report_share(r, n_parts);
+        return rc;
     }
-    if (speaks) report(b, counts, !idle, sx_now_s() - start_s);
-    if (speaks) warn_of_empty_splits(b, counts + N_SLICES);
-    if (counts[N_FAILED] == 0) return job_check_folders(job_arg(b->j, 1), &b->items);
-    return sx_fail(SX_E_ITEMS, "%s: %" PRId64 " of %" PRId64 " volumes failed", b->path,
-                   counts[N_FAILED], b->items.n);
+    if (speaks) cache_report(r, counts, t == WRITTEN, sx_now_s() - start_s);
+    if (speaks) warn_of_empty_splits(r, counts + N_SLICES);
+    if (counts[N_FAILED] == 0) return job_check_folders(job_arg(r->j, 1), &r->items);
+    return sx_fail(SX_E_ITEMS, "%s: %" PRId64 " of %" PRId64 " volumes failed", r->path,
+                   counts[N_FAILED], r->items.n);
 }
 
 sx_err cache_build(const job *j, const char *root, const char *path) {
     const double start_s = sx_now_s();
-    build b = {.j = j, .c = job_comm(j), .path = path, .recipe = cache_recipe_of(j)};
-    cache_recipe_hash(&b.recipe, b.config);
-    sx_err rc = prepare(&b, root);
-    if (rc == SX_OK) rc = run_plan(&b, start_s);
-    io_cache_close(b.old);
-    io_items_clear(&b.items);
-    sx_free(b.split);
-    sx_free(b.steps);
+    cache_run r = {.j = j, .c = job_comm(j), .path = path, .recipe = cache_recipe_of(j)};
+    r.folder = work_folder(path, false);
+    r.parts = sx_path_join(r.folder, "parts");
+    cache_recipe_hash(&r.recipe, r.config);
+    sx_err rc = prepare(&r, root);
+    if (rc == SX_OK) rc = run_plan(&r, start_s);
+    work_close(r.w);
+    io_cache_close(r.old);
+    io_items_clear(&r.items);
+    sx_free(r.split);
+    sx_free(r.steps);
+    sx_free(r.folder);
+    sx_free(r.parts);
     return rc;
 }

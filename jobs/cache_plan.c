@@ -9,19 +9,20 @@
 #include "mpi/mp_stop.h"
 
 static const struct {
-    bool keeps;
-    const char *why;
+    const char *word, *why;
 } actions[] = {
-    [CACHE_NEW] = {false, "not in the cache"},
-    [CACHE_CONFIG] = {false, "the cache was made with another configuration"},
-    [CACHE_CHANGED] = {false, "the file has changed"},
-    [CACHE_DAMAGED] = {false, "the cached copy is damaged"},
-    [CACHE_KEEP] = {true, "unchanged"},
-    [CACHE_FAILED] = {false, "failed before"},
+    [CACHE_NEW] = {"make", "not in the cache"},
+    [CACHE_CONFIG] = {"make", "the cache was made with another configuration"},
+    [CACHE_CHANGED] = {"make", "the file has changed"},
+    [CACHE_DAMAGED] = {"make", "the cached copy is damaged"},
+    [CACHE_FAILED] = {"make", "failed before"},
+    [CACHE_OTHER] = {"-", "of another task's share"},
+    [CACHE_PART] = {"part", "made already, not in the cache yet"},
+    [CACHE_KEEP] = {"keep", "unchanged"},
 };
 
-bool cache_step_keeps(const cache_step *s) {
-    return actions[s->action].keeps;
+const char *cache_step_word(const cache_step *s) {
+    return actions[s->action].word;
 }
 const char *cache_step_why(const cache_step *s) {
     return actions[s->action].why;
@@ -55,7 +56,7 @@ static int64_t find(const name *names, const io_cache *old, const char *rel) {
 
 /* ---- one item ---- */
 
-static cache_action decide(const cache_step *s, io_cache *old, const char *config_hash) {
+static cache_action compare(const cache_step *s, io_cache *old, const char *config_hash) {
     if (s->old < 0) return CACHE_NEW;
     const io_cache_volume *v = io_cache_entry(old, s->old);
     if (strcmp(io_cache_config_hash(old), config_hash) != 0) return CACHE_CONFIG;
@@ -64,42 +65,63 @@ static cache_action decide(const cache_step *s, io_cache *old, const char *confi
     return io_cache_check(old, s->old) == SX_OK ? CACHE_KEEP : CACHE_DAMAGED;
 }
 
-sx_err cache_plan(mp_comm *c, const io_items *items, io_cache *old, const char *config_hash,
-                  cache_step **plan) {
-    const int64_t size = mp_size(c), rank = mp_rank(c);
-    const int64_t n_mine = (items->n - rank + size - 1) / size;
-    cache_step *mine = SX_NEW_ARRAY(cache_step, n_mine + 1), *steps = NULL;
+static cache_action decide(const cache_step *s, io_cache *old, const char *config_hash,
+                           const char *parts) {
+    const cache_action action = compare(s, old, config_hash);
+    return action != CACHE_KEEP && cache_part_is_good(parts, s, config_hash) ? CACHE_PART : action;
+}
+
+/* ---- all items ---- */
+
+/* Steps of all ranks in item order, new. Number m of those that are planned is item
+ * first + m * step, and number m / size of rank m % size. Collective. */
+static cache_step *gather(mp_comm *c, const cache_step *mine, int64_t n_mine, int64_t n,
+                          int64_t first, int64_t step) {
+    const int64_t size = mp_size(c);
+    cache_step *steps = SX_NEW_ARRAY(cache_step, n + 1);
     void *gathered = NULL;
+    size_t n_bytes;
+    for (int64_t i = 0; i < n; i++) steps[i] = (cache_step){.old = -1, .action = CACHE_OTHER};
+    mp_allgather(c, mine, (size_t)n_mine * sizeof *mine, &gathered, &n_bytes);
+    const cache_step *from = gathered;
+    for (int64_t r = 0; r < size; r++)
+        for (int64_t i = first + r * step; i < n; i += size * step) steps[i] = *from++;
+    SX_ASSERT((size_t)((const char *)from - (const char *)gathered) == n_bytes);
+    sx_free(gathered);
+    return steps;
+}
+
+sx_err cache_plan(mp_comm *c, const io_items *items, int64_t first, int64_t step, io_cache *old,
+                  const char *config_hash, const char *parts, cache_step **plan) {
+    const int64_t stride = mp_size(c) * step, begin = first + mp_rank(c) * step;
+    const int64_t n_mine = begin < items->n ? (items->n - begin + stride - 1) / stride : 0;
+    cache_step *mine = SX_NEW_ARRAY(cache_step, n_mine + 1), *earlier = *plan;
     name *names = names_of(old);
     sx_err rc = SX_OK;
     sx_progress progress;
-    size_t n_bytes;
     sx_progress_begin(&progress, "check", "file", 0, n_mine);
     for (int64_t m = 0; m < n_mine && !mp_stop_wanted(); m++) {
-        const io_item *item = &items->item[rank + m * size];
+        const int64_t i = begin + m * stride;
+        const io_item *item = &items->item[i];
         cache_step *s = &mine[m];
-        if (io_nifti_hash(item->path, s->sha256) != SX_OK) s->sha256[0] = 0;
+        if (earlier && earlier[i].sha256[0])
+            memcpy(s->sha256, earlier[i].sha256, sizeof s->sha256);
+        else if (io_nifti_hash(item->path, s->sha256) != SX_OK)
+            s->sha256[0] = 0;
+        cache_part_key(item, s->sha256, config_hash, s->key);
         s->old = find(names, old, item->rel);
-        s->action = decide(s, old, config_hash);
+        s->action = decide(s, old, config_hash, parts);
         sx_progress_step(&progress, m + 1, NULL);
     }
     sx_progress_end(&progress);
-    if (mp_stop_agreed(c)) {
-        rc = sx_fail(SX_E_AGAIN, "stopped while files were checked, nothing was written");
-        goto out;
-    }
-    mp_allgather(c, mine, (size_t)n_mine * sizeof *mine, &gathered, &n_bytes);
-    SX_ASSERT(n_bytes == (size_t)items->n * sizeof *mine);
-    /* Gathered by rank; item i is number i / size of rank i % size. */
-    steps = SX_NEW_ARRAY(cache_step, items->n + 1);
-    const cache_step *from = gathered;
-    for (int64_t r = 0; r < size; r++)
-        for (int64_t i = r; i < items->n; i += size) steps[i] = *from++;
-out:
-    sx_free(gathered);
+    *plan = NULL;
+    if (mp_stop_agreed(c))
+        rc = sx_fail(SX_E_AGAIN, "stopped while files were checked; run again");
+    else
+        *plan = gather(c, mine, n_mine, items->n, first, step);
+    sx_free(earlier);
     sx_free(names);
     sx_free(mine);
-    *plan = steps;
     return rc;
 }
 
@@ -112,7 +134,7 @@ bool cache_plan_is_idle(const cache_step *steps, const io_items *items, const io
                         const io_cache *old) {
     if (!old || io_cache_n_volumes(old) != items->n) return false;
     for (int64_t i = 0; i < items->n; i++)
-        if (!cache_step_keeps(&steps[i]) || steps[i].old != i ||
+        if (steps[i].action != CACHE_KEEP || steps[i].old != i ||
             !same_identity(io_cache_entry(old, i), &items->item[i], split[i]))
             return false;
     return true;

@@ -42,7 +42,7 @@ void cache_volume_name(io_cache_volume *v, const io_item *item, io_split split) 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) job_json_clean(texts[i]);
 }
 
-static void refuse(io_cache_volume *v, const char *reason, const char *message) {
+void cache_volume_refuse(io_cache_volume *v, const char *reason, const char *message) {
     v->ok = false;
     snprintf(v->reason, sizeof v->reason, "%s", reason);
     snprintf(v->message, sizeof v->message, "%s", message);
@@ -135,12 +135,24 @@ out:
     return rc;
 }
 
-void cache_volume_make(io_cache_volume *v, const cache_recipe *r) {
+sx_err cache_volume_make(io_cache_volume *v, const cache_recipe *r) {
     const char *reason;
     io_nifti_info info = {0};
     sx_err rc = make(v, r, &info, &reason);
     v->ok = rc == SX_OK;
-    if (v->ok) return;
-    refuse(v, rc == SX_E_DATA && reason[0] ? reason : sx_err_name(rc), sx_err_text());
-    sx_warn("%s: %s: left out: %s", v->rel, v->reason, v->message);
+    if (!v->ok)
+        cache_volume_refuse(v, rc == SX_E_DATA && reason[0] ? reason : sx_err_name(rc),
+                            sx_err_text());
+    return rc;
+}
+
+bool cache_volume_take(io_cache_volume *v, io_cache *from, int64_t volume) {
+    io_cache_volume taken = *io_cache_entry(from, volume);
+    if (taken.ok && io_cache_pixels(from, volume, &taken.pixels) != SX_OK) return false;
+    taken.rel = v->rel, taken.path = v->path, taken.split = v->split;
+    memcpy(taken.subject, v->subject, sizeof v->subject);
+    memcpy(taken.session, v->session, sizeof v->session);
+    memcpy(taken.acq, v->acq, sizeof v->acq);
+    *v = taken;
+    return true;
 }

@@ -4,10 +4,13 @@
  * An item is an axial scan below --lr for which --truth has an isotropic scan of the same subject
  * and session. Its predictions are files below --sr that continue its name (ev_match.h) with
  * desc-superres (method sr, one row a sample) or desc-superresmean (sr-mean). The baseline is what
- * the network is shown: the scan upsampled by cubic B-splines, clamped as sr clamps it. Items are
- * shared out over ranks; rows are put in item order, so that the files do not depend on the number
- * of ranks. An item that fails, or a prediction that is missing, is a row of NaN. A stop request
- * ends the run without files. */
+ * the network is shown: the scan upsampled by cubic B-splines, clamped as sr clamps it. An item
+ * that fails, or a prediction that is missing, is a row of NaN.
+ *
+ * Items are work (jobs/work.h): shared out over ranks and jobs, and the rows of an item without
+ * failures are kept in the journal, so that a run that was stopped or killed goes on where it
+ * stood. Rows are put in item order, so that the files do not depend on who scored what, and when.
+ * Only a run that knows all rows writes files. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +20,10 @@
 #include "base/sx_mem.h"
 #include "io/io_bids.h"
 #include "io/io_png.h"
-#include "jobs/ev_image.h"
-#include "jobs/ev_match.h"
-#include "jobs/ev_report.h"
+#include "jobs/ev_score.h"
 #include "jobs/job_data.h"
 #include "jobs/sr_volume.h"
 #include "jobs/verbs.h"
-#include "mpi/mp_queue.h"
-#include "mpi/mp_stop.h"
 
 /* ---- options ---- */
 
@@ -39,30 +38,24 @@ static const job_option options_eval[] = {
     {"eval.picture_items", JOB_INT, "4", NULL, 1, 64, "items shown in the picture"},
     JOB_OPTIONS_END};
 
-static const job_option *const sections[] = {options_eval, options_data_subjects, NULL};
+static const job_option *const sections[] = {options_eval, options_data_subjects, options_run,
+                                             options_run_crew, NULL};
 static const job_alias aliases[] = {{"--truth", "eval.truth"},
                                     {"--sr", "eval.sr"},
                                     {"--lr", "eval.lr"},
                                     {"--picture", "eval.picture"},
                                     {"--subjects", "data.subjects"},
+                                    {"--retry", "run.retry"},
                                     JOB_ALIASES_END};
 
 /* ---- the session ---- */
 
-typedef struct session {
-    const job *j;
-    mp_comm *comm;
-    ev_cohort cohort;
-    io_read_opt read;
-    double hr_mm, quantile;
-} session;
-
-static sx_err session_open(session *e, job *j) {
+static sx_err session_open(ev_session *e, job *j) {
     const char *truth = job_text(j, "eval.truth"), *lr = job_text(j, "eval.lr"),
                *sr = job_text(j, "eval.sr");
     io_filter of_lr = job_filter(j), of_truth, of_sr;
     sx_err rc;
-    *e = (session){.j = j, .comm = job_comm(j), .read = job_read_opt(j)};
+    *e = (ev_session){.j = j, .comm = job_comm(j), .read = job_read_opt(j)};
     e->hr_mm = job_real(j, "data.hr_mm");
     e->quantile = job_real(j, "data.quantile");
     of_truth = of_sr = of_lr;
@@ -80,132 +73,13 @@ out:
     return rc;
 }
 
-/* ---- scoring ---- */
-
-/* What all predictions of one item share. */
-typedef struct exam {
-    ev_truth truth;
-    im_volume lr, cubic;
-} exam;
-
-static void exam_clear(exam *x) {
-    ev_truth_clear(&x->truth);
-    im_volume_clear(&x->lr);
-    im_volume_clear(&x->cubic);
-}
-
-static sx_err exam_open(exam *x, const session *e, int64_t item) {
-    const io_item *lr = &e->cohort.lr.item[item];
-    const char *truth_path = ev_truth_of(&e->cohort, item)->path;
-    im_volume truth = {0};
-    sr_volume v = {0};
-    sx_err rc;
-    SX_TRY(rc, sr_read_pir(truth_path, &e->read, &truth));
-    rc = ev_truth_make(&x->truth, &truth);
-    if (rc != SX_OK) {
-        sx_fail_context(rc, "%s", truth_path);
-        goto out;
-    }
-    SX_TRY(rc, sr_read_pir(lr->path, &e->read, &x->lr));
-    SX_TRY(rc, sr_volume_read(lr->path, &e->read, e->hr_mm, e->quantile, &v));
-    im_mapping_invert(&v.mapping, v.cubic.voxel, im_volume_count(&v.cubic));
-    x->cubic = v.cubic;
-    v.cubic = (im_volume){0};
-out:
-    im_volume_clear(&truth);
-    sr_volume_clear(&v);
-    return rc;
-}
-
-static sx_err score_file(const exam *x, const char *path, const io_read_opt *opt, ev_scores *s) {
-    im_volume v = {0};
-    sx_err rc = sr_read_pir(path, opt, &v);
-    if (rc == SX_OK) {
-        rc = ev_image_score(&x->truth, &v, &x->lr, s);
-        if (rc != SX_OK) sx_fail_context(rc, "%s", path);
-    }
-    im_volume_clear(&v);
-    return rc;
-}
-
-typedef struct row_list {
-    ev_row *row;
-    int64_t n;
-} row_list;
-
-/* Add a row; of a failure the reason is said and the scores stay NaN. */
-static void add_row(row_list *l, int64_t item, const char *method, sx_err rc, const ev_scores *s) {
-    l->row = sx_grow(l->row, l->n, sizeof *l->row);
-    ev_row *r = &l->row[l->n];
-    r->item = item;
-    r->place = l->n++;
-    snprintf(r->method, sizeof r->method, "%s", method);
-    r->failed = rc != SX_OK;
-    if (rc == SX_OK) r->scores = *s;
-    if (rc != SX_OK) sx_warn("%s: %s", method, sx_err_text());
-}
-
-static void score_predictions(const session *e, const exam *x, sx_err ready, int64_t item,
-                              row_list *l) {
-    if (ready == SX_OK) ready = ev_predictions_agree(&e->cohort, item);
-    for (int m = 0; m < EV_N_METHODS; m++) {
-        int64_t at = -1, found = 0;
-        const io_item *p;
-        while ((p = ev_next_prediction(&e->cohort, item, &ev_methods[m], at + 1, &at)) != NULL) {
-            ev_scores s = {0};
-            const sx_err rc = ready == SX_OK ? score_file(x, p->path, &e->read, &s) : ready;
-            add_row(l, item, ev_methods[m].name, rc, &s);
-            found++;
-        }
-        if (!found && ev_methods[m].expected)
-            add_row(l, item, ev_methods[m].name,
-                    sx_fail(SX_E_NOINPUT, "%s: no prediction", e->cohort.lr.item[item].stem), NULL);
-    }
-}
-
-static void score_item(const session *e, int64_t item, row_list *l) {
-    exam x = {0};
-    ev_scores s = {0};
-    const sx_err ready = exam_open(&x, e, item);
-    sx_err rc = ready;
-    if (rc == SX_OK) rc = ev_image_score(&x.truth, &x.cubic, &x.lr, &s);
-    add_row(l, item, "cubic", rc, &s);
-    if (job_text(e->j, "eval.sr")[0]) score_predictions(e, &x, ready, item, l);
-    exam_clear(&x);
-}
-
-/* Every rank takes items until none is left; afterwards all have all rows, in order. Collective. */
-static sx_err score_all(const session *e, ev_row **row, int64_t *n) {
-    mp_queue *q = mp_queue_new(e->comm, e->cohort.n_scored);
-    row_list mine = {NULL, 0};
-    void *all = NULL;
-    size_t n_bytes = 0;
-    sx_progress progress;
-    sx_progress_begin(&progress, "eval", "item", 0, e->cohort.n_scored);
-    for (int64_t i; !mp_stop_wanted() && (i = mp_queue_next(q)) >= 0;) {
-        sx_progress_step(&progress, i, e->cohort.lr.item[e->cohort.scored[i]].stem);
-        score_item(e, e->cohort.scored[i], &mine);
-        sx_progress_step(&progress, i + 1, NULL);
-    }
-    sx_progress_end(&progress);
-    mp_queue_free(q);
-    mp_allgather(e->comm, mine.row, (size_t)mine.n * sizeof *mine.row, &all, &n_bytes);
-    sx_free(mine.row);
-    *row = all;
-    *n = (int64_t)(n_bytes / sizeof(ev_row));
-    ev_rows_sort(*row, *n);
-    if (mp_stop_agreed(e->comm))
-        return sx_fail(SX_E_AGAIN, "stopped on request; nothing is written, run again");
-    return SX_OK;
-}
-
 /* ---- the picture ---- */
 
 enum { SCAN, CUBIC, SAMPLE, MEAN, TRUTH, N_PANELS, ZOOM = 2 };
 
 /* The volumes of one item's panels; what is not there or cannot be read stays without voxels. */
-static bool read_panels(const session *e, int64_t item, exam *x, im_volume volume[N_PANELS]) {
-    if (exam_open(x, e, item) != SX_OK) return false;
+static bool read_panels(const ev_session *e, int64_t item, ev_exam *x, im_volume volume[N_PANELS]) {
+    if (ev_exam_open(x, e, item) != SX_OK) return false;
     im_volume_copy(&volume[SCAN], &x->lr);
     im_volume_copy(&volume[CUBIC], &x->cubic);
     for (int m = 0; m < EV_N_METHODS; m++) {
@@ -220,11 +94,11 @@ static bool read_panels(const session *e, int64_t item, exam *x, im_volume volum
 /* The columns of one item in a montage; a volume that is not there leaves a black panel, so that
  * the columns stay columns; an item without any leaves none. `shown` learns which columns have one.
  */
-static void draw_item(const session *e, int64_t item, io_panel panel[N_PANELS],
+static void draw_item(const ev_session *e, int64_t item, io_panel panel[N_PANELS],
                       float *picture[N_PANELS], bool shown[N_PANELS]) {
     static const char *const captions[N_PANELS] = {"scan", "cubic", "sr", "sr-mean", "truth"};
     static const int orders[N_PANELS] = {0, 3, 3, 3, 0};
-    exam x = {0};
+    ev_exam x = {0};
     im_volume volume[N_PANELS] = {0};
     const bool ready = read_panels(e, item, &x, volume);
     for (int i = 0; i < N_PANELS && ready; i++) {
@@ -238,10 +112,10 @@ static void draw_item(const session *e, int64_t item, io_panel panel[N_PANELS],
         panel[i] = (io_panel){picture[i], h, w, 0.0f, 1.0f, captions[i]};
     }
     for (int i = 0; i < N_PANELS; i++) im_volume_clear(&volume[i]);
-    exam_clear(&x);
+    ev_exam_clear(&x);
 }
 
-static sx_err draw(const session *e, const char *path) {
+static sx_err draw(const ev_session *e, const char *path) {
     const int64_t wanted = job_int(e->j, "eval.picture_items");
     const int64_t n = e->cohort.n_scored < wanted ? e->cohort.n_scored : wanted;
     io_panel *all = SX_NEW_ARRAY(io_panel, n * N_PANELS);
@@ -265,13 +139,13 @@ static sx_err draw(const session *e, const char *path) {
 /* ---- the verb ---- */
 
 /* The folders of all files, before hours of scoring. */
-static sx_err make_folders(const session *e, const char *out) {
+static sx_err make_folders(const ev_session *e, const char *out) {
     const char *picture = job_text(e->j, "eval.picture");
     sx_err rc = sx_mkdirs_for(out);
     return rc == SX_OK && picture[0] ? sx_mkdirs_for(picture) : rc;
 }
 
-static sx_err write_files(const session *e, const char *out, const ev_row *row, int64_t n) {
+static sx_err write_files(const ev_session *e, const char *out, const ev_row *row, int64_t n) {
     char *tsv = sx_strf("%s.tsv", out), *page = sx_strf("%s.md", out);
     const char *picture = job_text(e->j, "eval.picture");
     const ev_cohort *c = &e->cohort;
@@ -300,7 +174,7 @@ static void print_plan(const ev_cohort *c) {
 }
 
 /* SX_E_ITEMS when a row failed or a folder of one of the trees could not be listed. */
-static sx_err verdict(const session *e, const ev_row *row, int64_t n) {
+static sx_err verdict(const ev_session *e, const ev_row *row, int64_t n) {
     const struct {
         const char *key;
         const io_items *items;
@@ -318,22 +192,27 @@ static sx_err verdict(const session *e, const ev_row *row, int64_t n) {
 
 static sx_err eval_images(job *j) {
     const bool first = mp_rank(job_comm(j)) == 0;
-    session e = {0};
-    ev_row *row = NULL;
-    int64_t n = 0;
+    const char *out = job_arg(j, 1);
+    ev_session e = {0};
     sx_err rc;
     SX_TRY(rc, mp_agree(job_comm(j), session_open(&e, j)));
     if (job_dry_run(j)) {
         if (first) print_plan(&e.cohort);
         goto out;
     }
-    SX_TRY(rc, mp_agree(e.comm, first ? make_folders(&e, job_arg(j, 1)) : SX_OK));
-    SX_TRY(rc, score_all(&e, &row, &n));
-    SX_TRY(rc, mp_agree(e.comm, first ? write_files(&e, job_arg(j, 1), row, n) : SX_OK));
-    rc = verdict(&e, row, n);
+    SX_TRY(rc, mp_agree(e.comm, first ? make_folders(&e, out) : SX_OK));
+    rc = ev_score_all(&e, out);
+    if (rc != SX_OK && rc != SX_E_ITEMS) goto out;
+    if (job_text(j, "run.part")[0]) {
+        sx_info("%s: a part is scored; a run without run.part takes all parts and writes files",
+                out);
+        goto out;
+    }
+    SX_TRY(rc, mp_agree(e.comm, first ? write_files(&e, out, e.rows.row, e.rows.n) : SX_OK));
+    rc = verdict(&e, e.rows.row, e.rows.n);
 out:
     ev_cohort_clear(&e.cohort);
-    sx_free(row);
+    sx_free(e.rows.row);
     return rc;
 }
 

@@ -107,14 +107,15 @@ static void cohort_clear(cohort *h) {
 static sx_err run(job *j) {
     cohort h = {.table = sx_path_join(job_arg(j, 1), "sagax-sr.tsv"),
                 .folder = work_folder(job_arg(j, 1), true)};
-    const work_kind kind = {.verb = "sr",
-                            .table = h.table,
-                            .together = true,
-                            .name = name_of,
-                            .inspect = inspect,
-                            .make = make};
+    work_kind kind = {.verb = "sr",
+                      .table = h.table,
+                      .together = true,
+                      .name = name_of,
+                      .inspect = inspect,
+                      .make = make};
     sx_err rc;
     SX_TRY(rc, find(&h, j));
+    sr_config_print(&h.c, "", kind.config);
     if (!job_dry_run(j)) SX_TRY(rc, begin(&h));
     SX_TRY(rc, work_open(&h.work, j, h.folder, &kind, &h, h.items.n));
     if (job_dry_run(j)) {

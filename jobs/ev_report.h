@@ -18,6 +18,12 @@ typedef struct ev_row {
 /* Sort by item, then place: the order of the files, whoever computed what. */
 void ev_rows_sort(ev_row *row, int64_t n);
 
+/* Rows on the way to a later run (ev_rows.c). The rows of one item, none of which failed, as text
+ * that says each number to the last bit; new (sx_free). */
+char *ev_rows_text(const ev_row *row, int64_t n);
+/* The way back: rows of `item`, *row new [*n] (sx_free). Errors: SX_E_DATA. */
+sx_err ev_rows_parse(const char *text, int64_t item, ev_row **row, int64_t *n);
+
 /* subject session item method psnr nrmse ssim gms hf psnr_fit nrmse_fit ssim_fit n_voxels, one line
  * a row. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row, int64_t n);

@@ -47,6 +47,9 @@ typedef enum job_ranks {
     JOB_RANKS_TO_BUILD /* when its first argument is "build" */
 } job_ranks;
 
+/* A max_args: any number, and from the first argument on all words are arguments, options too. */
+enum { JOB_ARGS_REST = -2 };
+
 typedef struct job_verb {
     const char *name;
     const char *arguments; /* "BIDS OUT" for the usage line */

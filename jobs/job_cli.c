@@ -35,6 +35,10 @@ static sx_err on_log(job *j, const char *text) {
     return SX_OK;
 }
 
+static sx_err on_submission(job *j, const char *text) {
+    return job__read_submission(j, text);
+}
+
 /* `set` takes a value, `count` does not; a row with neither sets the bool at `offset` of the job.
  */
 static const struct common {
@@ -46,6 +50,7 @@ static const struct common {
     {"--config", on_config, 0, 0},
     {"--set", on_set, 0, 0},
     {"--log", on_log, 0, 0},
+    {"--submission", on_submission, 0, 0},
     {"-v", NULL, 1, 0},
     {"--verbose", NULL, 1, 0},
     {"-q", NULL, -1, 0},
@@ -186,8 +191,7 @@ static sx_err check_count(const job *j) {
                    few ? "few" : "many", v->name, arguments, *arguments ? " " : "");
 }
 
-/* One word as a POSIX shell reads it back. */
-static void quote(FILE *f, const char *word) {
+void job__quote(FILE *f, const char *word) {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                 "%+,-./:=@_";
     if (*word && strspn(word, plain) == strlen(word)) {
@@ -207,7 +211,7 @@ static char *command_of(const job_verb *v, int argc, char **argv) {
     fprintf(f, "sagax %s", v->name);
     for (int i = 0; i < argc; i++) {
         fputc(' ', f);
-        quote(f, argv[i]);
+        job__quote(f, argv[i]);
     }
     fclose(f);
     return text;
@@ -227,6 +231,7 @@ sx_err job__parse_command_line(job *j, int argc, char **argv) {
             rc = apply_option(j, &c, word);
         else
             j->arg[j->n_args++] = sx_strdup(word);
+        if (j->n_args > 0 && j->verb->max_args == JOB_ARGS_REST) options = false;
         if (rc != SX_OK) return rc;
     }
     return j->help || j->print_config ? SX_OK : check_count(j);

@@ -69,6 +69,10 @@ void job__init_values(job *j) {
     }
 }
 
+const char *job__origin_name(job_origin origin) {
+    return origin_name[origin];
+}
+
 job_value *job__find(const job *j, const char *key) {
     for (int i = 0; i < j->n_values; i++)
         if (strcmp(j->value[i].option->key, key) == 0) return &j->value[i];

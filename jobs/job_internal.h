@@ -6,6 +6,7 @@
 #ifndef JOB_INTERNAL_H
 #define JOB_INTERNAL_H
 
+#include <stdio.h>
 #include "base/sx_log.h"
 #include "jobs/job.h"
 
@@ -57,12 +58,26 @@ sx_err job__set(job *j, const char *key, const char *text, job_origin origin, sx
 sx_err job__read_file(job *j, const char *path);
 /* Fill in what run.preset says where nothing stronger did. */
 sx_err job__apply_preset(job *j);
+/* "default", "preset", "file", "command line". */
+const char *job__origin_name(job_origin origin);
 /* The nearest key of the verb for "did you mean", or NULL. */
 const char *job__suggest_key(const job *j, const char *key);
+
+/* ---- job_submission.c: what a submission (submission.h) says about a job ---- */
+#define JOB_SETTINGS "settings.tsv"
+#define JOB_ITEMS "items.tsv"
+/* Write all values with their origins. Errors: SX_E_CONFIG (a text that no table can hold),
+ * SX_E_CREATE, SX_E_IO. */
+sx_err job__write_settings(const job *j, const char *path);
+/* Take values and list of items from a submission that is still what was submitted.
+ * Errors: SX_E_CONFIG, SX_E_NOINPUT, SX_E_DATA, SX_E_IO. */
+sx_err job__read_submission(job *j, const char *folder);
 
 /* ---- job_cli.c ---- */
 /* Parse arguments and options; does not check the number of arguments when help was asked for. */
 sx_err job__parse_command_line(job *j, int argc, char **argv);
+/* Print one word as a POSIX shell reads it back. */
+void job__quote(FILE *f, const char *word);
 /* Number of single-character edits between two words (Levenshtein). */
 int job__distance(const char *a, const char *b);
 

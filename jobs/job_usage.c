@@ -12,6 +12,7 @@ static const struct {
     {"--dry-run", "check everything, write nothing"},
     {"--explain", "say what would be done and why"},
     {"--json", "machine-readable output on stdout"},
+    {"--submission FOLDER", "work from what `sagax submit` froze"},
     {"--log FILE", "append the log as JSON lines"},
     {"-v, -q", "more or less on stderr"},
     {"--help, --version", ""},

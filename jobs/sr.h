@@ -98,6 +98,10 @@ typedef struct sr_record {
     double residual_cubic;      /* the same for the cubic interpolation */
 } sr_record;
 
+/* Hash of an input's hash and of all in configuration, weights and program that decides about its
+ * outputs. */
+void sr_config_print(const sr_config *c, const char *source_sha256, char print[65]);
+
 /* `why`: "" when every output of the item is there and was made from this input, these weights and
  * this configuration, and has the bytes it was written with; else why it must be made. `print`: the
  * hash of what decides about them. Errors: SX_E_NOINPUT, SX_E_IO (the input cannot be read). */

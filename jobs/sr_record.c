@@ -59,7 +59,7 @@ static const char *compare(const sr_config *c, const io_item *item, const char *
     return why;
 }
 
-static void fingerprint(const sr_config *c, const char *source_sha256, char print[65]) {
+void sr_config_print(const sr_config *c, const char *source_sha256, char print[65]) {
     sx_hasher *h = sx_hasher_new();
     const char *const part[] = {source_sha256, c->weights_sha256, c->hash, SAGAX_VERSION};
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
@@ -73,7 +73,7 @@ sx_err sr_inspect(const sr_config *c, const io_item *item, char print[65], char 
     sx_err rc;
     *why = '\0';
     SX_TRY(rc, io_nifti_hash(item->path, source));
-    fingerprint(c, source, print);
+    sr_config_print(c, source, print);
     for (int i = 0; i < n && !*why; i++) {
         sr__paths p = sr__output_paths(c, item, what[i]);
         snprintf(why, WORK_WHY, "%s", compare(c, item, source, &p));

@@ -12,6 +12,8 @@ extern const job_verb cmd_eval;     /* eval images                              
 extern const job_verb cmd_net;      /* net info|run|sample|fit                           */
 extern const job_verb cmd_phantom;  /* synthetic cohort as a BIDS tree                   */
 extern const job_verb cmd_sr;       /* super-resolution of a cohort                      */
+extern const job_verb cmd_status;   /* what became of a run, and who works on it        */
+extern const job_verb cmd_submit;   /* another verb as a job of Slurm                    */
 extern const job_verb cmd_train;    /* training                                          */
 extern const job_verb cmd_validate; /* what the NIfTI reader makes of files              */
 extern const job_verb cmd_weights;  /* weights import|export|verify                      */

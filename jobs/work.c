@@ -72,13 +72,15 @@ static void end_item(work *w) {
 
 sx_err work_holds(work *w) {
     if (mp_lease_holds(w->leases, w->name[w->item])) return SX_OK;
+    w->taken = true;
     return sx_fail(SX_E_AGAIN, "another process took it over while this one was silent");
 }
 
 /* The first rank of `share` decides; the others hear of it. */
 static sx_err decide_together(work *w, mp_comm *share, int64_t i, char print[65],
-                              char why[WORK_WHY]) {
-    sx_err rc = mp_agree(share, mp_rank(share) == 0 ? work__decide(w, i, print, why) : SX_OK);
+                              char why[WORK_WHY], char **payload) {
+    const bool first = mp_rank(share) == 0;
+    sx_err rc = mp_agree(share, first ? work__decide(w, i, print, why, payload) : SX_OK);
     mp_bcast(share, why, WORK_WHY, 0);
     return rc;
 }
@@ -99,8 +101,9 @@ static void process(work *w, mp_comm *share, int64_t i) {
     const double start_s = sx_now_s();
     char why[WORK_WHY] = "", print[65] = "", *payload = NULL;
     w->item = i;
+    mp_lease_move(w->leases, sx_path_base(w->name[i]));
     o->state = WORK_UNCHANGED;
-    o->code = decide_together(w, share, i, print, why);
+    o->code = decide_together(w, share, i, print, why, &payload);
     if (o->code == SX_OK && *why) make(w, share, i, print, why, &payload);
     if (o->code != SX_OK) o->state = o->code == SX_E_AGAIN ? WORK_STOPPED : WORK_FAILED;
     snprintf(o->reason, sizeof o->reason, "%s", o->code != SX_OK ? plain(sx_err_text()) : why);
@@ -121,6 +124,15 @@ static void lose(work *w, int64_t i) {
     snprintf(o->reason, sizeof o->reason, "%s", plain(sx_err_text()));
 }
 
+/* Whether the item just processed went to another process meanwhile; it is open again here. */
+static bool was_taken(work *w, mp_comm *share, int64_t i) {
+    int64_t taken = w->taken;
+    w->taken = false;
+    mp_max_i64(share, &taken, 1);
+    if (taken) w->outcome[i] = (work_outcome){.item = i, .rank = w->outcome[i].rank};
+    return taken != 0;
+}
+
 /* Process item i unless another process has it: then false. The same on all ranks of `share`. */
 static bool attempt(work *w, mp_comm *share, int64_t i) {
     const bool first = mp_rank(share) == 0;
@@ -132,7 +144,7 @@ static bool attempt(work *w, mp_comm *share, int64_t i) {
     else
         process(w, share, i);
     if (first) mp_lease_release(w->leases, w->name[i]);
-    return true;
+    return !was_taken(w, share, i);
 }
 
 /* ---- items that others hold ---- */
@@ -257,12 +269,23 @@ static sx_err failures(const work *w, int64_t failed) {
                    (long long)w->n_mine, w->kind->table ? w->kind->table : w->folder);
 }
 
-static sx_err conclude(work *w) {
+/* How much of the time of all ranks went into items; the rest is sharing out, and waiting for the
+ * last one. Before the outcomes of others are known. Collective. */
+static double busy_share(const work *w, double start_s) {
+    double time_s[2] = {0, sx_now_s() - start_s};
+    for (int64_t i = 0; i < w->n; i++) time_s[0] += w->outcome[i].seconds;
+    mp_sum_f64(w->comm, time_s, 2);
+    return time_s[1] > 0 ? time_s[0] / time_s[1] : 1;
+}
+
+static sx_err conclude(work *w, double start_s) {
+    const double busy = busy_share(w, start_s);
     exchange(w);
     sx_err rc = mp_agree(w->comm, mp_rank(w->comm) == 0 ? report(w) : SX_OK);
     const int64_t failed = count(w, WORK_FAILED);
-    sx_info("%lld made, %lld unchanged, %lld failed of %lld", (long long)count(w, WORK_MADE),
-            (long long)count(w, WORK_UNCHANGED), (long long)failed, (long long)w->n_mine);
+    sx_info("%lld made, %lld unchanged, %lld failed of %lld; %.1f %% of the ranks' time in items",
+            (long long)count(w, WORK_MADE), (long long)count(w, WORK_UNCHANGED), (long long)failed,
+            (long long)w->n_mine, 100 * busy);
     const sx_err lost = loss(w);
     if (lost != SX_OK) return lost;
     if (rc != SX_OK) return rc;
@@ -272,13 +295,18 @@ static sx_err conclude(work *w) {
 }
 
 sx_err work_run(work *w) {
+    const double start_s = sx_now_s();
     if (!w->kind->together || w->n_mine >= mp_size(w->comm))
         process_shared_out(w);
     else
         process_together(w);
-    return conclude(w);
+    return conclude(w, start_s);
 }
 
 const work_outcome *work_outcomes(const work *w) {
     return w->outcome;
+}
+
+mp_leases *work_leases(const work *w) {
+    return w->leases;
 }

@@ -21,6 +21,7 @@
 #define WORK_H
 
 #include "jobs/job.h"
+#include "mpi/mp_lease.h"
 
 enum { WORK_WHY = 128, WORK_REASON = 480 };
 
@@ -53,7 +54,9 @@ typedef struct work work;
 typedef struct work_kind {
     const char *verb;  /* "sr" */
     const char *table; /* path of the table of outcomes (work_table.c), or NULL for none */
+    char config[65];   /* hash of what in configuration and weights decides about all results */
     bool together; /* `make` shares an item among ranks, when there are fewer items than those */
+    bool forgives; /* what failed is tried in every run: it is cheap, or why may lie elsewhere */
     /* Name of item i in tables and logs: its path below the input; borrowed. */
     const char *(*name)(void *user, int64_t i);
     /* Why item i has to be made, "" when what is there is what would be made; and the hash of all
@@ -64,13 +67,16 @@ typedef struct work_kind {
      * one cannot either. The same error on all ranks. */
     sx_err (*make)(void *user, mp_comm *share, int64_t i, char **payload, bool *lost);
     /* May be NULL. An item whose fingerprint equals that of an earlier run is not made again: here
-     * is what that run wrote down about it. */
+     * is what that run wrote down about it. Errors: it is of no use, and the item is made. */
     sx_err (*keep)(void *user, int64_t i, const char *payload);
 } work_kind;
 
 extern const job_option options_run[]; /* run.part, run.retry */
 extern const job_option
     options_run_crew[]; /* run.lease_s, run.stall_s: also of verbs without items */
+
+/* The share of run.part: items first, first + step, …; all without one. Errors: SX_E_USAGE. */
+sx_err work_part(const job *j, int64_t *first, int64_t *step);
 
 /* "OUT/.sagax" for a folder, "FILE.sagax" for a file; new (sx_free). */
 char *work_folder(const char *out, bool is_folder);
@@ -90,6 +96,8 @@ sx_err work_plan(work *w);
 
 /* [n]; borrowed. */
 const work_outcome *work_outcomes(const work *w);
+/* For leases beside those of items, whose keys are their names; borrowed. */
+mp_leases *work_leases(const work *w);
 
 /* ---- inside of `make` ---- */
 

@@ -39,6 +39,7 @@ static bool parse(const char *line, size_t n_bytes, work_record *r) {
         r->reason = copy_text(o, "reason");
         r->payload = copy_text(o, "payload");
         take_text(r->print, sizeof r->print, o, "print");
+        take_text(r->config, sizeof r->config, o, "config");
         take_text(r->code, sizeof r->code, o, "code");
         take_text(r->owner, sizeof r->owner, o, "owner");
         r->run = json_integer_value(json_object_get(o, "run"));

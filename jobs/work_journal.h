@@ -1,9 +1,10 @@
 /* The journal of a work folder: reading all of it, and writing one's own. Shared by work*.c and
  * cmd_status.c only.
  *
- * A line is one JSON object: run (number of the run), item, state, time (s since 1970, to be shown
- * only), by (rank and host); when an item ended also code, reason, seconds, print (fingerprint) and
- * perhaps payload. A line that a killed process left unfinished is passed over.
+ * A line is one JSON object: run (number of the run), config (of the run), item, print (its
+ * fingerprint), state, owner and rank (who), time (s since 1970, to be shown only); when the item
+ * ended also code, reason, seconds and perhaps payload. A line that a killed process left
+ * unfinished is passed over.
  *
  * What counts about an item is its last run; in it, having been made counts more than having
  * failed, because two tasks may have met the same item. */
@@ -15,7 +16,7 @@
 typedef struct work_record {
     char *line; /* the text of it, owned; `item`, `reason`, `payload` are owned too */
     char *item, *reason, *payload; /* payload NULL: none */
-    char print[65], code[16], owner[160];
+    char print[65], config[65], code[16], owner[160];
     work_state state;
     int64_t run, order; /* of lines: files by name, lines as they stand */
     int rank;
@@ -47,8 +48,10 @@ sx_err work_journal_fold(const char *folder, const char *owner);
 
 /* ---- this process's own ---- */
 typedef struct work_journal work_journal;
-/* FOLDER/journal/OWNER.jsonl; the file appears with the first line. */
-work_journal *work_journal_new(const char *folder, const char *owner, int64_t run, int rank);
+/* FOLDER/journal/OWNER.jsonl; the file appears with the first line. One a process at a time: it
+ * holds the handlers of signals that end a program. */
+work_journal *work_journal_new(const char *folder, const char *owner, const char *config,
+                               int64_t run, int rank);
 void work_journal_free(work_journal *k); /* takes NULL */
 /* An item begins. Should the process crash before work_journal_end, a line says so. */
 void work_journal_begin(work_journal *k, const char *item, const char *print);

@@ -37,16 +37,23 @@ char *work_folder(const char *out, bool is_folder) {
     return sx_strf(is_folder ? "%s/.sagax" : "%s.sagax", out);
 }
 
-/* Items k, k + of, k + 2 of, ... */
-static sx_err choose_part(work *w) {
-    const char *part = job_text(w->j, "run.part");
+sx_err work_part(const job *j, int64_t *first, int64_t *step) {
+    const char *part = job_text(j, "run.part");
     long long k = 0, of = 1;
     char end;
     if (*part && (sscanf(part, "%lld/%lld%c", &k, &of, &end) != 2 || k < 0 || k >= of))
         return sx_fail(SX_E_USAGE, "run.part = %s: should be K/N with 0 <= K < N", part);
-    w->mine = SX_NEW_ARRAY(int64_t, w->n + 1);
-    for (int64_t i = k; i < w->n; i += of) w->mine[w->n_mine++] = i;
+    *first = k;
+    *step = of;
     return SX_OK;
+}
+
+static sx_err choose_part(work *w) {
+    int64_t first = 0, step = 1;
+    const sx_err rc = work_part(w->j, &first, &step);
+    w->mine = SX_NEW_ARRAY(int64_t, w->n + 1);
+    for (int64_t i = first; rc == SX_OK && i < w->n; i += step) w->mine[w->n_mine++] = i;
+    return rc;
 }
 
 static void copy_names(work *w) {
@@ -88,12 +95,12 @@ static sx_err describe(const work *w) {
     char *journal = sx_path_join(w->folder, "journal"),
          *items = sx_path_join(w->folder, "items.tsv");
     char *run = sx_path_join(w->folder, "run.json");
-    char *text = job_json_text(json_pack("{s:s, s:o, s:o, s:I, s:I, s:I}", "verb", w->kind->verb,
-                                         "command", job_json_string(job_command(w->j)), "part",
-                                         job_json_string(job_text(w->j, "run.part")), "run",
-                                         (json_int_t)w->run, "items", (json_int_t)w->n, "started",
-                                         (json_int_t)time(NULL)),
-                               JSON_INDENT(2));
+    char *text = job_json_text(
+        json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "verb", w->kind->verb, "config",
+                  w->kind->config, "command", job_json_string(job_command(w->j)), "part",
+                  job_json_string(job_text(w->j, "run.part")), "run", (json_int_t)w->run, "items",
+                  (json_int_t)w->n, "started", (json_int_t)time(NULL)),
+        JSON_INDENT(2));
     io_table t;
     io_table_init(&t, 1, header);
     for (int64_t i = 0; i < w->n; i++) io_table_add(&t, (const char *const *)&w->name[i]);
@@ -133,7 +140,8 @@ static sx_err begin(work *w) {
     sx_err rc = mp_agree(w->comm, first ? describe(w) : SX_OK);
     if (rc == SX_OK) rc = mp_leases_open(&w->leases, w->comm, w->folder, &opt);
     if (rc != SX_OK) return rc;
-    w->journal = work_journal_new(w->folder, mp_leases_owner(w->leases), w->run, mp_rank(w->comm));
+    w->journal = work_journal_new(w->folder, mp_leases_owner(w->leases), w->kind->config, w->run,
+                                  mp_rank(w->comm));
     if (first) tidy(w);
     return SX_OK;
 }

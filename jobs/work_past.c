@@ -1,6 +1,7 @@
 /* What earlier runs say of an item, and whether this one makes it (work_private.h). */
 #include <stdio.h>
 #include <string.h>
+#include "base/sx_mem.h"
 #include "jobs/job_json.h"
 #include "jobs/work_private.h"
 
@@ -32,22 +33,23 @@ static sx_err former_failure(const work *w, int64_t i, const char *print) {
                        crashes);
     if (!end || end->state != WORK_FAILED || strcmp(end->print, print) != 0) return SX_OK;
     const sx_err code = code_parse(end->code);
-    if (!stays(code) || asked_again(w, code)) return SX_OK;
+    if (w->kind->forgives || !stays(code) || asked_again(w, code)) return SX_OK;
     return sx_fail(code, "%s", end->reason ? end->reason : "failed before");
 }
 
 /* Take what an earlier run wrote down about an item that has not changed since. */
-static sx_err take_kept(work *w, int64_t i, const char *print, char why[WORK_WHY]) {
+static void take_kept(work *w, int64_t i, const char *print, char why[WORK_WHY], char **payload) {
     int64_t n;
-    if (!w->kind->keep) return SX_OK;
-    const work_record *end = work_record_end(work_history_find(&w->past, w->name[i], &n), n);
-    if (!end || !end->payload || strcmp(end->print, print) != 0) return SX_OK;
-    sx_err rc = w->kind->keep(w->user, i, end->payload);
-    if (rc == SX_OK) *why = '\0';
-    return rc;
+    if (!w->kind->keep) return;
+    const work_record *all = work_history_find(&w->past, w->name[i], &n);
+    const work_record *end = work_record_end(all, n);
+    if (!end || !end->payload || strcmp(end->print, print) != 0) return;
+    if (w->kind->keep(w->user, i, end->payload) != SX_OK) return;
+    *why = '\0';
+    *payload = sx_strdup(end->payload); // the line of this run is the one that counts next time
 }
 
-sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY]) {
+sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY], char **payload) {
     sx_err rc = w->kind->inspect(w->user, i, print, why);
     if (rc != SX_OK) return rc;
     if (w->retry == WORK_RETRY_ALL) {
@@ -55,15 +57,16 @@ sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY]) {
         return SX_OK;
     }
     if (!*why) return SX_OK;
-    rc = take_kept(w, i, print, why);
-    return rc == SX_OK && *why ? former_failure(w, i, print) : rc;
+    take_kept(w, i, print, why, payload);
+    return *why ? former_failure(w, i, print) : SX_OK;
 }
 
 /* ---- what would be done ---- */
 
 static json_t *plan_item(work *w, int64_t i, sx_err *rc) {
-    char why[WORK_WHY] = "", print[65] = "";
-    *rc = work__decide(w, i, print, why);
+    char why[WORK_WHY] = "", print[65] = "", *payload = NULL;
+    *rc = work__decide(w, i, print, why, &payload);
+    sx_free(payload);
     const char *plan = *rc != SX_OK ? "fail" : *why ? "make" : "keep";
     const char *text = *rc != SX_OK ? sx_err_text() : *why ? why : "finished, nothing changed";
     if (!job_json(w->j)) printf("%s\t%s\t%s\n", w->name[i], plan, text);

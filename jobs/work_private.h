@@ -34,10 +34,11 @@ struct work {
     sx_progress progress;
     int64_t item; /* under way */
     bool lost;    /* an output could not be written */
+    bool taken;   /* another process took the item under way over */
 };
 
-/* Why item i has to be made, "": it has not, by what is there and by what earlier runs wrote down.
- * Not collective. Errors: why it cannot be made. */
-sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY]);
+/* Why item i has to be made, "": it has not, by what is there and by what earlier runs wrote down,
+ * which is *payload then, new, else left alone. Not collective. Errors: why it cannot be made. */
+sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY], char **payload);
 
 #endif

@@ -17,7 +17,7 @@
 #include "jobs/work_journal.h"
 
 struct work_journal {
-    char *path, *owner;
+    char *path, *owner, *config;
     int64_t run;
     int rank, fd; /* fd -1: not open yet */
     bool warned;
@@ -28,9 +28,10 @@ struct work_journal {
 
 static json_t *line_of(const work_journal *k, const char *item, work_state state,
                        const char *print) {
-    return json_pack("{s:I, s:o, s:s, s:s, s:s, s:i, s:I}", "run", (json_int_t)k->run, "item",
-                     job_json_string(item), "state", work_state_name(state), "print", print,
-                     "owner", k->owner, "rank", k->rank, "time", (json_int_t)time(NULL));
+    return json_pack("{s:I, s:s, s:o, s:s, s:s, s:s, s:i, s:I}", "run", (json_int_t)k->run,
+                     "config", k->config, "item", job_json_string(item), "state",
+                     work_state_name(state), "print", print, "owner", k->owner, "rank", k->rank,
+                     "time", (json_int_t)time(NULL));
 }
 
 static char *text_of(json_t *o) {
@@ -79,18 +80,19 @@ static void write_crash(void) {
     (void)written; /* nothing is left to do about it */
 }
 
-/* Then as without us: the instruction is met again, or abort() goes on. */
+static void uninstall(void) {
+    for (int i = 0; i < N_SIGNALS; i++) sigaction(crash_signals[i], &before[i], NULL);
+}
+
+/* Then as without us: the signal comes again when this returns. */
 static void on_crash(int number) {
     write_crash();
-    for (int i = 0; i < N_SIGNALS; i++)
-        if (crash_signals[i] == number) sigaction(number, &before[i], NULL);
+    uninstall();
+    raise(number);
 }
 
 static void install(void) {
-    static bool installed;
     struct sigaction action = {.sa_handler = on_crash};
-    if (installed) return;
-    installed = true;
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < N_SIGNALS; i++) sigaction(crash_signals[i], &action, &before[i]);
 }
@@ -102,7 +104,6 @@ static void arm(work_journal *k) {
         crash.fd = k->fd;
         crash.n = strlen(line);
         memcpy(crash.line, line, crash.n);
-        install();
         crash.armed = 1;
     }
     sx_free(line);
@@ -110,23 +111,28 @@ static void arm(work_journal *k) {
 
 /* ---- a process's items ---- */
 
-work_journal *work_journal_new(const char *folder, const char *owner, int64_t run, int rank) {
+work_journal *work_journal_new(const char *folder, const char *owner, const char *config,
+                               int64_t run, int rank) {
     work_journal *k = SX_NEW(work_journal);
     k->path = sx_strf("%s/journal/%s.jsonl", folder, owner);
     k->owner = sx_strdup(owner);
+    k->config = sx_strdup(config);
     k->run = run;
     k->rank = rank;
     k->fd = -1;
+    install();
     return k;
 }
 
 void work_journal_free(work_journal *k) {
     if (!k) return;
     crash.armed = 0;
+    uninstall();
     if (k->fd >= 0) close(k->fd);
     sx_free(k->item);
     sx_free(k->print);
     sx_free(k->owner);
+    sx_free(k->config);
     sx_free(k->path);
     sx_free(k);
 }

@@ -22,10 +22,10 @@ struct mp__beat {
     double period_s;
     mp_lease_opt opt;
     mp__watch *watch; /* NULL: nobody watches */
-    mp__entry me;     /* the thread's own, but for `doing` */
+    mp__entry me;     /* the thread's own, but for `doing` and `waits` */
     bool warned;
     pthread_t thread;
-    pthread_mutex_t lock; /* of all that follows, and me.doing */
+    pthread_mutex_t lock; /* of all that follows, and those two */
     pthread_cond_t wake;
     bool ends;
     double awake_s, moved_s; /* moved_s: by the clock awake_s */
@@ -38,9 +38,10 @@ double mp__beat_awake_s(mp__beat *b) {
     return awake_s;
 }
 
-void mp__beat_move(mp__beat *b, const char *doing) {
+void mp__beat_move(mp__beat *b, const char *doing, bool waits) {
     pthread_mutex_lock(&b->lock);
     mp__one_line(b->me.doing, MP_DOING_TEXT + 1, doing);
+    b->me.waits = waits;
     b->moved_s = b->awake_s;
     pthread_mutex_unlock(&b->lock);
 }
@@ -55,21 +56,23 @@ static bool write_beat(mp__beat *b, const mp__entry *now) {
     return false;
 }
 
-/* The launcher ends all ranks when one ends like this, also stopped ones. Some beats are left for
- * the others to learn whom this is about. */
+static void sleep_s(double s) {
+    struct timespec t = {.tv_sec = (time_t)s, .tv_nsec = (long)(fmod(s, 1) * 1e9)};
+    nanosleep(&t, NULL);
+}
+
+/* When one rank ends like this the launcher ends the others, also stopped ones. The one who is
+ * blamed reads so at its next beat and ends first, once it has said what it was doing; those who do
+ * not hear of it end when nobody does. */
 static void end_job(mp__beat *b, mp__entry *now, const mp__entry *culprit, bool speaks) {
     const bool mine = culprit->rank == now->rank;
     now->blames = culprit->rank;
+    (void)mp__entry_write(now, b->crew);
     if (speaks)
         sx_error("rank %d on %s has not moved for %.0f s (%s); ending the job", (int)culprit->rank,
                  culprit->host, culprit->idle_s, culprit->doing);
-    (void)mp__entry_write(now, b->crew);
     if (mine && b->opt.on_stall) b->opt.on_stall(b->opt.user, now->doing);
-    if (!mine) {
-        const double wait_s = 3 * b->period_s;
-        struct timespec t = {.tv_sec = (time_t)wait_s, .tv_nsec = (long)(fmod(wait_s, 1) * 1e9)};
-        nanosleep(&t, NULL);
-    }
+    if (!mine) sleep_s(5 * b->period_s);
     _exit(sx_err_exit(SX_E_AGAIN));
 }
 
@@ -168,12 +171,10 @@ sx_err mp__beat_start(mp__beat **out, const char *crew, const mp__entry *me,
         b->watch = mp__watch_new(crew, owner, (int)me->size, opt->stall_s, b->period_s);
     SX_TRY(rc, mp__entry_write(me, crew));
     const int failed = start_thread(b);
-    if (failed) {
-        leave(b);
-        rc = sx_fail(SX_E_NOMEM, "no thread for the heartbeat: %s", strerror(failed));
-    }
+    if (failed) rc = sx_fail(SX_E_NOMEM, "no thread for the heartbeat: %s", strerror(failed));
 out:
     if (rc != SX_OK) {
+        leave(b);
         beat_free(b);
         return rc;
     }

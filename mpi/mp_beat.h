@@ -17,7 +17,7 @@ sx_err mp__beat_start(mp__beat **b, const char *crew, const mp__entry *me,
                       const char (*owner)[MP__OWNER], const mp_lease_opt *opt);
 /* End the thread and remove the entry; takes NULL. */
 void mp__beat_stop(mp__beat *b);
-void mp__beat_move(mp__beat *b, const char *doing);
+void mp__beat_move(mp__beat *b, const char *doing, bool waits);
 /* Seconds since the start in which this process was not stopped: time in which others were stopped
  * with it (a suspended job or machine) is no silence of theirs. */
 double mp__beat_awake_s(mp__beat *b);

@@ -6,11 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/sx_file.h"
@@ -55,19 +56,23 @@ static void proc_line(const char *path, char *line, size_t n) {
     line[strcspn(line, "\n")] = '\0';
 }
 
-/* State and start time of a process, proc(5) fields 3 and 22; false when it cannot be seen. The
- * name in field 2 may hold anything, so fields count from its last bracket. */
-static bool process_stat(int64_t pid, char *state, int64_t *start) {
+/* Of a process, proc(5). */
+typedef struct stat_line {
+    char state;               /* field 3 */
+    int64_t n_threads, start; /* 20, 22 */
+} stat_line;
+
+/* False when it cannot be seen. The name in field 2 may hold anything, so fields count from its
+ * last bracket. */
+static bool process_stat(int64_t pid, stat_line *s) {
     char path[64], line[1024];
     snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
     proc_line(path, line, sizeof line);
-    char *at = strrchr(line, ')');
-    if (!at || sscanf(at, ") %c", state) != 1) return false;
-    for (int field = 2; field < 22; field++) {
-        at = strchr(at + 1, ' ');
-        if (!at) return false;
-    }
-    return sscanf(at, "%" SCNd64, start) == 1;
+    const char *at = strrchr(line, ')');
+    return at && sscanf(at,
+                        ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                        "%" SCNd64 " %*s %" SCNd64,
+                        &s->state, &s->n_threads, &s->start) == 3;
 }
 
 static const char *env_or(const char *name, const char *otherwise) {
@@ -96,19 +101,20 @@ static uint64_t once(const mp__entry *e) {
 }
 
 void mp__entry_self(mp__entry *e, const mp_comm *c, double silence_s) {
-    char state = 0;
+    stat_line s = {0};
     *e = (mp__entry){.pid = getpid(),
                      .restart = atoi(env_or("SLURM_RESTART_COUNT", "0")),
                      .rank = c->rank,
                      .size = c->size,
                      .blames = -1,
-                     .silence_s = silence_s};
+                     .silence_s = silence_s,
+                     .doing = "start"};
     job_name(e->job, sizeof e->job);
     mp__file_name(e->host, sizeof e->host, c->host);
     proc_line("/proc/sys/kernel/random/boot_id", e->boot, sizeof e->boot);
     if (readlink("/proc/self/ns/pid", e->pid_space, sizeof e->pid_space - 1) < 0)
         e->pid_space[0] = '\0';
-    process_stat(e->pid, &state, &e->start);
+    if (process_stat(e->pid, &s)) e->start = s.start;
     snprintf(e->owner, sizeof e->owner, "%.32s-%.40s-%" PRId64 "-%016" PRIx64, e->job, e->host,
              e->pid, once(e));
 }
@@ -128,7 +134,7 @@ static const struct {
               FIELD(job, TEXT),     FIELD(restart, WHOLE), FIELD(rank, WHOLE),
               FIELD(size, WHOLE),   FIELD(host, TEXT),     FIELD(pid, WHOLE),
               FIELD(start, WHOLE),  FIELD(boot, TEXT),     FIELD(pid_space, TEXT),
-              FIELD(blames, WHOLE), FIELD(doing, TEXT)};
+              FIELD(blames, WHOLE), FIELD(waits, WHOLE),   FIELD(doing, TEXT)};
 enum { N_FIELDS = sizeof fields / sizeof fields[0] };
 
 static void format_entry(const mp__entry *e, char text[ENTRY_BYTES]) {
@@ -196,6 +202,8 @@ mp__look mp__entry_read(mp__entry *e, const char *folder, const char *owner) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     const bool absent = fd < 0 && errno == ENOENT;
     const ssize_t n = fd < 0 ? -1 : read(fd, text, ENTRY_BYTES);
+    struct stat st;
+    if (fd >= 0 && fstat(fd, &st) == 0) e->written = st.st_mtime;
     if (fd >= 0) close(fd);
     sx_free(path);
     if (n <= 0) return absent ? MP__ABSENT : MP__UNREADABLE;
@@ -208,16 +216,21 @@ mp__look mp__entry_read(mp__entry *e, const char *folder, const char *owner) {
 
 /* ---- alive? ---- */
 
+/* Host too: machines restored from one snapshot may share the rest. */
+static bool sees(const mp__entry *me, const mp__entry *e) {
+    return me->boot[0] && me->pid_space[0] && strcmp(e->host, me->host) == 0 &&
+           strcmp(e->boot, me->boot) == 0 && strcmp(e->pid_space, me->pid_space) == 0;
+}
+
 bool mp__entry_gone(const mp__entry *e, const mp__entry *me) {
-    if (!me->boot[0] || !me->pid_space[0] || strcmp(e->boot, me->boot) != 0 ||
-        strcmp(e->pid_space, me->pid_space) != 0 || e->pid <= 0)
-        return false;
+    if (!sees(me, e) || e->pid <= 0) return false;
     if (kill((pid_t)e->pid, 0) != 0 && errno == ESRCH) return true;
-    char state = 0;
-    int64_t start = 0;
+    stat_line s;
     /* A system may hide the processes of others: not seen is not dead. */
-    if (!process_stat(e->pid, &state, &start)) return false;
-    return start != e->start || state == 'Z' || state == 'X';
+    if (!process_stat(e->pid, &s)) return false;
+    /* Of a process that was killed the main thread may be a zombie before the others are gone, and
+     * with them open files and locks. */
+    return s.start != e->start || (s.state == 'Z' && s.n_threads <= 1) || s.state == 'X';
 }
 
 double mp__pulse_silent_s(mp__pulse *p, int64_t beat, double now_s) {
@@ -240,6 +253,8 @@ static mp_member member_of(const mp__entry *e, const mp__entry *me) {
                    .beat = e->beat,
                    .silence_s = e->silence_s,
                    .idle_s = e->idle_s,
+                   .age_s = fmax(0, difftime(time(NULL), e->written)),
+                   .waits = e->waits != 0,
                    .gone = mp__entry_gone(e, me)};
     memcpy(m.owner, e->owner, sizeof m.owner);
     memcpy(m.job, e->job, sizeof m.job);

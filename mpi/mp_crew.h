@@ -8,6 +8,7 @@
 #ifndef MP_CREW_H
 #define MP_CREW_H
 
+#include <time.h>
 #include "mpi/mp_lease.h"
 
 enum { MP__OWNER = 128, MP__DOING = 128 };
@@ -15,13 +16,15 @@ enum { MP__OWNER = 128, MP__DOING = 128 };
 typedef struct mp__entry {
     char owner[MP__OWNER];        /* the file's name */
     char job[64], host[64];       /* job "0": none */
-    char boot[64], pid_space[64]; /* processes with the same two see each other's pids */
+    char boot[64], pid_space[64]; /* processes of a host with the same two see each other */
     int64_t pid, start;           /* start: of the process, in ticks since boot; pids come again */
     int64_t restart, rank, size;
     int64_t blames; /* rank for whose sake the job is being ended, -1: none */
+    int64_t waits;  /* 1: for other ranks */
     int64_t beat;
     double silence_s, idle_s;
     char doing[MP__DOING];
+    time_t written; /* the file's time stamp; not in it */
 } mp__entry;
 
 /* Who this process is, as a rank of c. */

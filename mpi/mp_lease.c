@@ -57,7 +57,11 @@ const char *mp_leases_owner(const mp_leases *l) {
 }
 
 void mp_lease_move(mp_leases *l, const char *doing) {
-    if (l) mp__beat_move(l->beat, doing);
+    if (l) mp__beat_move(l->beat, doing, false);
+}
+
+void mp_lease_wait(mp_leases *l, const char *doing) {
+    if (l) mp__beat_move(l->beat, doing, true);
 }
 
 /* ---- names ---- */

@@ -46,8 +46,12 @@ void mp_leases_close(mp_leases *l);
 /* Id of this process, "<job>-<host>-<pid>-<start>": names its files. Borrowed. */
 const char *mp_leases_owner(const mp_leases *l);
 
-/* This process got on: `doing` (copied, cut to 120 bytes) says with what. Cheap; takes NULL. */
+/* This process got on: `doing` (copied, cut to MP_DOING_TEXT bytes) says with what. Nothing it does
+ * may take stall_s between two of these. Cheap; takes NULL. Any thread. */
 void mp_lease_move(mp_leases *l, const char *doing);
+/* The same, and what follows, until it moves again, is to wait for other ranks (a collective): when
+ * nobody moves, those who do not wait are to blame. */
+void mp_lease_wait(mp_leases *l, const char *doing);
 
 typedef enum mp_claim {
     MP_CLAIM_MINE, /* this process has it, now or already before */
@@ -70,7 +74,9 @@ typedef struct mp_member {
     int64_t beat;                 /* -1: its entry cannot be read (yet) */
     double silence_s;             /* its own; it beats ten times as often */
     double idle_s;                /* since it last moved, by its own clock at its last beat */
-    bool gone;                    /* its process is known to be dead */
+    double age_s; /* of its last beat, by clocks and time stamps, which may be wrong: to be shown */
+    bool waits;   /* for others: mp_lease_wait */
+    bool gone;    /* its process is known to be dead */
 } mp_member;
 /* New [*n] (sx_free), by owner; an absent folder has none. Errors: SX_E_IO. */
 sx_err mp_crew_read(const char *folder, mp_member **all, int *n);

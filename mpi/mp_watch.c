@@ -39,39 +39,44 @@ void mp__watch_forget(mp__watch *w) {
     memset(w->pulse, 0, (size_t)w->n * sizeof *w->pulse);
 }
 
-/* How a rank is: e->idle_s counts the time since its last beat too. False: it has left. */
-static bool look_at(mp__watch *w, int rank, double now_s, mp__entry *e, bool *silent) {
-    if (mp__entry_read(e, w->crew, w->owner[rank]) == MP__ABSENT) return false;
-    const double still_s = mp__pulse_silent_s(&w->pulse[rank], e->beat, now_s);
+/* Who is rather to blame: one who does not beat, one who should work, one who waits. */
+typedef enum guilt { LEFT, WAITS, WORKS, SILENT } guilt;
+
+/* How a rank is. e->idle_s counts the time since its last beat too. That it left was its last move:
+ * those who waited for it have to have their time to go on. */
+static guilt look_at(mp__watch *w, int rank, double now_s, mp__entry *e) {
+    const bool left = mp__entry_read(e, w->crew, w->owner[rank]) == MP__ABSENT;
+    const double still_s = mp__pulse_silent_s(&w->pulse[rank], left ? -2 : e->beat, now_s);
     e->rank = rank; // also when it could not be read
     e->idle_s += still_s;
-    *silent = still_s > w->silent_s;
-    return true;
+    if (left) return LEFT;
+    if (still_s > w->silent_s) return SILENT;
+    return e->waits ? WAITS : WORKS;
 }
 
-/* The lowest rank below mine that beats; false: I am the lowest. */
+/* The lowest rank below mine that beats, or has spoken; false: I am the lowest. */
 static bool look_below(mp__watch *w, int mine, double now_s, mp__entry *e) {
     for (int r = 0; r < mine; r++) {
-        bool silent = false;
-        if (look_at(w, r, now_s, e, &silent) && (!silent || e->blames >= 0)) return true;
+        const guilt g = look_at(w, r, now_s, e);
+        if (g == WAITS || g == WORKS || e->blames >= 0) return true;
     }
     return false;
 }
 
-/* All ranks: the least time without a move, and the one to blame: one that does not beat before one
- * that does, then the one that has not moved for longest. */
+/* All ranks: the least time without a move, and the one to blame; of equal guilt, the one that has
+ * not moved for longest. */
 static double look_at_all(mp__watch *w, const mp__entry *me, double now_s, mp__entry *culprit) {
     double least_s = me->idle_s;
-    bool culprit_silent = false;
+    guilt most = me->waits ? WAITS : WORKS;
     *culprit = *me;
     for (int r = 0; r < w->n; r++) {
         mp__entry e;
-        bool silent = false;
-        if (r == (int)me->rank || !look_at(w, r, now_s, &e, &silent)) continue;
+        if (r == (int)me->rank) continue;
+        const guilt g = look_at(w, r, now_s, &e);
         least_s = fmin(least_s, e.idle_s);
-        if (silent == culprit_silent ? e.idle_s > culprit->idle_s : silent) {
+        if (g > most || (g == most && e.idle_s > culprit->idle_s)) {
             *culprit = e;
-            culprit_silent = silent;
+            most = g;
         }
     }
     return least_s;

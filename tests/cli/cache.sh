@@ -30,6 +30,55 @@ json '[.volumes[] | select(has("axcodes") and has("zooms") and has("mapping") an
 expect 0 cache info serial.h5
 says out "sub-00/anat/sub-00_acq-sag_T2w.nii.gz"
 
+check "no part is left" [ -z "$(ls np3.h5.sagax/parts)" ]
+
+# ---- tasks of an array: each its share; whoever finds all of it there puts it together ----
+expect 0 cache build bids tasks.h5 --json --set run.part=0/3
+json '.written, .parts, .volumes' $'false\n4\n10'
+check "it looked at its share alone" grep -q 'check 4/4 file' err
+expect 0 cache build bids tasks.h5 --set run.part=2/3
+says out "7 parts are there for 10 volumes, not put together yet"
+check "no cache yet" [ ! -e tasks.h5 ]
+for part in tasks.h5.sagax/parts/*.h5; do expect 0 cache verify "$part"; done
+expect 0 cache build bids tasks.h5 --dry-run
+check "the plan knows parts" [ "$(grep -c '^part' out)" -eq 7 ]
+cp -r tasks.h5.sagax rest.h5.sagax
+expect 0 cache build bids tasks.h5 --json --set run.part=1/3
+json .written true
+json '.ok, .reused' $'10\n0'
+check "tasks write what one process writes" cmp serial.h5 tasks.h5
+expect 0 cache build bids tasks.h5 --json --set run.part=1/3
+json .written false
+expect 64 cache build bids fourth.h5 --set run.part=3/3
+expect 0 cache build bids rest.h5
+says err "7 of 10 volumes are there already"
+says err "3 made, 7 unchanged, 0 failed of 10"
+check "a run for what tasks left writes the same" cmp serial.h5 rest.h5
+check "and leaves no part" [ -z "$(ls rest.h5.sagax/parts)" ]
+touch rest.h5.sagax/parts/{aa.h5,bb.h5.tmp.1}
+expect 0 cache build bids rest.h5 --json
+json .written false
+check "leftovers go with the next run" [ -z "$(ls rest.h5.sagax/parts)" ]
+
+# ---- a part is used for exactly what it was made from, and only when it is whole ----
+expect 0 cache build bids parts.h5 --set run.part=0/2
+size=0
+for part in parts.h5.sagax/parts/*.h5; do # another byte in the pixels of each
+    at=$(($(stat -c %s "$part") / 2))
+    printf "\\x$(printf %02x $(($(od -An -tu1 -j $at -N 1 "$part") ^ 16)))" |
+        dd of="$part" bs=1 seek=$at conv=notrunc 2>/dev/null
+    size=$((size + 1))
+    [ $size -lt 2 ] || break
+done
+cp parts.h5.sagax/parts/* .
+expect 0 cache build bids parts.h5 --json --set data.hr_mm=1.0 --set run.part=0/2
+json .parts 10
+rm -r parts.h5.sagax/parts/*
+mv ????????????????????????????????????????????????????????????????.h5 parts.h5.sagax/parts/
+expect 0 cache build bids parts.h5
+says err "3 of 10 volumes are there already"
+check "damaged parts are made again" cmp serial.h5 parts.h5
+
 # ---- nothing to do: the file is left alone ----
 cp -p serial.h5 cache.h5
 before=$(stat -c '%i %Y' cache.h5)

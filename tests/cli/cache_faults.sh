@@ -6,7 +6,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 tiny_cohort=$1
 limited_cache=$2
-rm -rf bids ./*.h5* out err
+rm -rf bids bids10 ./*.h5* out err
 ranks() { timeout -k 5 60 "$MPIEXEC" -n "$1" "${@:2}" >out 2>err; }
 # fails CODE RANKS command...: it ends with CODE, soon.
 fails() {
@@ -40,7 +40,7 @@ for s in $(seq 100 400); do
 done
 "$MPIEXEC" -n 2 "$SAGAX" cache build bids cache.h5 >out 2>err &
 launcher=$!
-for _ in $(seq 200); do
+for _ in $(seq 2000); do # until it is put together
     [ "$(stat -c %s cache.h5.tmp.[0-9]* 2>/dev/null | sort -n | tail -1)" -gt 100000 ] 2>/dev/null && break
     sleep 0.02
 done
@@ -49,26 +49,47 @@ check "two ranks are at work" [ ${#victims[@]} = 2 ]
 kill -9 "${victims[0]}"
 reap $launcher
 check "the older cache is as it was" cmp whole.h5 cache.h5
-"$SAGAX" cache build bids cache.h5 >out 2>err &
+cp cache.h5 other.h5
+"$SAGAX" cache build bids other.h5 >out 2>err &
 builder=$!
 for _ in $(seq 200); do grep -q . /proc/$builder/cmdline && break; sleep 0.01; done
 sleep 0.2
 kill -TERM $builder
 wait $builder
 check "a stop ends with 75" [ $? = 75 ]
-says err "nothing was written"
-check "the older cache is as it was" cmp whole.h5 cache.h5
+says err "run again"
+check "the older cache is as it was" cmp whole.h5 other.h5
 expect 0 cache build bids cache.h5
+says err "310 of 310 volumes are there already"
+expect 0 cache build bids other.h5
+check "both end alike" cmp cache.h5 other.h5
 check "nothing is left but the other file's" [ "$(ls | grep 'tmp')" = cache.h52.tmp.7 ]
 
-# ---- a small disk, where one can be mounted ----
+# ---- a small disk, where one can be mounted: when parts find no room, when the cache finds none ----
 mkdir -p small
 trap 'umount small 2>/dev/null' EXIT
-if mount -t tmpfs -o size=96k tmpfs small 2>/dev/null; then
+check "cohort" "$tiny_cohort" bids10
+expect 0 cache build bids10 ten.h5
+if mount -t tmpfs -o size=128k tmpfs small 2>/dev/null; then
     for n in 1 2 3; do
-        fails 74 $n "$SAGAX" cache build bids small/c.h5
+        rm -rf small/*
+        mount -o remount,size=128k small
+        fails 74 $n "$SAGAX" cache build bids10 small/c.h5
+        says err "No space left on device"
+        check "$n ranks: nothing has the final name" [ ! -e small/c.h5 ]
+        there=$(ls small/c.h5.sagax/parts/*.h5 | wc -l)
+        check "$n ranks: some parts are there" [ "$there" -gt 0 ]
+        check "$n ranks: no unfinished part is left" [ -z "$(ls small/c.h5.sagax/parts | grep tmp)" ]
+        mount -o remount,size=420k small
+        fails 74 $n "$SAGAX" cache build bids10 small/c.h5
+        says err "$there of 10 volumes are there already"
         says err "the disk is full"
-        check "$n ranks: the small disk is empty again" [ -z "$(ls small)" ]
+        check "$n ranks: all parts are there" [ "$(ls small/c.h5.sagax/parts/*.h5 | wc -l)" = 10 ]
+        check "$n ranks: nothing has the final name" [ -z "$(ls small | grep -v 'c.h5.sagax')" ]
+        mount -o remount,size=2m small
+        fails 0 $n "$SAGAX" cache build bids10 small/c.h5
+        says err "10 of 10 volumes are there already"
+        check "$n ranks: with room it ends as if nothing had been" cmp ten.h5 small/c.h5
     done
     umount small
 else

@@ -5,11 +5,12 @@ set -u
 unset SLURM_PROCID SLURM_NTASKS SLURM_STEP_NUM_TASKS PMI_RANK PMI_SIZE PMIX_RANK OMPI_COMM_WORLD_SIZE SLURM_CPUS_PER_TASK
 
 expect 0 doctor
-for row in version libraries machine kernels threads launcher hdf5 folder file_system; do
+for row in version libraries machine kernels threads launcher slurm mpi_types time_left shm hdf5 folder \
+    file_system; do
     says out "$row "
 done
 expect 0 doctor --json
-json 'length' 9
+json 'length' 13
 json 'all(.value != "")' true
 json '.folder.value | contains("GiB free")' true
 json '.launcher.warning' ''
@@ -64,5 +65,31 @@ SLURM_PROCID=0 SLURM_NTASKS=4 expect 0 doctor --json
 json '.launcher.value' 'SLURM_NTASKS=4 SLURM_PROCID=0'
 SLURM_STEP_NUM_TASKS=4 PMIX_RANK=0 expect 0 doctor --json
 json '.launcher.warning' ''
+
+
+# Tasks that MPI would not join are more than a warning.
+SLURM_STEP_NUM_TASKS=4 expect 69 doctor
+says err "srun --mpi=pmix -n 4"
+
+# ---- Slurm: not there, or not answering ----
+rm -rf bin && mkdir bin
+PATH=$PWD/bin expect 0 doctor
+says out "slurm        not installed"
+says out "mpi_types    unknown"
+says out "time_left    no limit: not in a job of Slurm"
+for name in timeout sh; do ln -s "$(command -v $name)" bin/; done
+stub() { # stub NAME BODY
+    printf '#!/bin/sh\n%s\n' "$2" >"bin/$1"
+    chmod +x "bin/$1"
+}
+stub sinfo 'case $1 in --version) echo "slurm-wlm 22.05.8" ;; *) echo "sinfo: error: no controller" >&2; exit 1 ;; esac'
+stub srun 'printf "MPI plugin types are...\n\tnone\n\tpmi2\n"'
+stub squeue 'echo 1:02:03'
+PATH=$PWD/bin SLURM_JOB_ID=12 SLURM_JOB_NUM_NODES=2 expect 0 doctor --json
+json '.slurm.value' 'slurm-wlm 22.05.8 does not answer'
+json '.slurm.warning' 'sinfo: error: no controller'
+json '.mpi_types.value' 'none  pmi2'
+json '.mpi_types.warning | startswith("no pmix")' true
+json '.time_left.value' '1:02:03 of job 12'
 
 finish

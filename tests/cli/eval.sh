@@ -101,6 +101,91 @@ expect 1 eval images pair "${inputs[@]}" --lr pair --sr pairsr
 says err "come from different weights or configurations"
 check "both samples fail" [ "$(column psnr sr pair.tsv | grep -c nan)" -eq 2 ]
 
+# Rows of earlier runs are taken over, to the last bit, while their files are what they were.
+scored() { cat "$1".sagax/journal/* | jq -s "[.[] | select(.run == $2 and .state == \"made\")] | length"; }
+last_run() { cat "$1".sagax/journal/* 2>/dev/null | jq -s '[.[].run] | max // 0'; }
+all=("${inputs[@]}" --sr good)
+cp -r sr good
+cp cohort/$anat/sub-001_ses-01_acq-ax_chunk-1_T2w.nii.gz \
+    good/sub-002/ses-01/anat/sub-002_ses-01_acq-ax_chunk-1_res-iso_desc-superres_T2w.nii.gz
+cp cohort/$anat/sub-001_ses-01_acq-ax_chunk-1_T2w.nii.gz \
+    good/sub-002/ses-01/anat/sub-002_ses-01_acq-ax_chunk-2_res-iso_desc-superres_T2w.nii.gz
+expect 0 eval images whole "${all[@]}"
+expect 0 eval images again "${all[@]}"
+check "four items were scored" [ "$(scored again 1)" = 4 ]
+rm again.tsv again.md
+expect 0 eval images again "${all[@]}"
+says err "0 made, 4 unchanged"
+check "rows come back exactly" cmp whole.tsv again.tsv
+check "and so do their means" cmp whole.md again.md
+touch -d '2 days ago' good/$anat/*
+cp cohort/derivatives/truth/$anat/sub-001_ses-01_acq-iso_T2w.nii.gz \
+    good/sub-002/ses-01/anat/sub-002_ses-01_acq-ax_chunk-1_res-iso_desc-superres_T2w.nii.gz
+expect 0 eval images again "${all[@]}"
+says err "1 made, 3 unchanged"
+check "another prediction, another row" bash -c "! cmp -s whole.tsv again.tsv"
+expect 0 eval images fresh "${all[@]}"
+check "the same as from nothing" cmp fresh.tsv again.tsv
+expect 0 eval images again "${all[@]}" --set data.quantile=0.99
+says err "4 made, 0 unchanged"
+expect 0 eval images again "${all[@]}" --set data.quantile=0.99 --retry all
+says err "4 made, 0 unchanged"
+sed -i 's/0x1\./0y1./g' again.sagax/journal/*
+expect 0 eval images again "${all[@]}" --set data.quantile=0.99
+says err "4 made, 0 unchanged" # no number: scored again
+rm good/sub-002/ses-01/anat/*chunk-1*
+expect 1 eval images again "${all[@]}" --set data.quantile=0.99
+expect 1 eval images again "${all[@]}" --set data.quantile=0.99
+says err "0 made, 3 unchanged, 1 failed of 4"
+says err "1 of 10 rows failed"
+
+# Tasks of an array score, a run without run.part writes.
+expect 0 eval images tasks "${inputs[@]}" --sr good --set run.part=0/2 --subjects 001
+expect 0 eval images tasks "${inputs[@]}" --sr good --set run.part=1/2 --subjects 001
+check "tasks write no files" [ ! -e tasks.tsv ]
+expect 0 eval images tasks "${inputs[@]}" --sr good --subjects 001
+says err "0 made, 2 unchanged"
+expect 0 eval images alone "${inputs[@]}" --sr good --subjects 001
+check "and the run after them the same as one alone" cmp alone.tsv tasks.tsv
+
+# Killed ten times, at any number of items: what was scored is not scored again, the files are those of an
+# undisturbed run.
+expect 0 phantom more -q --subjects 12 --set phantom.height_mm=60 --set phantom.width_mm=30 \
+    --set phantom.depth_mm=60 --set phantom.iso_mm=1.5 --set phantom.chunks=2
+more=(--truth more/derivatives/truth --lr more)
+expect 0 eval images undisturbed "${more[@]}"
+n=$(scored undisturbed 1)
+RANDOM=5
+n_killed=0
+n_resumed=0
+for round in $(seq 50); do
+    [ "$n_killed" -lt 10 ] || break
+    [ -e killed.tsv ] && rm -r killed.*
+    before=$(last_run killed)
+    there=$(cat killed.sagax/journal/* 2>/dev/null | jq -s '[.[] | select(.payload) | .item] | unique | length')
+    wanted=$((RANDOM % n))
+    "$MPIEXEC" -n 2 "$SAGAX" eval images killed "${more[@]}" >out 2>err &
+    launcher=$!
+    while kill -0 $launcher 2>/dev/null; do
+        [ "$(cat killed.sagax/journal/*.jsonl 2>/dev/null | grep -c payload)" -gt "$wanted" ] && break
+    done
+    victims=($(living_ranks $launcher))
+    if [ ${#victims[@]} -gt 0 ]; then
+        kill -9 "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null && n_killed=$((n_killed + 1))
+    fi
+    reap $launcher
+    if [ "$(last_run killed)" -gt "$before" ]; then
+        check "kill $round: what was scored is not scored again" \
+            [ "$(scored killed $((before + 1)))" -le $((n - ${there:-0})) ]
+        n_resumed=$((n_resumed + (${there:-0} > 0)))
+    fi
+done
+echo "$n_killed kills, $n_resumed runs went on with rows; mpiexec hung without ranks $n_launchers_hung times"
+check "all kills met a running rank" [ "$n_killed" = 10 ]
+check "some runs went on where another was killed" [ "$n_resumed" -gt 0 ]
+expect 0 eval images killed "${more[@]}"
+for suffix in tsv md; do check "the same $suffix" cmp undisturbed.$suffix killed.$suffix; done
+
 # A stop request, and an output that cannot be made, end it early.
 touch blocked
 expect 73 eval images blocked/out "${inputs[@]}"
@@ -117,6 +202,17 @@ last="eval with a stop request"
 wait $pid
 check "a stop request ends with exit 75" [ $? = 75 ]
 check "without files" [ ! -e stopped.tsv ]
+rm -rf stopped.sagax
+"$SAGAX" eval images stopped "${more[@]}" >out 2>err &
+pid=$!
+for _ in $(seq 2000); do [ "$(cat stopped.sagax/journal/* 2>/dev/null | grep -c payload)" -ge 4 ] && break; done
+kill -USR1 $pid
+wait $pid
+check "so does one in the middle" [ $? = 75 ]
+check "without files either" [ ! -e stopped.tsv ]
+expect 0 eval images stopped "${more[@]}"
+check "each item is scored once" [ $(($(scored stopped 1) + $(scored stopped 2))) = "$n" ]
+check "and the table is that of an undisturbed run" cmp undisturbed.tsv stopped.tsv
 
 expect 64 eval images out "${inputs[@]}" --set data.acq=ax
 expect 64 eval images out --lr cohort

@@ -58,7 +58,7 @@ check "one image and its sidecar stay of four" [ "$(ls fewer | grep -c superres)
 table() { awk -F'\t' -v status="$2" '$2 == status' "$1"/sagax-sr.tsv | wc -l; }
 cp -r serial part
 expect 0 sr bids part "${use[@]}"
-expect 0 sr bids part "${use[@]}" --subjects 002 --force
+expect 0 sr bids part "${use[@]}" --subjects 002 --retry all
 check "one row is new" [ "$(table part made)" = 1 ]
 check "all rows are there" [ "$(wc -l <part/sagax-sr.tsv)" = 4 ]
 echo "no image" >broken.nii.gz
@@ -143,7 +143,7 @@ check "equal scans of two sessions give equal images" cmp visited/$made.nii.gz v
 plan() { expect 0 sr bids serial "$@" --dry-run && says out "$why"; }
 why=$'keep\tfinished, nothing changed' plan "${use[@]}"
 why=$'make\tthe configuration changed' plan --weights run --steps 3
-why=$'make\tforced' plan "${use[@]}" --force
+why=$'make\tasked for again' plan "${use[@]}" --retry all
 why=$'make\tthe configuration changed' plan "${use[@]}" --consistency project
 expect 0 sr bids serial "${use[@]}"
 check "nothing is made twice" [ "$(cut -f2 serial/sagax-sr.tsv | grep -c unchanged)" = 3 ]
@@ -216,7 +216,7 @@ for n in 1 2; do
     check "and the rest is left waiting" [ "$(table blocked waiting)" -gt 0 ]
 done
 # ---- killed, then run again ----
-"$SAGAX" sr bids killed "${use[@]}" --force >out 2>err &
+"$SAGAX" sr bids killed "${use[@]}" --retry all >out 2>err &
 pid=$!
 for _ in $(seq 600); do
     [ -n "$(find killed -name '*.json' -path '*anat*' 2>/dev/null)" ] && break

@@ -1,6 +1,6 @@
 # Sourced by the tests of the verb sr: a tiny cohort `bids`, a tiny network `run`, and what both use.
 ranks() { "$MPIEXEC" -n "$1" "$SAGAX" sr "${@:2}" >out 2>err; }
-same() { diff -r -x sagax-sr.tsv "$1" "$2"; }
+same() { diff -r -x sagax-sr.tsv -x .sagax "$1" "$2"; }
 clean() { [ -z "$(find "$1" -name '*.tmp.*')" ]; }
 
 field=(--set phantom.height_mm=80 --set phantom.width_mm=10 --set phantom.depth_mm=60)

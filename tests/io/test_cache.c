@@ -1,10 +1,12 @@
 /* io_cache: what goes in comes out, equal bytes on any number of ranks, damage is named. Run on 1,
  * 2 and 3 ranks; single-process behaviour is tested by rank 0 alone. */
 #include <math.h>
+#include <signal.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "base/sx_rng.h"
-#include "io/io_cache.h"
+#include "io/io_cache_private.h"
 #include "tests/check_run.h"
 #include "tests/io/io_test.h"
 
@@ -241,6 +243,53 @@ START_TEST(damaged_pixels_are_found_and_named_and_spare_the_others) {
 }
 END_TEST
 
+/* HDF5's checksum does not see it: words of zeros and of ones are the same to Fletcher-32. */
+START_TEST(a_background_that_turned_into_ones_is_found) {
+    const char *path = io_test_path("ones.h5");
+    io_cache_writer *w;
+    io_cache *k;
+    io_cache_volume v = volume(2);
+    float *slice = SX_NEW_ARRAY(float, v.h *v.w);
+    memset(v.pixels + v.w, 0, (size_t)((v.h - 1) * v.w) * 2); // slice 0 but for its first row
+    ck_ok(io_cache_create(&w, mp_self(), path, "x"));
+    ck_ok(io_cache_append(w, 0, &v));
+    ck_ok(io_cache_commit(w, true));
+    io_bytes whole = io_bytes_read(path);
+    size_t at = 0;
+    while (memcmp(whole.data + at, v.pixels, (size_t)v.w * 2) != 0) at++;
+    memset(whole.data + at + v.w * 2, 0xff, 512);
+    io_bytes_write(path, whole.data, whole.n);
+    ck_ok(io_cache_open(&k, path));
+    ck_err(io_cache_check(k, 0), SX_E_DATA);
+    ck_assert_msg(strstr(sx_err_text(), "damaged slices 0: ") != NULL, "%s", sx_err_text());
+    ck_err(io_cache_slice(k, 0, 0, slice), SX_E_DATA);
+    ck_ok(io_cache_slice(k, 0, 1, slice));
+    io_cache_close(k);
+    io_cache_volume_clear(&v);
+    sx_free(slice);
+    sx_free(whole.data);
+}
+END_TEST
+
+START_TEST(entries_of_older_caches_have_no_crcs) {
+    static const char *const bad[] = {"{\"crc\": 1}", "{\"crc\": [1]}", "{\"crc\": [1, -1]}",
+                                      "{\"crc\": [1, 4294967296]}", "{\"crc\": [1, 2.0]}"};
+    uint32_t *crc;
+    json_t *entry = json_loads("{\"file\": \"a.nii\"}", 0, NULL);
+    ck_assert(io__cache_get_crcs(entry, 2, &crc) && !crc);
+    ck_assert(io__cache_put_crcs(entry, (const uint32_t[]){7, UINT32_MAX}, 2));
+    ck_assert(io__cache_get_crcs(entry, 2, &crc) && crc[0] == 7 && crc[1] == UINT32_MAX);
+    sx_free(crc);
+    json_decref(entry);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        entry = json_loads(bad[i], 0, NULL);
+        ck_assert_msg(!io__cache_get_crcs(entry, 2, &crc), "%s was taken", bad[i]);
+        sx_free(crc);
+        json_decref(entry);
+    }
+}
+END_TEST
+
 START_TEST(other_files_are_refused) {
     io_cache *k;
     const char *text = io_test_path("text.h5");
@@ -248,6 +297,50 @@ START_TEST(other_files_are_refused) {
     ck_err(io_cache_open(&k, text), SX_E_DATA);
     ck_assert_msg(strstr(sx_err_text(), "unknown") == NULL, "%s", sx_err_text());
     ck_err(io_cache_open(&k, "scratch-io/absent.h5"), SX_E_NOINPUT);
+}
+END_TEST
+
+START_TEST(a_cache_of_one_holds_its_volume_or_why_there_is_none) {
+    for (int64_t i = FAILED - 1; i <= FAILED; i++) {
+        const char *path = io_test_path("one.h5");
+        io_cache_volume v = volume(i);
+        io_cache *k;
+        ck_ok(io_cache_write_one(path, "0123abcd", &v));
+        ck_ok(io_cache_open(&k, path));
+        ck_assert_str_eq(io_cache_config_hash(k), "0123abcd");
+        ck_assert_int_eq(io_cache_n_volumes(k), 1);
+        ck_assert_str_eq(io_cache_entry(k, 0)->rel, v.rel);
+        ck_assert_str_eq(io_cache_entry(k, 0)->message, v.message);
+        ck_ok(io_cache_check(k, 0));
+        if (v.ok) {
+            uint16_t *pixels;
+            ck_ok(io_cache_pixels(k, 0, &pixels));
+            ck_assert_mem_eq(pixels, v.pixels, (size_t)(v.n * v.h * v.w) * 2);
+            sx_free(pixels);
+        }
+        io_cache_close(k);
+        io_cache_volume_clear(&v);
+    }
+}
+END_TEST
+
+/* The program must also end well afterwards: HDF5 crashes on files that it could not write. */
+START_TEST(a_cache_of_one_that_finds_no_room_is_an_error_and_leaves_nothing) {
+    const char *path = io_test_path("no-room.h5");
+    io_cache_volume v = volume(5);
+    struct rlimit before;
+    getrlimit(RLIMIT_FSIZE, &before);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t kib = 0; kib < 8; kib += 3) {
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){kib << 10, before.rlim_max});
+        const sx_err rc = io_cache_write_one(path, "0123abcd", &v);
+        setrlimit(RLIMIT_FSIZE, &before);
+        ck_assert_msg(rc == SX_E_IO, "%d KiB: got %s", (int)kib, sx_err_name(rc));
+        ck_assert(!sx_file_exists(path));
+    }
+    signal(SIGXFSZ, handler);
+    ck_ok(io_cache_write_one(path, "0123abcd", &v));
+    io_cache_volume_clear(&v);
 }
 END_TEST
 
@@ -263,7 +356,11 @@ int main(int argc, char **argv) {
     tcase_add_test(alone, a_flipped_bit_is_refused_or_harmless);
     tcase_add_test(alone, a_truncated_cache_is_refused);
     tcase_add_test(alone, damaged_pixels_are_found_and_named_and_spare_the_others);
+    tcase_add_test(alone, a_background_that_turned_into_ones_is_found);
+    tcase_add_test(alone, entries_of_older_caches_have_no_crcs);
     tcase_add_test(alone, other_files_are_refused);
+    tcase_add_test(alone, a_cache_of_one_holds_its_volume_or_why_there_is_none);
+    tcase_add_test(alone, a_cache_of_one_that_finds_no_room_is_an_error_and_leaves_nothing);
     suite_add_tcase(s, together);
     if (mp_size(world) == 1) suite_add_tcase(s, alone);
     int code = check_run_suite(s);

@@ -167,6 +167,68 @@ START_TEST(other_files_are_refused_with_the_right_error) {
 }
 END_TEST
 
+START_TEST(older_kinds_of_hdf5_are_not_shown_to_the_library) {
+    io_block b[3];
+    io_ckpt k;
+    const char *path = io_test_path("older.h5");
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    H5Fclose(file);
+    ck_err(io_ckpt_read(path, &k), SX_E_DATA);
+    ck_assert_msg(strstr(sx_err_text(), "sagax does not write") != NULL, "%s", sx_err_text());
+    ck_ok(io_ckpt_write(path, json, b, blocks(b)));
+    io_bytes whole = io_bytes_read(path);
+    whole.data[8] ^= 2; // one bit of the superblock's version: 3 becomes 1
+    io_bytes_write(path, whole.data, whole.n);
+    ck_err(io_ckpt_read(path, &k), SX_E_DATA);
+    ck_assert_msg(strstr(sx_err_text(), "sagax does not write") != NULL, "%s", sx_err_text());
+    whole.data[8] ^= 2;
+    io_bytes_write(path, whole.data, whole.n - 1);
+    ck_err(io_ckpt_read(path, &k), SX_E_DATA);
+    ck_assert_msg(strstr(sx_err_text(), "truncated: ") != NULL, "%s", sx_err_text());
+    sx_free(whole.data);
+}
+END_TEST
+
+/* An HDF5 file as other programs might write it: `n` texts as the attribute `format`, and `names`.
+ */
+static const char *foreign_file(hsize_t n, const char *names) {
+    const char *path = io_test_path("foreign.h5");
+    char format[8][32] = {"sagax checkpoint"};
+    const hsize_t n_names = strlen(names);
+    io_block b[3];
+    ck_ok(io_ckpt_write(path, json, b, blocks(b)));
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), type = H5Tcopy(H5T_C_S1);
+    hid_t space = H5Screate_simple(1, &n, NULL), text = H5Screate_simple(1, &n_names, NULL);
+    H5Tset_size(type, sizeof format[0]);
+    H5Adelete(file, "format");
+    hid_t a = H5Acreate2(file, "format", type, space, H5P_DEFAULT, H5P_DEFAULT);
+    ck_assert_int_ge(H5Awrite(a, type, format), 0);
+    H5Ldelete(file, "names", H5P_DEFAULT);
+    hid_t d = H5Dcreate2(file, "names", H5T_STD_U8LE, text, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    ck_assert_int_ge(H5Dwrite(d, H5T_STD_U8LE, H5S_ALL, H5S_ALL, H5P_DEFAULT, names), 0);
+    H5Dclose(d), H5Aclose(a), H5Sclose(text), H5Sclose(space), H5Tclose(type), H5Fclose(file);
+    return path;
+}
+
+static const char names_of_blocks[] = "param\nnet/in/weight\nnet/in/bias";
+
+START_TEST(an_attribute_of_many_texts_is_not_read_into_the_room_of_one) {
+    io_ckpt k;
+    ck_err(io_ckpt_read(foreign_file(8, names_of_blocks), &k), SX_E_DATA);
+    ck_ok(io_ckpt_read(foreign_file(1, names_of_blocks), &k));
+    io_ckpt_clear(&k);
+}
+END_TEST
+
+START_TEST(names_may_lack_the_last_line_end) {
+    io_ckpt k;
+    ck_ok(io_ckpt_read(foreign_file(1, names_of_blocks), &k));
+    ck_assert_int_eq(k.n, 3);
+    io_ckpt_clear(&k);
+    ck_err(io_ckpt_read(foreign_file(1, "param"), &k), SX_E_DATA); // other contents, one block
+}
+END_TEST
+
 START_TEST(a_checkpoint_of_another_version_is_no_damage) {
     const char *path = io_test_path("newer.h5"), *newer = "9";
     io_block b[3];
@@ -193,6 +255,9 @@ int main(void) {
     tcase_add_test(c, a_flipped_bit_is_refused_or_harmless);
     tcase_add_test(c, a_truncated_file_is_refused);
     tcase_add_test(c, other_files_are_refused_with_the_right_error);
+    tcase_add_test(c, older_kinds_of_hdf5_are_not_shown_to_the_library);
+    tcase_add_test(c, an_attribute_of_many_texts_is_not_read_into_the_room_of_one);
+    tcase_add_test(c, names_may_lack_the_last_line_end);
     tcase_add_test(c, a_checkpoint_of_another_version_is_no_damage);
     suite_add_tcase(s, c);
     return check_run_suite(s);

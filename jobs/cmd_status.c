@@ -1,0 +1,330 @@
+/* sagax status OUT: what became of the items of a run, who works on the others, how long that will
+ * take, and the command that tries the failed ones again.
+ *
+ * Reads the work folder of OUT alone (work.h): outputs are not looked at, so the answer is quick
+ * and right while a shared file system shows files late. For the folder of a training: its step,
+ * and who trains. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/sx_file.h"
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "io/io_table.h"
+#include "jobs/job_json.h"
+#include "jobs/verbs.h"
+#include "jobs/work_journal.h"
+#include "mpi/mp_lease.h"
+
+enum { FILE_LIMIT = 1 << 28, SHOWN = 20, WINDOW_S = 3600 };
+
+/* States of an item as they are shown. */
+typedef enum shown { MADE, UNCHANGED, RUNNING, WAITING, STOPPED, FAILED, CRASHED, N_SHOWN } shown;
+static const char *const shown_name[N_SHOWN] = {"made",    "unchanged", "running", "waiting",
+                                                "stopped", "failed",    "crashed"};
+
+typedef struct failure {
+    const char *item, *code, *reason; /* borrowed from the history */
+} failure;
+
+typedef struct report {
+    const char *out;
+    char *folder;
+    char verb[32], config[65], *command;
+    int64_t run, n;
+    io_table items;
+    work_history history;
+    mp_member *crew; /* alive first */
+    int n_crew, n_alive;
+    int64_t count[N_SHOWN], code[SX_E_COUNT];
+    failure *failed;
+    int64_t n_failed, to_go;
+    double per_hour, eta_s; /* NAN: not known */
+} report;
+
+/* ---- reading ---- */
+
+static sx_err read_json(const char *path, json_t **o) {
+    char *text = NULL;
+    size_t n_bytes;
+    sx_err rc = sx_file_read(path, FILE_LIMIT, &text, &n_bytes);
+    if (rc != SX_OK) return rc;
+    *o = json_loadb(text, n_bytes, 0, NULL);
+    sx_free(text);
+    return *o ? SX_OK : sx_fail(SX_E_DATA, "%s: not JSON", path);
+}
+
+static const char *text_of(const json_t *o, const char *key) {
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+static sx_err read_run(report *r) {
+    char *path = sx_path_join(r->folder, "run.json"), *list = sx_path_join(r->folder, "items.tsv");
+    json_t *o = NULL;
+    sx_err rc;
+    SX_TRY(rc, read_json(path, &o));
+    snprintf(r->verb, sizeof r->verb, "%s", text_of(o, "verb"));
+    snprintf(r->config, sizeof r->config, "%s", text_of(o, "config"));
+    r->command = sx_strdup(text_of(o, "command"));
+    r->run = json_integer_value(json_object_get(o, "run"));
+    SX_TRY(rc, io_table_read(list, &r->items));
+    r->n = r->items.n_rows;
+    rc = work_history_read(r->folder, &r->history);
+out:
+    json_decref(o);
+    sx_free(path);
+    sx_free(list);
+    return rc;
+}
+
+static int alive_first(const void *a, const void *b) {
+    const mp_member *x = a, *y = b;
+    return x->gone != y->gone ? x->gone - y->gone : x->rank - y->rank;
+}
+
+static sx_err read_crew(report *r) {
+    sx_err rc = mp_crew_read(r->folder, &r->crew, &r->n_crew);
+    if (rc == SX_OK && r->n_crew > 0)
+        qsort(r->crew, (size_t)r->n_crew, sizeof *r->crew, alive_first);
+    for (int i = 0; i < r->n_crew; i++) r->n_alive += !r->crew[i].gone;
+    return rc;
+}
+
+/* ---- what became of an item ---- */
+
+static bool is_alive(const report *r, const char *owner) {
+    for (int i = 0; i < r->n_alive; i++)
+        if (strcmp(r->crew[i].owner, owner) == 0) return true;
+    return false;
+}
+
+static shown state_of(const report *r, const work_record *last) {
+    static const shown of[WORK_N_STATES] = {
+        [WORK_WAITING] = WAITING,     [WORK_BEGUN] = STOPPED, [WORK_MADE] = MADE,
+        [WORK_UNCHANGED] = UNCHANGED, [WORK_FAILED] = FAILED, [WORK_STOPPED] = STOPPED,
+        [WORK_CRASHED] = CRASHED};
+    if (!last || strcmp(last->config, r->config) != 0) return WAITING; /* of another run */
+    return last->state == WORK_BEGUN && is_alive(r, last->owner) ? RUNNING : of[last->state];
+}
+
+static void note_failure(report *r, const work_record *last) {
+    r->failed = sx_grow(r->failed, r->n_failed, sizeof *r->failed);
+    r->failed[r->n_failed++] = (failure){last->item, last->code, last->reason ? last->reason : ""};
+    for (int c = 0; c < SX_E_COUNT; c++)
+        r->code[c] += strcmp(sx_err_name((sx_err)c), last->code) == 0;
+}
+
+static void look_at_items(report *r) {
+    for (int64_t i = 0; i < r->n; i++) {
+        int64_t n;
+        const work_record *all = work_history_find(&r->history, io_table_at(&r->items, i, 0), &n);
+        const work_record *last = all ? &all[n - 1] : NULL;
+        const shown s = state_of(r, last);
+        r->count[s]++;
+        if (s == FAILED) note_failure(r, last);
+    }
+    r->to_go = r->count[RUNNING] + r->count[WAITING] + r->count[STOPPED] + r->count[CRASHED];
+}
+
+/* Items an hour over the last hour in which any was made. */
+static void measure_rate(report *r) {
+    double newest_s = 0, first_s = INFINITY;
+    int64_t n_made = 0;
+    for (int64_t i = 0; i < r->history.n; i++)
+        if (r->history.record[i].state == WORK_MADE)
+            newest_s = fmax(newest_s, r->history.record[i].time_s);
+    for (int64_t i = 0; i < r->history.n; i++) {
+        const work_record *k = &r->history.record[i];
+        if (k->state != WORK_MADE || k->time_s < newest_s - WINDOW_S) continue;
+        first_s = fmin(first_s, k->time_s - k->seconds);
+        n_made++;
+    }
+    r->per_hour = n_made > 0 ? (double)n_made * 3600 / fmax(newest_s - first_s, 1) : NAN;
+    r->eta_s = r->n_alive > 0 ? (double)r->to_go / r->per_hour * 3600 : NAN;
+}
+
+/* ---- telling ---- */
+
+static void print_duration(double s) {
+    if (s >= 3600)
+        printf("%d h %02d min", (int)(s / 3600), (int)fmod(s / 60, 60));
+    else if (s >= 60)
+        printf("%d min", (int)(s / 60));
+    else
+        printf("%d s", (int)s);
+}
+
+static void print_states(const report *r) {
+    for (int s = 0; s < N_SHOWN; s++) {
+        if (r->count[s] == 0) continue;
+        printf("  %-10s %8lld", shown_name[s], (long long)r->count[s]);
+        const char *between = "   ";
+        for (int c = 0; c < SX_E_COUNT && s == FAILED; c++) {
+            if (r->code[c] == 0) continue;
+            printf("%s%s %lld", between, sx_err_name((sx_err)c), (long long)r->code[c]);
+            between = ", ";
+        }
+        putchar('\n');
+    }
+}
+
+static void print_crew(const report *r) {
+    if (r->n_alive > 0) printf("\nat work:\n");
+    for (int i = 0; i < r->n_alive; i++) {
+        const mp_member *m = &r->crew[i];
+        printf("  rank %d of %d on %s, job %s, %s", m->rank, m->size, m->host,
+               *m->job ? m->job : "-", *m->doing ? m->doing : "beginning");
+        if (m->idle_s >= 60) {
+            printf(" (since ");
+            print_duration(m->idle_s);
+            printf(")");
+        }
+        putchar('\n');
+    }
+}
+
+static void print_failures(const report *r) {
+    if (r->n_failed > 0) printf("\nfailed:\n");
+    for (int64_t i = 0; i < r->n_failed && i < SHOWN; i++)
+        printf("  %s\t%s\t%s\n", r->failed[i].item, r->failed[i].code, r->failed[i].reason);
+    if (r->n_failed > SHOWN)
+        printf("  and %lld more; --json lists all\n", (long long)(r->n_failed - SHOWN));
+}
+
+static void print_commands(const report *r) {
+    if (r->to_go > 0 && r->n_alive == 0) printf("\nto go on:\n  %s\n", r->command);
+    if (r->count[FAILED] + r->count[CRASHED] > 0)
+        printf("\nto try those that failed again:\n  %s --retry failed\n", r->command);
+}
+
+static void print_text(const report *r) {
+    printf("%s: %s, run %lld, %lld items\n", r->out, r->verb, (long long)r->run, (long long)r->n);
+    print_states(r);
+    if (isfinite(r->per_hour)) printf("%.0f items/h in the last hour of work", r->per_hour);
+    if (isfinite(r->eta_s) && r->to_go > 0) {
+        printf("; %lld to go: about ", (long long)r->to_go);
+        print_duration(r->eta_s);
+    }
+    if (isfinite(r->per_hour)) putchar('\n');
+    print_crew(r);
+    print_failures(r);
+    print_commands(r);
+}
+
+static json_t *json_of_crew(const report *r) {
+    json_t *list = json_array();
+    for (int i = 0; i < r->n_alive; i++) {
+        const mp_member *m = &r->crew[i];
+        json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:s, s:i, s:o, s:f}", "rank",
+                                              m->rank, "size", m->size, "host", m->host, "job",
+                                              m->job, "pid", m->pid, "doing",
+                                              job_json_string(m->doing), "idle_s", m->idle_s));
+    }
+    return list;
+}
+
+static json_t *json_of_failures(const report *r) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < r->n_failed; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "item", r->failed[i].item, "code",
+                                              r->failed[i].code, "reason", r->failed[i].reason));
+    return list;
+}
+
+static void print_json(const report *r) {
+    json_t *states = json_object();
+    for (int s = 0; s < N_SHOWN; s++)
+        json_object_set_new(states, shown_name[s], json_integer(r->count[s]));
+    job_json_print(json_pack("{s:o, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "folder",
+                             job_json_string(r->folder), "verb", r->verb, "command", r->command,
+                             "run", (json_int_t)r->run, "items", (json_int_t)r->n, "states", states,
+                             "per_hour", job_json_number(r->per_hour), "eta_s",
+                             job_json_number(r->eta_s), "crew", json_of_crew(r), "failed",
+                             json_of_failures(r)),
+                   JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+}
+
+static sx_err tell_work(report *r, bool json) {
+    sx_err rc = read_run(r);
+    if (rc != SX_OK) return rc;
+    look_at_items(r);
+    measure_rate(r);
+    if (json)
+        print_json(r);
+    else
+        print_text(r);
+    return SX_OK;
+}
+
+/* ---- a training ---- */
+
+/* The last whole line of a file of JSON lines; NULL when there is none. */
+static json_t *last_line(const char *path) {
+    char *text = NULL;
+    size_t n_bytes;
+    json_t *o = NULL;
+    if (sx_file_read(path, FILE_LIMIT, &text, &n_bytes) != SX_OK) return NULL;
+    while (n_bytes > 0 && text[n_bytes - 1] == '\n') text[--n_bytes] = '\0';
+    const char *line = strrchr(text, '\n');
+    o = json_loads(line ? line + 1 : text, 0, NULL);
+    sx_free(text);
+    return o;
+}
+
+static sx_err tell_training(const report *r, const char *metrics, bool json) {
+    json_t *o = last_line(metrics);
+    if (json) {
+        job_json_print(json_pack("{s:o, s:s, s:o, s:o}", "folder", job_json_string(r->out), "verb",
+                                 "train", "last", o ? o : json_null(), "crew", json_of_crew(r)),
+                       JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+        return SX_OK;
+    }
+    printf("%s: train, step %lld, loss %.5f, %s\n", r->out,
+           (long long)json_integer_value(json_object_get(o, "step")),
+           json_number_value(json_object_get(o, "loss")),
+           r->n_alive > 0 ? "running" : "nobody at work");
+    json_decref(o);
+    print_crew(r);
+    return SX_OK;
+}
+
+/* ---- the verb ---- */
+
+static void report_clear(report *r) {
+    work_history_clear(&r->history);
+    io_table_clear(&r->items);
+    sx_free(r->failed);
+    sx_free(r->crew);
+    sx_free(r->command);
+    sx_free(r->folder);
+}
+
+static sx_err run(job *j) {
+    report r = {.out = job_arg(j, 0)};
+    r.folder = work_folder(r.out, sx_file_is_dir(r.out));
+    char *metrics = sx_path_join(r.out, "metrics.jsonl"),
+         *list = sx_path_join(r.folder, "run.json");
+    sx_err rc;
+    SX_TRY(rc, read_crew(&r));
+    if (sx_file_exists(list))
+        rc = tell_work(&r, job_json(j));
+    else if (sx_file_exists(metrics))
+        rc = tell_training(&r, metrics, job_json(j));
+    else
+        rc = sx_fail(SX_E_NOINPUT, "%s: no run of sagax has worked here (%s is not there)", r.out,
+                     list);
+out:
+    report_clear(&r);
+    sx_free(metrics);
+    sx_free(list);
+    return rc;
+}
+
+const job_verb cmd_status = {.name = "status",
+                             .arguments = "OUT",
+                             .summary = "what became of the items of a run, and who works on them",
+                             .min_args = 1,
+                             .max_args = 1,
+                             .run = run};

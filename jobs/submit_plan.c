@@ -1,0 +1,86 @@
+/* What is known about the verbs that can be submitted (submit.h). */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/sx_mem.h"
+#include "io/io_nifti.h"
+#include "base/sx_file.h"
+#include "jobs/job_internal.h"
+#include "jobs/sr.h"
+#include "jobs/submit.h"
+#include "jobs/train.h"
+#include "jobs/work.h"
+
+/* Reads the weights, and takes from them what they bring along. */
+static sx_err check_sr(job *inner) {
+    sr_config c = {0};
+    sx_err rc = sr_config_read(&c, inner);
+    sr_config_clear(&c);
+    return rc;
+}
+
+static sx_err check_train(job *inner) {
+    train_config c = {0};
+    return train_config_read(&c, inner);
+}
+
+static const submit_plan plans[] = {
+    {.verb = "cache", .action = "build", .template = "cache.sbatch", .out = 2},
+    {.verb = "train",
+     .template = "train.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_train},
+    {.verb = "sr",
+     .template = "sr.sbatch",
+     .array_template = "sr-array.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_sr,
+     .find = sr_items_find},
+    {.verb = "eval", .action = "images", .template = "eval.sbatch", .out = 1},
+};
+#define N_PLANS ((int)(sizeof plans / sizeof *plans))
+
+sx_err submit_plan_of(const job *inner, const submit_plan **plan) {
+    const char *verb = inner->verb->name;
+    for (int i = 0; i < N_PLANS; i++) {
+        *plan = &plans[i];
+        if (strcmp(plans[i].verb, verb) != 0) continue;
+        if (plans[i].action && strcmp(job_arg(inner, 0), plans[i].action) != 0) continue;
+        if (job_n_args(inner) > plans[i].out) return SX_OK;
+    }
+    return sx_fail(
+        SX_E_USAGE,
+        "submit: no template for sagax %s%s%s; there is one for cache build, train, sr and "
+        "eval images",
+        verb, job_n_args(inner) ? " " : "", job_n_args(inner) ? job_arg(inner, 0) : "");
+}
+
+static char *absolute(const char *path) {
+    char here[4096];
+    if (path[0] == '/' || !getcwd(here, sizeof here)) return sx_strdup(path);
+    return sx_path_join(here, path);
+}
+
+char *submit_folder(const submit_plan *plan, const job *inner) {
+    char *out = absolute(job_arg(inner, plan->out));
+    for (size_t n = strlen(out); n > 1 && out[n - 1] == '/'; n--) out[n - 1] = '\0';
+    char *folder = work_folder(out, plan->out_is_folder);
+    sx_free(out);
+    return folder;
+}
+
+sx_err submit_find(const submit_plan *plan, const job *inner, io_items *items, bool *listed) {
+    *items = (io_items){0};
+    *listed = plan->find && (job_text(inner, "data.list")[0] || sx_file_is_dir(job_arg(inner, 0)) ||
+                             !io_nifti_is_name(job_arg(inner, 0)));
+    if (!*listed) return SX_OK;
+    sx_err rc = plan->find(inner, items);
+    for (int64_t i = 0; i < items->n; i++) {
+        char *path = absolute(items->item[i].path);
+        sx_free(items->item[i].path);
+        items->item[i].path = path;
+    }
+    return rc;
+}

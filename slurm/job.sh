@@ -1,0 +1,154 @@
+# What every batch script of sagax does; read by the templates, after site.env.
+#
+#   sagax_job VERB arguments...    run the program on the ranks of this job and end the script with
+#                                  its exit code
+#   sagax_run VERB arguments...    the same without the end: returns the exit code; for scripts of
+#                                  several runs, after sagax_listen and sagax_prepare
+#
+# A job that ends with 75 (stopped, run me again) is put back into the queue, but not one that
+# somebody cancelled. When a node is lost, the program starts again on those that are left: results
+# do not depend on the number of ranks. Both are bounded by SAGAX_MAX_RESTARTS.
+#
+# Signals. Slurm warns this script alone (--signal=B:USR1@180), which passes the warning on to all
+# ranks. So one that comes while no rank runs is not lost, and kills none that has no handler yet.
+# Traps fork nothing: a signal that comes while bash forks inside of a trap can get lost.
+
+sagax_stop=""    # USR1: asked to stop and come back; TERM: to end, by a user or the time limit
+sagax_pid=""     # of srun, while it runs
+sagax_restarts=0 # inside of this allocation
+
+sagax_on_signal() {
+    sagax_stop=$1
+    [ -z "$sagax_pid" ] || kill -USR1 "$sagax_pid" 2>/dev/null
+}
+
+sagax_listen() {
+    trap 'sagax_on_signal USR1' USR1
+    trap 'sagax_stop=TERM' TERM # Slurm sends that to the ranks itself
+}
+
+sagax_say() { echo "sagax job ${SLURM_JOB_ID:-?}: $*" >&2; }
+
+# ---- the program ----
+
+sagax_prepare() {
+    local module installed=${SAGAX_SLURM_DIR:-}/../../../bin/sagax
+    for module in ${SAGAX_MODULES:-}; do
+        module load "$module" || { sagax_say "module load $module failed" && exit 69; }
+    done
+    [ -n "${SAGAX:-}" ] || { [ -x "$installed" ] && SAGAX=$installed; } || SAGAX=sagax
+    command -v "$SAGAX" >/dev/null ||
+        { sagax_say "no program $SAGAX: set SAGAX in site.env or load its module" && exit 69; }
+}
+
+# sagax_srun OPTIONS... -- command...: in the background, so that traps run while it does; its exit code.
+sagax_srun() {
+    local rc
+    # srun 22.05 takes the processors of a task from nobody else; --no-kill is the batch job's alone.
+    srun --mpi="${SAGAX_MPI:-pmix}" --kill-on-bad-exit=1 --no-kill=off \
+        ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} ${SAGAX_SRUN:-} "$@" &
+    sagax_pid=$!
+    [ "$sagax_stop" != USR1 ] || kill -USR1 "$sagax_pid" 2>/dev/null
+    while :; do
+        wait "$sagax_pid"
+        rc=$?
+        kill -0 "$sagax_pid" 2>/dev/null || break # else a trap ended the wait
+    done
+    sagax_pid=""
+    # Ranks that were warned before they could take a warning have done nothing.
+    if [ "$sagax_stop" = USR1 ] && [ $rc = 138 ]; then rc=75; fi
+    return $rc
+}
+
+# ---- nodes ----
+
+# Nodes of the allocation on which a process can be started, in its order, one a line.
+sagax_answering() {
+    local all node answers
+    all=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+    answers=$(
+        for node in $all; do
+            timeout 60 srun --mpi=none --no-kill=off --overlap -N1 -n1 -w "$node" \
+                sh -c "echo $node" 2>/dev/null &
+        done
+        wait
+    )
+    for node in $all; do grep -qxF -e "$node" <<<"$answers" && echo "$node"; done
+}
+
+# sagax_tasks NODE...: how many tasks Slurm has put on these nodes. SLURM_TASKS_PER_NODE reads "4(x2),3".
+sagax_tasks() {
+    local counts=() part i=0 node n=0
+    for part in ${SLURM_TASKS_PER_NODE//,/ }; do
+        local times=1
+        [[ $part != *x* ]] || times=${part//*x/}
+        for _ in $(seq "${times%)}"); do counts+=("${part%%(*}"); done
+    done
+    for node in $(scontrol show hostnames "$SLURM_JOB_NODELIST"); do
+        [[ " $* " != *" $node "* ]] || n=$((n + counts[i]))
+        i=$((i + 1))
+    done
+    echo $n
+}
+
+# Codes that the program gives after it has looked at its work: no lost node explains them.
+sagax_is_verdict() { case $1 in 0 | 1 | 64 | 65 | 66 | 73 | 78) return 0 ;; *) return 1 ;; esac; }
+
+sagax_may_restart() {
+    [ $((${SLURM_RESTART_COUNT:-0} + sagax_restarts)) -lt "${SAGAX_MAX_RESTARTS:-20}" ] && return
+    sagax_say "started again ${SAGAX_MAX_RESTARTS:-20} times already (SAGAX_MAX_RESTARTS)"
+    return 1
+}
+
+sagax_run() {
+    local rc left where=()
+    [ "$sagax_restarts" -gt 0 ] || [ -z "${SLURM_RESTART_COUNT:-}" ] ||
+        sagax_say "start $((SLURM_RESTART_COUNT + 1)) of this job, on $SLURM_JOB_NODELIST"
+    while :; do
+        [ -z "$sagax_stop" ] || return 75
+        sagax_srun "${where[@]}" "$SAGAX" "$@"
+        rc=$?
+        [ -z "$sagax_stop" ] && ! sagax_is_verdict $rc || return $rc
+        left=$(sagax_answering)
+        [ -n "$left" ] && [ "$(wc -l <<<"$left")" -lt "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | wc -l)" ] ||
+            return $rc
+        sagax_may_restart || return $rc
+        sagax_restarts=$((sagax_restarts + 1))
+        left=${left//$'\n'/ }
+        where=(-N "$(wc -w <<<"$left")" -n "$(sagax_tasks $left)" -w "${left// /,}")
+        sagax_say "exit code $rc and nodes of $SLURM_JOB_NODELIST lost: goes on with ${where[3]} ranks on $left"
+    done
+}
+
+# ---- the end ----
+
+# Whether somebody ended this job for good. The time limit ends it, too, but means: later.
+sagax_cancelled() {
+    local state
+    state=$(squeue -h -t all -j "$SLURM_JOB_ID" -o '%T %r' 2>/dev/null)
+    case $state in
+    *TimeLimit*) return 1 ;;
+    COMPLETING* | CANCELLED*) return 0 ;;
+    esac
+    [ "$sagax_stop" = TERM ]
+}
+
+sagax_requeue() {
+    local id=$SLURM_JOB_ID
+    [ -z "${SLURM_ARRAY_TASK_ID:-}" ] || id=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+    sagax_say "stopped; back into the queue"
+    scontrol requeue "$id" && sleep 120 # Slurm ends this script meanwhile
+}
+
+# sagax_finish CODE: requeue, or end the script with this code.
+sagax_finish() {
+    [ "$1" != 75 ] || sagax_cancelled || ! sagax_may_restart || sagax_requeue
+    exit "$1"
+}
+
+sagax_job() {
+    sagax_listen
+    sagax_prepare
+    sagax_run "$@"
+    sagax_finish $?
+}

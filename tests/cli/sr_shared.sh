@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Several runs of `sagax sr` at one output, and ranks that stand still: sr_shared.sh [TIMES]
+# Each item is made once, by whoever has its lease; whoever is dead or silent loses it.
+set -u
+. "$(dirname "$0")/lib.sh"
+rm -rf ./*
+. "$(dirname "$0")/sr_world.sh"
+times=${1:-5}
+lease=(--set run.lease_s=2)
+
+expect 0 phantom cohort --subjects 8 --set phantom.chunks=1 "${field[@]}"
+check "an undisturbed run" ranks 2 cohort whole "${use[@]}"
+n_items=$(find whole -name '*superres*.nii.gz' | wc -l)
+check "has eight volumes" test "$n_items" = 8
+made() { cat "$1"/.sagax/journal/*.jsonl | grep -c '"state":"made"'; }
+
+# ---- one output, two runs at once: as after a requeue whose former self still lives ----
+for round in $(seq "$times"); do
+    rm -rf both
+    "$MPIEXEC" -n 2 "$SAGAX" sr cohort both "${use[@]}" "${lease[@]}" >out.a 2>err.a &
+    a=$!
+    "$MPIEXEC" -n 1 "$SAGAX" sr cohort both "${use[@]}" "${lease[@]}" >out.b 2>err &
+    b=$!
+    wait $a
+    check "round $round: the first ends well" test $? = 0
+    wait $b
+    check "round $round: so does the second" test $? = 0
+    check "round $round: every item was made once" test "$(made both)" = "$n_items"
+    check "round $round: with the bytes of one run" same whole both
+    check "round $round: nothing half-written is left" clean both
+done
+echo "$times times two runs at one output: each of $((times * n_items)) items made once"
+
+# ---- a run that is killed, and others that go on in its place while a third works ----
+"$MPIEXEC" -n 2 "$SAGAX" sr cohort heirs --weights run --steps 12 "${lease[@]}" >out.a 2>err.a &
+a=$!
+for _ in $(seq 100); do [ -n "$(ls heirs/.sagax/claims 2>/dev/null)" ] && break || sleep 0.1; done
+check "the first run has begun an item" test -n "$(ls heirs/.sagax/claims)"
+living_ranks $a | xargs -r kill -9
+reap $a
+check "leases of the dead are there" test -n "$(ls heirs/.sagax/claims)"
+check "a second run ends well" ranks 2 cohort heirs --weights run --steps 12 "${lease[@]}"
+check "and has made what the first had not" test "$(made heirs)" = "$n_items"
+
+# ---- a rank that stands still for a moment, and one that does for ever ----
+stand_still() { # stand_still FOLDER SECONDS options...: a run of which a rank is stopped once it is at work
+    local folder=$1 pause=$2 victim i
+    shift 2
+    "$MPIEXEC" -n 2 "$SAGAX" sr cohort "$folder" "$@" >out 2>err &
+    launcher=$!
+    for _ in $(seq 100); do grep -qs begun "$folder"/.sagax/journal/*.jsonl && break || sleep 0.1; done
+    victim=$(living_ranks $launcher | tail -1)
+    kill -STOP "$victim"
+    for ((i = 0; i < pause * 10; i++)); do kill -0 $launcher 2>/dev/null && sleep 0.1 || break; done
+    kill -CONT "$victim" 2>/dev/null
+    wait $launcher
+}
+stand_still short 1 "${use[@]}" --set run.stall_s=30
+check "a short stop does no harm" test $? = 0
+check "and changes nothing" same whole short
+
+# The others go on with what they can; then they wait for it, but not for ever.
+stand_still ever 200 --weights run --steps 12 --set run.stall_s=4 --set run.lease_s=2
+check "a rank that stands still for ever ends the run with 75" test $? = 75
+last="a run with a rank that stands still"
+says err "has not moved for"
+check "which names rank and host" grep -qE "rank [01] on $(hostname)" err
+check "running again finishes it" ranks 2 cohort ever --weights run --steps 12
+check "with the bytes of an undisturbed run" same heirs ever
+
+# ---- a run that was silent for too long finds its item with another ----
+"$MPIEXEC" -n 1 "$SAGAX" sr cohort lost --weights run --steps 12 "${lease[@]}" >out.a 2>err.a &
+a=$!
+for _ in $(seq 100); do grep -qs begun lost/.sagax/journal/*.jsonl && break || sleep 0.1; done
+frozen=$(living_ranks $a)
+kill -STOP $frozen
+check "another run takes over what it held" ranks 1 cohort lost --weights run --steps 12 "${lease[@]}"
+check "all of it" test "$(made lost)" = "$n_items"
+kill -CONT $frozen
+wait $a
+check "the first one finds everything done" test $? = 0
+check "and has made nothing twice" test "$(made lost)" = "$n_items"
+check "the result is that of one run" same heirs lost
+finish

@@ -1,0 +1,323 @@
+/* Work on items, on a kind of its own: what is done, kept, tried again, and written down. */
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/sx_file.h"
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "jobs/work.h"
+#include "jobs/work_journal.h"
+#include "mpi/mp_lease.h"
+#include "tests/check_run.h"
+
+static const job_option *const sections[] = {options_run, options_run_crew, NULL};
+static sx_err run_nothing(job *j) {
+    (void)j;
+    return SX_OK;
+}
+static const job_verb verb = {"test", "",    "a verb for tests", sections, NULL, 0,
+                              0,      false, run_nothing};
+
+/* ---- a kind of work: N numbers ---- */
+
+enum { N = 6 };
+typedef struct world {
+    char folder[64];
+    sx_err fails[N]; /* what making item i ends with */
+    bool done[N];    /* its output is there */
+    int made[N], kept[N];
+    char version;     /* of all inputs */
+    const char *text; /* payload */
+    int crash;        /* item that raises SIGSEGV, or -1 */
+    work *w;
+} world;
+
+static const char *const names[N] = {"a/0", "a/1", "b/2", "b/3", "c/4", "c/5"};
+
+static const char *name_of(void *user, int64_t i) {
+    (void)user;
+    return names[i];
+}
+
+static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY]) {
+    const world *x = user;
+    snprintf(print, 65, "%c%d", x->version, (int)i);
+    snprintf(why, WORK_WHY, "%s", x->done[i] ? "" : "not made yet");
+    return SX_OK;
+}
+
+static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
+    world *x = user;
+    (void)share;
+    work_step(x->w, 1, 2, "part");
+    if (x->crash == i) raise(SIGSEGV);
+    ck_assert_int_eq(work_holds(x->w), SX_OK);
+    x->made[i]++;
+    if (x->text) *payload = sx_strdup(x->text);
+    *lost = x->fails[i] == SX_E_IO;
+    if (x->fails[i] != SX_OK) return sx_fail(x->fails[i], "item %d is bad", (int)i);
+    x->done[i] = true;
+    return SX_OK;
+}
+
+static sx_err keep(void *user, int64_t i, const char *payload) {
+    world *x = user;
+    ck_assert_str_eq(payload, x->text);
+    x->kept[i]++;
+    return SX_OK;
+}
+
+static world new_world(void) {
+    world x = {.version = 'v', .crash = -1};
+    strcpy(x.folder, "/tmp/sx_work_XXXXXX");
+    ck_assert(mkdtemp(x.folder) != NULL);
+    return x;
+}
+
+static void remove_world(world *x) {
+    char *command = sx_strf("rm -r %s", x->folder);
+    ck_assert_int_eq(system(command), 0);
+    sx_free(command);
+}
+
+/* One run with up to two words of options; its result. Counts of this run are in *x. */
+static sx_err run(world *x, const char *option, const char *value) {
+    char *argv[2] = {(char *)option, (char *)value};
+    work_kind kind = {.verb = "test",
+                      .name = name_of,
+                      .inspect = inspect,
+                      .make = make,
+                      .keep = x->text ? keep : NULL};
+    job *j;
+    memset(x->made, 0, sizeof x->made);
+    memset(x->kept, 0, sizeof x->kept);
+    ck_assert_int_eq(job_new(&j, &verb, mp_self(), option ? 2 : 0, argv), SX_OK);
+    sx_err rc = work_open(&x->w, j, x->folder, &kind, x, N);
+    if (rc == SX_OK) rc = work_run(x->w);
+    work_close(x->w);
+    job_free(j);
+    return rc;
+}
+
+static int sum(const int *x) {
+    int s = 0;
+    for (int i = 0; i < N; i++) s += x[i];
+    return s;
+}
+
+/* ---- runs ---- */
+
+START_TEST(every_item_is_made_once_and_then_never_again) {
+    world x = new_world();
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    for (int i = 0; i < N; i++) ck_assert_int_eq(x.made[i], 1);
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), 0);
+    remove_world(&x);
+}
+
+START_TEST(a_missing_output_is_made_again_whatever_the_journal_says) {
+    world x = new_world();
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    x.done[2] = false;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), 1);
+    ck_assert_int_eq(x.made[2], 1);
+    remove_world(&x);
+}
+
+START_TEST(bad_items_are_tried_again_only_when_asked_or_changed) {
+    world x = new_world();
+    x.fails[1] = SX_E_DATA;
+    x.fails[4] = SX_E_NOMEM;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_E_ITEMS);
+    ck_assert_int_eq(sum(x.made), N);
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_E_ITEMS); /* still the same answer */
+    ck_assert_int_eq(sum(x.made), 0);
+    ck_assert_int_eq(run(&x, "--set", "run.retry=oom"), SX_E_ITEMS);
+    ck_assert_int_eq(sum(x.made), 1);
+    ck_assert_int_eq(x.made[4], 1);
+    ck_assert_int_eq(run(&x, "--set", "run.retry=failed"), SX_E_ITEMS);
+    ck_assert_int_eq(sum(x.made), 2);
+    x.version = 'w'; /* other inputs: all fingerprints differ */
+    x.fails[1] = x.fails[4] = SX_OK;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), 2);
+    remove_world(&x);
+}
+
+START_TEST(what_failed_for_the_disk_ends_the_run_and_is_tried_again) {
+    world x = new_world();
+    x.fails[2] = SX_E_IO;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_E_IO);
+    ck_assert_int_eq(x.made[3] + x.made[4] + x.made[5], 0);
+    x.fails[2] = SX_OK;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), 4);
+    remove_world(&x);
+}
+
+START_TEST(retry_all_makes_everything_again) {
+    world x = new_world();
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(run(&x, "--set", "run.retry=all"), SX_OK);
+    ck_assert_int_eq(sum(x.made), N);
+    remove_world(&x);
+}
+
+START_TEST(parts_are_strided_and_together_make_all) {
+    world x = new_world();
+    ck_assert_int_eq(run(&x, "--set", "run.part=1/4"), SX_OK);
+    ck_assert_int_eq(x.made[1] + x.made[5], 2);
+    ck_assert_int_eq(sum(x.made), 2);
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), N - 2);
+    static const char *const wrong[] = {"4/4", "-1/4", "1", "1/4x", "x"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *set = sx_strf("run.part=%s", wrong[i]);
+        ck_assert_int_eq(run(&x, "--set", set), SX_E_USAGE);
+        sx_free(set);
+    }
+    remove_world(&x);
+}
+
+START_TEST(what_was_written_down_is_given_back_while_nothing_changed) {
+    world x = new_world();
+    x.text = "[1, \"two\"]";
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    memset(x.done, 0, sizeof x.done); /* nothing but the journal knows */
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), 0);
+    ck_assert_int_eq(sum(x.kept), N);
+    x.version = 'w';
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), N);
+    ck_assert_int_eq(sum(x.kept), 0);
+    remove_world(&x);
+}
+
+/* ---- crashes ---- */
+
+/* A run in a process of its own; the signal that it dies of, or 0. */
+static int run_apart(world *x) {
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGSEGV, SIG_DFL); /* not the sanitizer's report */
+        _exit(run(x, NULL, NULL) == SX_OK ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+START_TEST(an_item_that_crashes_twice_is_left_alone) {
+    world x = new_world();
+    x.crash = 3;
+    ck_assert_int_eq(run_apart(&x), SIGSEGV);
+    ck_assert_int_eq(run_apart(&x), SIGSEGV);
+    x.done[0] = x.done[1] = x.done[2] = true; /* by those two */
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_E_ITEMS);
+    ck_assert_int_eq(x.made[3], 0);
+    ck_assert_int_eq(x.made[4] + x.made[5], 2);
+    x.crash = -1;
+    ck_assert_int_eq(run(&x, "--set", "run.retry=failed"), SX_OK);
+    ck_assert_int_eq(sum(x.made), 1);
+    remove_world(&x);
+}
+
+/* ---- the journal ---- */
+
+START_TEST(the_last_run_counts_and_success_counts_in_a_run) {
+    static const char text[] =
+        "{\"run\":2,\"item\":\"x\",\"state\":\"failed\",\"code\":\"data\",\"print\":\"p\"}\n"
+        "{\"run\":1,\"item\":\"x\",\"state\":\"made\",\"print\":\"p\"}\n"
+        "{\"run\":3,\"item\":\"y\",\"state\":\"made\"}\n"
+        "{\"run\":3,\"item\":\"y\",\"state\":\"failed\"}\n"
+        "not JSON\n"
+        "{\"run\":9,\"item\":\"x\",\"state\":\"odd\"}\n"
+        "{\"run\":9,\"item\":\"x\",\"sta"; /* a killed process */
+    work_history h;
+    int64_t n;
+    work_history_parse(text, &h);
+    ck_assert_int_eq(h.n, 4);
+    const work_record *r = work_history_find(&h, "x", &n);
+    ck_assert_int_eq(n, 2);
+    ck_assert_int_eq(work_record_end(r, n)->state, WORK_FAILED);
+    r = work_history_find(&h, "y", &n);
+    ck_assert_int_eq(work_record_end(r, n)->state, WORK_MADE);
+    ck_assert(work_history_find(&h, "z", &n) == NULL);
+    work_history_clear(&h);
+}
+
+START_TEST(a_short_form_says_the_same) {
+    static const char text[] = "{\"run\":1,\"item\":\"x\",\"state\":\"made\",\"print\":\"p\"}\n"
+                               "{\"run\":2,\"item\":\"x\",\"state\":\"begun\",\"print\":\"p\"}\n"
+                               "{\"run\":2,\"item\":\"x\",\"state\":\"crashed\",\"print\":\"p\"}\n"
+                               "{\"run\":3,\"item\":\"x\",\"state\":\"crashed\",\"print\":\"p\"}\n"
+                               "{\"run\":3,\"item\":\"x\",\"state\":\"crashed\",\"print\":\"q\"}\n";
+    work_history h, again;
+    int64_t n;
+    work_history_parse(text, &h);
+    char *shorter = work_history_text(&h);
+    work_history_parse(shorter, &again);
+    ck_assert_int_eq(again.n, 4);
+    const work_record *r = work_history_find(&again, "x", &n);
+    ck_assert_int_eq(work_record_end(r, n)->state, WORK_MADE);
+    ck_assert_int_eq(work_record_crashes(r, n, "p"), 2);
+    ck_assert_int_eq(work_record_crashes(r, n, "q"), 1);
+    sx_free(shorter);
+    work_history_clear(&h);
+    work_history_clear(&again);
+}
+
+static int count_files(const char *folder) {
+    char *path = sx_path_join(folder, "journal");
+    int n = 0;
+    DIR *d = opendir(path);
+    ck_assert(d != NULL);
+    for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
+    closedir(d);
+    sx_free(path);
+    return n;
+}
+
+START_TEST(many_journals_become_one_and_nothing_is_forgotten) {
+    world x = new_world();
+    char *journal = sx_path_join(x.folder, "journal");
+    ck_assert_int_eq(sx_mkdirs(journal), SX_OK);
+    sx_free(journal);
+    for (int i = 0; i < 70; i++) { /* of processes that are gone */
+        char owner[32];
+        snprintf(owner, sizeof owner, "gone-%d", i);
+        work_journal *k = work_journal_new(x.folder, owner, "c", i, 0);
+        work_outcome o = {.state = WORK_FAILED, .code = SX_E_DATA, .reason = "bad"};
+        work_journal_end(k, names[i % N], "p", &o, NULL);
+        work_journal_free(k);
+    }
+    ck_assert_int_eq(count_files(x.folder), 70);
+    ck_assert_int_eq(work_journal_fold(x.folder, "me"), SX_OK);
+    ck_assert_int_eq(count_files(x.folder), 1);
+    work_history h;
+    ck_assert_int_eq(work_history_read(x.folder, &h), SX_OK);
+    ck_assert_int_eq(h.n, N);
+    ck_assert_int_eq(h.record[N - 1].run, 65); /* c/5: 65 % 6 == 5, the last of it */
+    work_history_clear(&h);
+    remove_world(&x);
+}
+
+int main(void) {
+    sx_log_set_level(SX_LOG_SILENT);
+    return CHECK_RUN("work", every_item_is_made_once_and_then_never_again,
+                     a_missing_output_is_made_again_whatever_the_journal_says,
+                     bad_items_are_tried_again_only_when_asked_or_changed,
+                     what_failed_for_the_disk_ends_the_run_and_is_tried_again,
+                     retry_all_makes_everything_again, parts_are_strided_and_together_make_all,
+                     what_was_written_down_is_given_back_while_nothing_changed,
+                     an_item_that_crashes_twice_is_left_alone,
+                     the_last_run_counts_and_success_counts_in_a_run, a_short_form_says_the_same,
+                     many_journals_become_one_and_nothing_is_forgotten);
+}
