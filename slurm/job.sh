@@ -41,9 +41,12 @@ sagax_prepare() {
         { sagax_say "no program $SAGAX: set SAGAX in site.env or load its module" && exit 69; }
 }
 
-# sagax_srun OPTIONS... -- command...: in the background, so that traps run while it does; its exit code.
+# sagax_srun OPTIONS... command...: in the background, so that traps run while it does; its exit code.
 sagax_srun() {
     local rc
+    # Rank 0, which runs on this node, leaves its exit code there.
+    export SAGAX_VERDICT=${TMPDIR:-/tmp}/sagax-verdict-${SLURM_JOB_ID:-0}-$$
+    rm -f "$SAGAX_VERDICT"
     # srun 22.05 takes the processors of a task from nobody else; --no-kill is the batch job's alone.
     srun --mpi="${SAGAX_MPI:-pmix}" --kill-on-bad-exit=1 --no-kill=off \
         ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} ${SAGAX_SRUN:-} "$@" &
@@ -57,6 +60,12 @@ sagax_srun() {
     sagax_pid=""
     # Ranks that were warned before they could take a warning have done nothing.
     if [ "$sagax_stop" = USR1 ] && [ $rc = 138 ]; then rc=75; fi
+    # srun ends with 0 also when a node could not start its part of the step.
+    if [ $rc = 0 ] && [ ! -s "$SAGAX_VERDICT" ]; then
+        sagax_say "srun could not start the program"
+        rc=69
+    fi
+    rm -f "$SAGAX_VERDICT"
     return $rc
 }
 
