@@ -215,11 +215,94 @@ START_TEST(a_fraction_of_zero_stays_empty) {
 }
 END_TEST
 
+/* ---- parts ---- */
+
+static const char config[] = "0123abcd";
+
+/* A volume of two slices, or a failed one, and the step that leads to its part. */
+static io_cache_volume to_part(bool ok, cache_step *s) {
+    const io_item item = {.path = "1.nii", .rel = "sub-1/1.nii", .subject = "1"};
+    io_cache_volume v;
+    cache_volume_name(&v, &item, IO_VAL);
+    *s = (cache_step){.old = -1};
+    snprintf(s->sha256, sizeof s->sha256, "%064d", 17);
+    memcpy(v.sha256, s->sha256, sizeof v.sha256);
+    cache_part_key(&item, s->sha256, config, s->key);
+    if (!ok) {
+        cache_volume_refuse(&v, "crc", "1.nii: damaged");
+        return v;
+    }
+    v.ok = true;
+    v.n = 2, v.h = 3, v.w = 4;
+    v.pixels = SX_NEW_ARRAY(uint16_t, 24);
+    for (int i = 0; i < 24; i++) v.pixels[i] = (uint16_t)(1000 * i);
+    return v;
+}
+
+START_TEST(a_part_is_taken_for_its_input_and_configuration_alone) {
+    const io_item item = {.path = "1.nii", .rel = "sub-1/1.nii", .subject = "2"};
+    cache_step s;
+    io_cache_volume v = to_part(true, &s), taken;
+    char folder[64];
+    snprintf(folder, sizeof folder, "parts-%d", (int)getpid());
+    ck_assert_int_eq(cache_part_write(folder, &s, config, &v), SX_OK);
+    ck_assert(cache_part_is_good(folder, &s, config));
+    cache_volume_name(&taken, &item, IO_TEST);
+    ck_assert(cache_part_take(folder, &s, config, &taken));
+    ck_assert_mem_eq(taken.pixels, v.pixels, 24 * sizeof *v.pixels);
+    ck_assert_int_eq(taken.split, IO_TEST); // identity is that of this run
+    ck_assert_str_eq(taken.subject, "2");
+    io_cache_volume_clear(&taken);
+
+    cache_volume_name(&taken, &item, IO_TEST);
+    ck_assert(!cache_part_is_good(folder, &s, "other"));
+    ck_assert(!cache_part_take(folder, &s, "other", &taken));
+    cache_step changed = s; // as if the file name lied
+    changed.sha256[0] = 'f';
+    ck_assert(!cache_part_is_good(folder, &changed, config));
+    cache_part_key(&item, changed.sha256, config, changed.key);
+    ck_assert_str_ne(changed.key, s.key);
+    ck_assert(!cache_part_exists(folder, &changed));
+    io_cache_volume_clear(&taken);
+
+    char *path = cache_part_path(folder, &s);
+    unlink(path);
+    rmdir(folder);
+    sx_free(path);
+    io_cache_volume_clear(&v);
+}
+END_TEST
+
+START_TEST(a_part_of_a_failure_says_why_and_is_no_good_one) {
+    const io_item item = {.path = "1.nii", .rel = "sub-1/1.nii", .subject = "1"};
+    cache_step s;
+    io_cache_volume v = to_part(false, &s), taken;
+    char folder[64];
+    snprintf(folder, sizeof folder, "parts-%d", (int)getpid());
+    ck_assert_int_eq(cache_part_write(folder, &s, config, &v), SX_OK);
+    ck_assert(cache_part_exists(folder, &s));
+    ck_assert(!cache_part_is_good(folder, &s, config));
+    cache_volume_name(&taken, &item, IO_VAL);
+    ck_assert(cache_part_take(folder, &s, config, &taken));
+    ck_assert(!taken.ok);
+    ck_assert_str_eq(taken.reason, "crc");
+    ck_assert_str_eq(taken.message, "1.nii: damaged");
+    char *path = cache_part_path(folder, &s);
+    unlink(path);
+    rmdir(folder);
+    sx_free(path);
+    io_cache_volume_clear(&taken);
+    io_cache_volume_clear(&v);
+}
+END_TEST
+
 int main(void) {
     return CHECK_RUN(
         "cache", the_brightest_pixel_is_where_the_affine_says,
         columns_go_posterior_rows_inferior_slices_right, air_around_the_body_is_cut_off,
         a_constant_image_is_left_out_with_a_reason, images_of_a_subject_stay_together,
         fractions_are_met_by_a_large_cohort, a_subject_stays_where_it_is_when_the_cohort_grows,
-        three_subjects_give_three_splits_for_every_seed, a_fraction_of_zero_stays_empty);
+        three_subjects_give_three_splits_for_every_seed, a_fraction_of_zero_stays_empty,
+        a_part_is_taken_for_its_input_and_configuration_alone,
+        a_part_of_a_failure_says_why_and_is_no_good_one);
 }

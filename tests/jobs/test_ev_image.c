@@ -1,5 +1,5 @@
 /* Image metrics on volumes whose scores follow from the definitions in jobs/ev_image.h, and the
- * bootstrap of jobs/ev_report.h. */
+ * bootstrap and the texts of rows of jobs/ev_report.h. */
 #include "jobs/ev_image.h"
 
 #include <math.h>
@@ -262,6 +262,47 @@ START_TEST(the_bootstrap_interval_is_that_of_the_normal_mean) {
 }
 END_TEST
 
+START_TEST(rows_come_back_to_the_last_bit) {
+    const double odd[] = {1.0 / 3, (double)INFINITY, -(double)INFINITY, 5e-324, -0.0, 1e308, 0.1};
+    ev_row row[2] = {{.item = 4, .method = "cubic"}, {.item = 4, .place = 1, .method = "sr-mean"}};
+    ev_row *back;
+    int64_t n;
+    memcpy(&row[0].scores, odd, sizeof odd);
+    row[0].scores.n_voxels = (int64_t)1 << 40;
+    row[1].scores.psnr = (double)NAN;
+    char *text = ev_rows_text(row, 2);
+    ck_assert_int_eq(ev_rows_parse(text, 4, &back, &n), SX_OK);
+    ck_assert_int_eq(n, 2);
+    ck_assert_mem_eq(&back[0], &row[0], sizeof row[0]);
+    ck_assert_str_eq(back[1].method, "sr-mean");
+    ck_assert_int_eq(back[1].place, 1);
+    ck_assert(isnan(back[1].scores.psnr));
+    sx_free(back);
+    sx_free(text);
+}
+END_TEST
+
+START_TEST(texts_that_are_no_rows_are_refused) {
+    const char *const texts[] = {
+        "",
+        "[]",
+        "{}",
+        "[1]",
+        "[{\"method\":\"sr\",\"voxels\":1}]",
+        "[{\"method\":\"sr\",\"voxels\":1,\"scores\":[\"0x1p+0\"]}]",
+        "[{\"method\":\"sr\",\"voxels\":1,\"scores\":[\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\","
+        "\"1\",\"1\",\"x\"]}]",
+        "[{\"method\":\"much too long a name\",\"voxels\":1,\"scores\":[\"1\",\"1\",\"1\",\"1\","
+        "\"1\",\"1\",\"1\",\"1\",\"1\",\"1\"]}]"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        ev_row *row = NULL;
+        int64_t n = 0;
+        ck_assert_msg(ev_rows_parse(texts[i], 0, &row, &n) == SX_E_DATA, "taken: %s", texts[i]);
+        ck_assert_ptr_null(row);
+    }
+}
+END_TEST
+
 int main(void) {
     return CHECK_RUN("ev_image", the_truth_itself_is_perfect,
                      an_offset_of_a_tenth_of_the_peak_is_20_dB_and_forgiven_by_the_fit,
@@ -273,5 +314,6 @@ int main(void) {
                      an_empty_truth_is_refused, voxels_that_are_not_finite_do_not_spread,
                      a_picture_has_the_head_up_and_the_front_left,
                      the_bootstrap_of_equal_values_is_a_point_and_passes_over_nan,
-                     the_bootstrap_interval_is_that_of_the_normal_mean);
+                     the_bootstrap_interval_is_that_of_the_normal_mean,
+                     rows_come_back_to_the_last_bit, texts_that_are_no_rows_are_refused);
 }
