@@ -30,13 +30,16 @@
 
 /* ---- which files ---- */
 
+/* Leaves errno alone: a call that goes through must not seem to have set it. */
 static bool path_counts(const char *path) {
+    const int before = errno;
     const char *under = getenv("FAULT_UNDER"), *except = getenv("FAULT_EXCEPT");
     char folder[PATH_MAX];
     if (!under || !path) return false;
     const char *slash = strrchr(path, '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
     char *whole = realpath(folder, NULL);
+    errno = before;
     if (!whole) return false;
     snprintf(folder, sizeof folder, "%s/%s", whole, slash ? slash + 1 : path);
     free(whole);
@@ -92,8 +95,10 @@ static int add_size(const char *path, const struct stat *st, int type, struct FT
 static long long fits(long long n, long long grows) {
     const char *room = getenv("FAULT_ROOM");
     if (!room || grows <= 0) return n;
+    const int before = errno;
     used = 0;
     nftw(getenv("FAULT_UNDER"), add_size, 16, FTW_PHYS);
+    errno = before;
     const long long left = atoll(room) - used;
     if (grows <= left) return n;
     mark();
