@@ -12,6 +12,7 @@
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "io/io_hdf5.h"
+#include "io/io_hdf5_disk.h"
 
 #define FORMAT "sagax checkpoint"
 #define VERSION "1"
@@ -109,8 +110,7 @@ static bool put_all(hid_t file, const char *json, const io_block *blocks, int n)
     return io__hdf5_close(group) && good;
 }
 
-/* More than the file will have: HDF5 of this version crashes at exit after a failed close, so a
- * disk that is too full must be noticed before. */
+/* More than the file will have: a disk that is too full is noticed before it is filled. */
 static int64_t room_needed(const char *json, const io_block *blocks, int n) {
     enum { FILE_OVERHEAD = 65536, BLOCK_OVERHEAD = 4096 };
     int64_t bytes = FILE_OVERHEAD + (int64_t)strlen(json);
@@ -248,6 +248,8 @@ sx_err io_ckpt_read(const char *path, io_ckpt *k) {
     io__hdf5_lock();
     SX_TRY(rc, io__hdf5_open(path, &file));
     rc = get_all(path, file, k);
+    if (rc == SX_E_DATA && io__disk_read_error())
+        rc = sx_fail(SX_E_IO, "%s: cannot be read: %s", path, strerror(io__disk_read_error()));
 out:
     io__hdf5_close(file);
     io__hdf5_unlock();

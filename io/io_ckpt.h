@@ -38,7 +38,7 @@ typedef struct io_ckpt {
     char digest[65];
 } io_ckpt;
 /* Errors: SX_E_NOINPUT, SX_E_DATA (not a checkpoint, damaged: says what), SX_E_CONFIG (of another
- * version), SX_E_NOMEM. */
+ * version), SX_E_IO, SX_E_NOMEM. */
 sx_err io_ckpt_read(const char *path, io_ckpt *k);
 const io_block *io_ckpt_find(const io_ckpt *k, const char *name);
 void io_ckpt_clear(io_ckpt *k);

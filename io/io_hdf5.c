@@ -10,6 +10,7 @@
 
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
+#include "io/io_hdf5_disk.h"
 
 /* ---- lock and errors ---- */
 
@@ -41,6 +42,8 @@ static herr_t keep_innermost(unsigned n, const H5E_error2_t *error, void *text) 
 
 const char *io__hdf5_reason(void) {
     static char text[200];
+    if (io__disk_write_error()) return strerror(io__disk_write_error());
+    if (io__disk_read_error()) return strerror(io__disk_read_error());
     snprintf(text, sizeof text, "unknown HDF5 error");
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, text);
     return text;
@@ -49,11 +52,11 @@ const char *io__hdf5_reason(void) {
 /* Calls into the library forget earlier errors; clean-up must not: the first one wins. */
 bool io__hdf5_close(hid_t id) {
     if (id < 0) return true;
-    if (H5Eget_num(H5E_DEFAULT) <= 0) return H5Idec_ref(id) >= 0;
-    hid_t first = H5Eget_current_stack();
+    const bool clean = H5Eget_num(H5E_DEFAULT) <= 0;
+    hid_t first = clean ? H5I_INVALID_HID : H5Eget_current_stack();
     bool good = H5Idec_ref(id) >= 0;
-    H5Eset_current_stack(first);
-    return good;
+    if (!clean) H5Eset_current_stack(first);
+    return good && io__disk_write_error() == 0;
 }
 
 /* ---- files ---- */
@@ -63,6 +66,7 @@ static hid_t access_list(const mp_comm *c) {
     const MPI_Comm *native = c ? mp_native(c) : NULL;
     bool good = list >= 0 && H5Pset_libver_bounds(list, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
                 H5Pset_file_locking(list, 0, 1) >= 0;
+    if (good && !native) good = io__disk_use(list);
     if (good && native)
         good = H5Pset_fapl_mpio(list, *native, MPI_INFO_NULL) >= 0 &&
                H5Pset_all_coll_metadata_ops(list, 1) >= 0 &&
@@ -85,6 +89,7 @@ static hid_t timeless(hid_t class) {
 /* `access` is taken. */
 static hid_t create(const char *path, hid_t access) {
     hid_t creation = timeless(H5P_FILE_CREATE), file = H5I_INVALID_HID;
+    io__disk_forget_writes();
     if (access >= 0 && creation >= 0) file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
     io__hdf5_close(creation);
     io__hdf5_close(access);
@@ -181,8 +186,11 @@ sx_err io__hdf5_open(const char *path, hid_t *file) {
     fclose(readable);
     if (rc != SX_OK) return rc;
     hid_t access = access_list(NULL);
+    io__disk_forget_reads();
     if (access >= 0) *file = H5Fopen(path, H5F_ACC_RDONLY, access);
     io__hdf5_close(access);
+    if (*file < 0 && io__disk_read_error())
+        return sx_fail(SX_E_IO, "%s: cannot be read: %s", path, io__hdf5_reason());
     if (*file < 0)
         return sx_fail(SX_E_DATA, "%s: not a readable HDF5 file: %s", path, io__hdf5_reason());
     return SX_OK;

@@ -131,6 +131,7 @@ static sx_err begin(training *t) {
     if (mp_rank(c->comm) == 0) {
         char *path = sx_path_join(c->run_path, "config.json"), *json = job_config_json(t->j);
         rc = sx_mkdirs(c->run_path);
+        sx_file_sweep(c->run_path, ""); /* what a killed owner left */
         if (rc == SX_OK) rc = sx_file_write(path, json, strlen(json));
         sx_free(path);
         sx_free(json);

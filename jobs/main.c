@@ -5,6 +5,7 @@
  * nodes. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
@@ -77,6 +78,16 @@ out:
     return rc;
 }
 
+/* A file that SAGAX_VERDICT names gets the exit code: srun can say 0 although it started nothing,
+ * and a batch script wants to know better. */
+static void leave_verdict(int code) {
+    const char *path = getenv("SAGAX_VERDICT");
+    FILE *f = path && *path ? fopen(path, "w") : NULL;
+    if (!f) return;
+    fprintf(f, "%d\n", code);
+    fclose(f);
+}
+
 /* One closing line; the same error gives the exit code. Output that did not reach its file is an
  * error. */
 static int finish(const job_verb *v, sx_err rc, bool quiet) {
@@ -86,6 +97,7 @@ static int finish(const job_verb *v, sx_err rc, bool quiet) {
     const char *text = rc == SX_OK ? "ok" : *sx_err_text() ? sx_err_text() : sx_err_name(rc);
     if (!quiet) sx_log(level, "sagax %s: %s", v->name, text);
     sx_log_open_json(NULL);
+    if (!quiet) leave_verdict(sx_err_exit(rc));
     return sx_err_exit(rc);
 }
 

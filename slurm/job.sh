@@ -6,8 +6,9 @@
 #                                  several runs, after sagax_listen and sagax_prepare
 #
 # A job that ends with 75 (stopped, run me again) is put back into the queue, but not one that
-# somebody cancelled. When a node is lost, the program starts again on those that are left: results
-# do not depend on the number of ranks. Both are bounded by SAGAX_MAX_RESTARTS.
+# somebody cancelled. When a node is lost, the program starts again on those that are left (results
+# do not depend on the number of ranks), and so it does when a rank died of a signal. All of that is
+# bounded by SAGAX_MAX_RESTARTS.
 #
 # Signals. Slurm warns this script alone (--signal=B:USR1@180), which passes the warning on to all
 # ranks. So one that comes while no rank runs is not lost, and kills none that has no handler yet.
@@ -41,9 +42,12 @@ sagax_prepare() {
         { sagax_say "no program $SAGAX: set SAGAX in site.env or load its module" && exit 69; }
 }
 
-# sagax_srun OPTIONS... -- command...: in the background, so that traps run while it does; its exit code.
+# sagax_srun OPTIONS... command...: in the background, so that traps run while it does; its exit code.
 sagax_srun() {
     local rc
+    # Rank 0, which runs on this node, leaves its exit code there.
+    export SAGAX_VERDICT=${TMPDIR:-/tmp}/sagax-verdict-${SLURM_JOB_ID:-0}-$$
+    rm -f "$SAGAX_VERDICT"
     # srun 22.05 takes the processors of a task from nobody else; --no-kill is the batch job's alone.
     srun --mpi="${SAGAX_MPI:-pmix}" --kill-on-bad-exit=1 --no-kill=off \
         ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} ${SAGAX_SRUN:-} "$@" &
@@ -57,6 +61,12 @@ sagax_srun() {
     sagax_pid=""
     # Ranks that were warned before they could take a warning have done nothing.
     if [ "$sagax_stop" = USR1 ] && [ $rc = 138 ]; then rc=75; fi
+    # srun ends with 0 also when a node could not start its part of the step.
+    if [ $rc = 0 ] && [ ! -s "$SAGAX_VERDICT" ]; then
+        sagax_say "srun could not start the program"
+        rc=69
+    fi
+    rm -f "$SAGAX_VERDICT"
     return $rc
 }
 
@@ -101,7 +111,7 @@ sagax_may_restart() {
 }
 
 sagax_run() {
-    local rc left where=()
+    local rc left why where=()
     [ "$sagax_restarts" -gt 0 ] || [ -z "${SLURM_RESTART_COUNT:-}" ] ||
         sagax_say "start $((SLURM_RESTART_COUNT + 1)) of this job, on $SLURM_JOB_NODELIST"
     while :; do
@@ -110,13 +120,19 @@ sagax_run() {
         rc=$?
         [ -z "$sagax_stop" ] && ! sagax_is_verdict $rc || return $rc
         left=$(sagax_answering)
-        [ -n "$left" ] && [ "$(wc -l <<<"$left")" -lt "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | wc -l)" ] ||
+        [ -n "$left" ] || return $rc
+        if [ "$(wc -l <<<"$left")" -lt "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | wc -l)" ]; then
+            why="nodes of $SLURM_JOB_NODELIST lost"
+        elif [ $rc -gt 128 ]; then # a rank died of a signal; what killed it twice is left out by then
+            why="a rank died"
+        else
             return $rc
+        fi
         sagax_may_restart || return $rc
         sagax_restarts=$((sagax_restarts + 1))
         left=${left//$'\n'/ }
         where=(-N "$(wc -w <<<"$left")" -n "$(sagax_tasks $left)" -w "${left// /,}")
-        sagax_say "exit code $rc and nodes of $SLURM_JOB_NODELIST lost: goes on with ${where[3]} ranks on $left"
+        sagax_say "exit code $rc, $why: goes on with ${where[3]} ranks on $left"
     done
 }
 
@@ -140,9 +156,11 @@ sagax_requeue() {
     scontrol requeue "$id" && sleep 120 # Slurm ends this script meanwhile
 }
 
-# sagax_finish CODE: requeue, or end the script with this code.
+# sagax_finish CODE: requeue, or end the script with this code. What waits for this job by afterok is to
+# start although some items failed, where SAGAX_ITEMS_MAY_FAIL says so.
 sagax_finish() {
     [ "$1" != 75 ] || sagax_cancelled || ! sagax_may_restart || sagax_requeue
+    [ "$1" != 1 ] || [ -z "${SAGAX_ITEMS_MAY_FAIL:-}" ] || { sagax_say "some items failed; the chain goes on" && exit 0; }
     exit "$1"
 }
 

@@ -44,7 +44,7 @@ running() {
 alive() {
     local pid name=${1##*/}
     [ -s "$1" ] && pid=$(cat "$1" 2>/dev/null) && running "$pid" || return 1
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${name%%.*}" ]
+    [ "$(name_of "$pid")" = "${name%%.*}" ]
 }
 
 # end_daemons FILE...: TERM to all, a few seconds, then KILL.
@@ -63,28 +63,34 @@ end_daemons() {
     done
 }
 
-# processes_of NODE...: pids of daemons, job steps and tasks of these nodes of this cluster, by their
-# environment. Slurm's processes inherit SAGAX_CLUSTER_NODE from slurmd, tasks have SLURMD_NODENAME.
+# name_of PID: of its program, as the kernel has it.
+name_of() { cat "/proc/$1/comm" 2>/dev/null; }
+
+# processes_of NODE...: pids of these nodes of this cluster. The environment tells: slurmd has
+# SAGAX_CLUSTER_NODE, tasks have SLURMD_NODENAME; slurmstepd, which has neither, is a task's parent.
 processes_of() {
-    local file node
+    local file node pid parent
     for file in $(grep -lzxF "SLURM_CONF=$SLURM_CONF" /proc/[0-9]*/environ 2>/dev/null); do
         for node in "$@"; do
             grep -qzxF -e "SAGAX_CLUSTER_NODE=$node" -e "SLURMD_NODENAME=$node" "$file" 2>/dev/null || continue
-            file=${file#/proc/}
-            echo "${file%/environ}"
+            pid=${file#/proc/} pid=${pid%/environ}
+            parent=$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$pid/stat" 2>/dev/null)
+            [ "$(name_of "$parent")" != slurmstepd ] || echo "$parent"
+            echo "$pid"
             break
         done
-    done
+    done | sort -u
 }
 
 # Daemons first, so that they tell nobody that their tasks died; twice, for what one has just started.
 kill_nodes() {
-    local pid node
+    local pid node victims
     for _ in 1 2; do
-        for pid in $(processes_of "$@"); do
-            [[ $(cat "/proc/$pid/comm" 2>/dev/null) != slurm* ]] || kill -9 "$pid" 2>/dev/null
+        victims=$(processes_of "$@")
+        for pid in $victims; do
+            [[ $(name_of "$pid") != slurm*d ]] || kill -9 "$pid" 2>/dev/null
         done
-        processes_of "$@" | xargs -r kill -9 2>/dev/null
+        [ -z "$victims" ] || kill -9 $victims 2>/dev/null
     done
     for node in "$@"; do rm -f "$dir/run/slurmd.$node.pid"; done
 }
@@ -151,7 +157,6 @@ PropagateResourceLimits=ALL
 MailProg=/bin/true
 END
     for i in $(seq "$n"); do
-        mkdir -p "$dir/spool/n$i" "$dir/tmp/n$i"
         echo "NodeName=n$i NodeHostname=$([ "$mode" = names ] && echo "n$i" || echo "$host")" \
             "NodeAddr=127.0.0.1 Port=$((port + i)) CPUs=$cpus RealMemory=8000"
     done >>"$SLURM_CONF"
@@ -201,6 +206,9 @@ start_slurmctld() {
 
 start_node() {
     alive "$dir/run/slurmd.$1.pid" && return
+    # What a dead slurmd left would be in the way of a job that starts again under the same id.
+    rm -rf "${dir:?}/spool/$1" "${dir:?}/tmp/$1"
+    mkdir -p "$dir/spool/$1" "$dir/tmp/$1" || die 73 "cannot make $dir/spool/$1"
     export SAGAX_CLUSTER_NODE=$1
     if [ "$(cat "$dir/etc/mode")" = names ]; then
         unshare -u sh -c 'hostname "$1" && exec slurmd -N "$1"' sh "$1"

@@ -26,7 +26,7 @@ cluster_start() {
 # ---- a tiny world ----
 small=(--set model.base_channels=8 --set model.mult=1,1 --set model.res_blocks=1 --set train.crop=16
     --set train.batch=4 --set train.val_every=0 --set train.preview_every=0)
-field=(--set phantom.height_mm=40 --set phantom.width_mm=10 --set phantom.depth_mm=40
+field=(--set phantom.height_mm=50 --set phantom.width_mm=10 --set phantom.depth_mm=50
     --set phantom.chunks=1)
 all_train=(--set data.split_train=1 --set data.split_val=0 --set data.split_test=0)
 

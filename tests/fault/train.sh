@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# A training whose checkpoint meets a fault at each of its writes, syncs, renames and so on, one after
+# the other: it is killed there, the disk says no, a write is cut short. The old checkpoint stays or the
+# new one is whole; called again, the training ends with the weights of one that met nothing.
+#   train.sh FAULTS TINY_CACHE STRIDE      kill: at every call; other faults: at every STRIDE-th
+set -u
+. "$(dirname "$0")/../cli/lib.sh"
+faults=$1
+stride=$3
+rm -rf ./*
+"$2" cache.h5 || exit 1
+tiny=(--set model.base_channels=8 --set model.mult=1 --set model.res_blocks=1 --set train.crop=8 --batch 1
+    --set train.checkpoint_every=2 --set train.log_every=1 --set train.val_every=0
+    --set train.preview_every=0)
+run() { "$SAGAX" train cache.h5 "$@" "${tiny[@]}" >out 2>err; }
+run whole --steps 4 || _fail "no fault, and it failed"
+run begun --steps 2 || _fail "no fault, and it failed"
+
+# exit codes that a fault may end with
+# (0: it was the close of a file that had already been synced, or was only read)
+declare -A may=([kill]=137 [eio]="0 73 74" [enospc]="0 73 74" [eintr]="0 73 74" [short]=0)
+
+# meet FAULT N FOLDER: a training from step 2 to step 4 whose N-th call below FOLDER of its run folder
+# meets the fault; false: there is no N-th one.
+meet() {
+    local code=0
+    rm -rf run mark
+    cp -r begun run
+    last="$1 at call $2 below run/$3"
+    FAULT_UNDER=$PWD/run${3:+/$3} FAULT_EXCEPT=/.sagax/ FAULT_MARK=$PWD/mark FAULT_AT=$2 FAULT_DO=$1 \
+        LD_PRELOAD=$faults run run --steps 4 2>/dev/null || code=$?
+    [ -e mark ] || return 1
+    n_met=$((n_met + 1))
+    case " ${may[$1]} " in
+    *" $code "*) ;;
+    *) _fail "$last: exit $code" ;;
+    esac
+    check "$last: the old checkpoint is as it was" cmp run/ckpt/step-00000002.h5 begun/ckpt/step-00000002.h5
+    [ ! -e run/ckpt/step-00000004.h5 ] ||
+        check "$last: the new one is whole" cmp run/ckpt/step-00000004.h5 whole/ckpt/step-00000004.h5
+    [ "$code" = 137 ] || check "$last: nothing half-written is left" [ -z "$(find run -name '*.tmp.*')" ]
+    if [ "$code" = 0 ]; then
+        check "$last: weights" cmp run/weights.h5 whole/weights.h5
+        check "$last: checkpoint" cmp run/ckpt/step-00000004.h5 whole/ckpt/step-00000004.h5
+        n_unharmed=$((n_unharmed + 1))
+    fi
+    code=0
+    run run --steps 4 || code=$?
+    check "$last: then exit $code" [ $code = 0 ]
+    check "$last: the same weights" cmp run/weights.h5 whole/weights.h5
+    check "$last: the same checkpoint" cmp run/ckpt/step-00000004.h5 whole/ckpt/step-00000004.h5
+    check "$last: nothing half-written is left" [ -z "$(find run -name '*.tmp.*')" ]
+    check "$last: each step once" [ "$(jq -s -c 'map(.step)' run/metrics.jsonl)" = "[1,2,3,4]" ]
+}
+
+# walk FAULT FOLDER FIRST STRIDE: until a training gets through without meeting it.
+walk() {
+    local n=$3
+    n_met=0
+    n_unharmed=0
+    while meet "$1" "$n" "$2"; do n=$((n + $4)); done
+    echo "$1 below ${2:-the run folder}: met at $n_met calls, $n_unharmed of them unharmed"
+    check "$1: met" [ $n_met -gt 0 ]
+}
+
+walk kill ckpt 1 1
+walk kill "" 1 $((8 * stride - 3)) # weights.h5, metrics.jsonl and config.json, too
+first=1
+for fault in eio enospc eintr short; do
+    walk $fault ckpt $first "$stride"
+    walk $fault "" $first $((8 * stride - 3))
+    first=$((1 + first % stride))
+done
+
+# A checkpoint that the disk does not give now is no damaged one.
+n_unread=0
+for n in 1 2 4 8; do
+    code=0
+    rm -rf run mark
+    cp -r begun run
+    last="eio at read $n of a checkpoint"
+    FAULT_UNDER=$PWD/run/ckpt FAULT_CALLS=read FAULT_MARK=$PWD/mark FAULT_AT=$n FAULT_DO=eio LD_PRELOAD=$faults \
+        run run --steps 4 || code=$?
+    [ -e mark ] && n_unread=$((n_unread + 1))
+    check "$last: exit $code" [ $code = 74 ]
+    check "$last: it stays" cmp run/ckpt/step-00000002.h5 begun/ckpt/step-00000002.h5
+    check "$last: alone" [ "$(ls run/ckpt)" = step-00000002.h5 ]
+    run run --steps 4
+    check "$last: then the same weights" cmp run/weights.h5 whole/weights.h5
+done
+echo "eio at reads of a checkpoint: met at $n_unread"
+check "reads were met" [ $n_unread = 4 ]
+finish
