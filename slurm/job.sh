@@ -6,8 +6,9 @@
 #                                  several runs, after sagax_listen and sagax_prepare
 #
 # A job that ends with 75 (stopped, run me again) is put back into the queue, but not one that
-# somebody cancelled. When a node is lost, the program starts again on those that are left: results
-# do not depend on the number of ranks. Both are bounded by SAGAX_MAX_RESTARTS.
+# somebody cancelled. When a node is lost, the program starts again on those that are left (results
+# do not depend on the number of ranks), and so it does when a rank died of a signal. All of that is
+# bounded by SAGAX_MAX_RESTARTS.
 #
 # Signals. Slurm warns this script alone (--signal=B:USR1@180), which passes the warning on to all
 # ranks. So one that comes while no rank runs is not lost, and kills none that has no handler yet.
@@ -111,7 +112,7 @@ sagax_may_restart() {
 }
 
 sagax_run() {
-    local rc left where=()
+    local rc left why where=()
     [ "$sagax_restarts" -gt 0 ] || [ -z "${SLURM_RESTART_COUNT:-}" ] ||
         sagax_say "start $((SLURM_RESTART_COUNT + 1)) of this job, on $SLURM_JOB_NODELIST"
     while :; do
@@ -120,13 +121,19 @@ sagax_run() {
         rc=$?
         [ -z "$sagax_stop" ] && ! sagax_is_verdict $rc || return $rc
         left=$(sagax_answering)
-        [ -n "$left" ] && [ "$(wc -l <<<"$left")" -lt "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | wc -l)" ] ||
+        [ -n "$left" ] || return $rc
+        if [ "$(wc -l <<<"$left")" -lt "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | wc -l)" ]; then
+            why="nodes of $SLURM_JOB_NODELIST lost"
+        elif [ $rc -gt 128 ]; then # a rank died of a signal; what killed it twice is left out by then
+            why="a rank died"
+        else
             return $rc
+        fi
         sagax_may_restart || return $rc
         sagax_restarts=$((sagax_restarts + 1))
         left=${left//$'\n'/ }
         where=(-N "$(wc -w <<<"$left")" -n "$(sagax_tasks $left)" -w "${left// /,}")
-        sagax_say "exit code $rc and nodes of $SLURM_JOB_NODELIST lost: goes on with ${where[3]} ranks on $left"
+        sagax_say "exit code $rc, $why: goes on with ${where[3]} ranks on $left"
     done
 }
 
@@ -150,9 +157,11 @@ sagax_requeue() {
     scontrol requeue "$id" && sleep 120 # Slurm ends this script meanwhile
 }
 
-# sagax_finish CODE: requeue, or end the script with this code.
+# sagax_finish CODE: requeue, or end the script with this code. What waits for this job by afterok is to
+# start although some items failed, where SAGAX_ITEMS_MAY_FAIL says so.
 sagax_finish() {
     [ "$1" != 75 ] || sagax_cancelled || ! sagax_may_restart || sagax_requeue
+    [ "$1" != 1 ] || [ -z "${SAGAX_ITEMS_MAY_FAIL:-}" ] || { sagax_say "some items failed; the chain goes on" && exit 0; }
     exit "$1"
 }
 
