@@ -133,16 +133,31 @@ static bool was_taken(work *w, mp_comm *share, int64_t i) {
     return taken != 0;
 }
 
-/* Process item i unless another process has it: then false. The same on all ranks of `share`. */
-static bool attempt(work *w, mp_comm *share, int64_t i) {
+/* What the others have written down meanwhile. */
+static void refresh(work *w) {
+    work_history now;
+    if (work_history_read(w->folder, &now) != SX_OK) {
+        sx_warn("%s", sx_err_text());
+        work_history_clear(&now);
+        return;
+    }
+    work_history_clear(&w->past);
+    w->past = now;
+}
+
+/* Process item i unless another process has it: then false. `again`: another process had it before.
+ * The same on all ranks of `share`. */
+static bool attempt(work *w, mp_comm *share, int64_t i, bool again) {
     const bool first = mp_rank(share) == 0;
     int64_t claim = first ? (int64_t)mp_lease_claim(w->leases, w->name[i], NULL) : 0;
     mp_bcast(share, &claim, sizeof claim, 0);
     if (claim == MP_CLAIM_HELD) return false;
-    if (claim == MP_CLAIM_ERROR)
+    if (claim == MP_CLAIM_ERROR) {
         lose(w, i);
-    else
+    } else {
+        if (first && again && w->kind->keep) refresh(w);
         process(w, share, i);
+    }
     if (first) mp_lease_release(w->leases, w->name[i]);
     return !was_taken(w, share, i);
 }
@@ -160,24 +175,12 @@ static void wait_a_little(work *w, int64_t n_held) {
     nanosleep(&between_looks, NULL);
 }
 
-/* What the others have written down meanwhile. */
-static void refresh(work *w) {
-    work_history now;
-    if (work_history_read(w->folder, &now) != SX_OK) {
-        sx_warn("%s", sx_err_text());
-        return;
-    }
-    work_history_clear(&w->past);
-    w->past = now;
-}
-
 static void come_back(work *w, int64_t *held, int64_t n) {
     while (n > 0 && !mp_stop_wanted() && !w->lost) {
         int64_t still = 0;
         wait_a_little(w, n);
-        if (w->kind->keep) refresh(w);
         for (int64_t k = 0; k < n; k++)
-            if (w->lost || !attempt(w, mp_self(), held[k])) held[still++] = held[k];
+            if (w->lost || !attempt(w, mp_self(), held[k], true)) held[still++] = held[k];
         n = still;
     }
 }
@@ -194,7 +197,7 @@ static void process_shared_out(work *w) {
         const int64_t i = w->mine[k];
         sx_progress_step(&w->progress, k, NULL);
         w->outcome[i].rank = mp_rank(w->comm);
-        if (!attempt(w, mp_self(), i)) held[n_held++] = i;
+        if (!attempt(w, mp_self(), i, false)) held[n_held++] = i;
         sx_progress_step(&w->progress, k + 1, NULL);
         if (w->lost) mp_queue_drain(w->queue);
     }
@@ -208,7 +211,7 @@ static void process_shared_out(work *w) {
 /* All ranks on each item. */
 static void process_together(work *w) {
     for (int64_t k = 0; k < w->n_mine && !w->lost && !mp_stop_agreed(w->comm);)
-        if (attempt(w, w->comm, w->mine[k]))
+        if (attempt(w, w->comm, w->mine[k], false))
             k++;
         else
             wait_a_little(w, 1);
