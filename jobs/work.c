@@ -2,7 +2,8 @@
  *
  * With at least as many items as ranks, items are shared out to whoever asks next; with fewer, and
  * if the kind of work allows it, all ranks work on the same item. In both ways the first rank of
- * those that share an item holds its lease, writes its journal and decides. */
+ * those that share an item holds its lease, writes its journal and decides; of a crash each tells.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -82,6 +83,7 @@ static sx_err decide_together(work *w, mp_comm *share, int64_t i, char print[65]
     const bool first = mp_rank(share) == 0;
     sx_err rc = mp_agree(share, first ? work__decide(w, i, print, why, payload) : SX_OK);
     mp_bcast(share, why, WORK_WHY, 0);
+    mp_bcast(share, print, 65, 0);
     return rc;
 }
 
@@ -89,9 +91,13 @@ static void make(work *w, mp_comm *share, int64_t i, const char *print, const ch
                  char **payload) {
     work_outcome *o = &w->outcome[i];
     if (job_explain(w->j)) sx_info("%s: %s", w->name[i], why);
-    if (mp_rank(share) == 0) work_journal_begin(w->journal, w->name[i], print);
+    if (mp_rank(share) == 0)
+        work_journal_begin(w->journal, w->name[i], print);
+    else
+        work_journal_join(w->journal, w->name[i], print);
     o->state = WORK_MADE;
     o->code = w->kind->make(w->user, share, i, payload, &o->lost);
+    work_journal_leave();
     end_item(w);
 }
 

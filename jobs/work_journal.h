@@ -56,6 +56,9 @@ work_journal *work_journal_new(const char *folder, const char *owner, const char
 void work_journal_free(work_journal *k); /* takes NULL */
 /* An item begins. Should the process crash before work_journal_end, a line says so. */
 void work_journal_begin(work_journal *k, const char *item, const char *print);
+/* The same for a process that helps with an item which another one has begun, until it leaves. */
+void work_journal_join(work_journal *k, const char *item, const char *print);
+void work_journal_leave(void);
 void work_journal_end(work_journal *k, const char *item, const char *print, const work_outcome *o,
                       const char *payload);
 /* Write now that the item under way made the program stall; from any thread. */

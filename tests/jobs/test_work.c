@@ -250,6 +250,33 @@ START_TEST(an_item_that_crashes_twice_is_left_alone) {
     remove_world(&x);
 }
 
+START_TEST(whoever_helps_with_an_item_writes_down_only_that_it_crashed) {
+    world x = new_world();
+    char *journal = sx_path_join(x.folder, "journal");
+    ck_assert_int_eq(sx_mkdirs(journal), SX_OK);
+    for (int crashes = 0; crashes < 2; crashes++) {
+        fflush(NULL);
+        pid_t pid = fork();
+        if (pid == 0) {
+            signal(SIGSEGV, SIG_DFL);
+            work_journal *k = work_journal_new(x.folder, "helper", "c", 1, 1);
+            work_journal_join(k, names[2], "p");
+            if (!crashes) work_journal_leave();
+            raise(SIGSEGV);
+        }
+        int status;
+        work_history h;
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+        ck_assert_int_eq(work_history_read(x.folder, &h), SX_OK);
+        ck_assert_int_eq(h.n, crashes);
+        ck_assert_int_eq(work_record_crashes(h.record, h.n, "p"), crashes);
+        work_history_clear(&h);
+    }
+    sx_free(journal);
+    remove_world(&x);
+}
+
 /* ---- the journal ---- */
 
 START_TEST(the_last_run_counts_and_success_counts_in_a_run) {
@@ -374,6 +401,7 @@ int main(void) {
                      retry_all_makes_everything_again, parts_are_strided_and_together_make_all,
                      what_was_written_down_is_given_back_while_nothing_changed,
                      an_item_that_crashes_twice_is_left_alone,
+                     whoever_helps_with_an_item_writes_down_only_that_it_crashed,
                      the_last_run_counts_and_success_counts_in_a_run, a_short_form_says_the_same,
                      many_journals_become_one_and_nothing_is_forgotten,
                      a_reader_misses_nothing_while_journals_become_one);
