@@ -40,4 +40,25 @@ check "its arguments are those that were given" cmp got <(printf '%s\0' cache.h5
 bash -c "sagax() { printf '%s\0' \"\$@\" >got; }; $(cat command)"
 check "so are those of the command that is kept" cmp got <(printf '%s\0' submit train cache.h5 "$odd" --steps 2)
 check "nothing in a name was run" [ ! -e intruder ]
+
+# ---- slurm/chain: each step behind the one before, subjects where they belong ----
+cat >bin/sagax-asked <<'END'
+#!/bin/bash
+echo "$*" >>asked
+wc -l <asked
+END
+chmod +x bin/sagax-asked
+last="slurm/chain"
+SAGAX=sagax-asked "$SAGAX_SOURCE_DIR/slurm/chain" bids made --truth truth --subjects 004,005 --nodes 2 >out 2>err
+check "$last: exit code" [ $? = 0 ]
+check "$last: ids" [ "$(tr '\n\t' '  ' <out)" = "cache 1 train 2 sr 3 eval 4 " ]
+check "$last: what it asks for" cmp asked - <<'END'
+submit -q --nodes 2 cache build bids made/cache.h5
+submit -q --nodes 2 --dependency afterok:1 train made/cache.h5 made/run
+submit -q --nodes 2 --dependency afterok:2 sr bids made/sr --weights made/run --set data.subjects=004,005
+submit -q --nodes 2 --dependency afterok:3 eval images made/scores --truth truth --sr made/sr --lr bids --set data.subjects=004,005
+END
+SAGAX=sagax-asked "$SAGAX_SOURCE_DIR/slurm/chain" bids made --truth >out 2>err
+check "$last --truth without a folder: exit code" [ $? = 64 ]
+says err "--truth needs a value"
 finish
