@@ -84,8 +84,8 @@ static int alive_first(const void *a, const void *b) {
     return x->gone != y->gone ? x->gone - y->gone : x->rank - y->rank;
 }
 
-/* By clocks and time stamps, which may be wrong: good for telling alone. Entries of a node that died
- * stay until another run comes. */
+/* By clocks and time stamps, which may be wrong: good for telling alone. Entries of a node that
+ * died stay until another run comes. */
 static bool is_silent(const mp_member *m) {
     return m->beat >= 0 && m->age_s > m->silence_s;
 }
