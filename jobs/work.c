@@ -139,9 +139,11 @@ static bool was_taken(work *w, mp_comm *share, int64_t i) {
     return taken != 0;
 }
 
-/* What the others have written down meanwhile. */
+/* What other runs have written down meanwhile. */
 static void refresh(work *w) {
     work_history now;
+    const int64_t size = work_history_size(w->folder, w->own, mp_size(w->comm));
+    if (size == w->past_size) return;
     if (work_history_read(w->folder, &now) != SX_OK) {
         sx_warn("%s", sx_err_text());
         work_history_clear(&now);
@@ -149,11 +151,11 @@ static void refresh(work *w) {
     }
     work_history_clear(&w->past);
     w->past = now;
+    w->past_size = size;
 }
 
-/* Process item i unless another process has it: then false. `again`: another process had it before.
- * The same on all ranks of `share`. */
-static bool attempt(work *w, mp_comm *share, int64_t i, bool again) {
+/* Process item i unless another process has it: then false. The same on all ranks of `share`. */
+static bool attempt(work *w, mp_comm *share, int64_t i) {
     const bool first = mp_rank(share) == 0;
     int64_t claim = first ? (int64_t)mp_lease_claim(w->leases, w->name[i], NULL) : 0;
     mp_bcast(share, &claim, sizeof claim, 0);
@@ -161,7 +163,7 @@ static bool attempt(work *w, mp_comm *share, int64_t i, bool again) {
     if (claim == MP_CLAIM_ERROR) {
         lose(w, i);
     } else {
-        if (first && again && w->kind->keep) refresh(w);
+        if (first && w->kind->keep) refresh(w);
         process(w, share, i);
     }
     if (first) mp_lease_release(w->leases, w->name[i]);
@@ -186,7 +188,7 @@ static void come_back(work *w, int64_t *held, int64_t n) {
         int64_t still = 0;
         wait_a_little(w, n);
         for (int64_t k = 0; k < n; k++)
-            if (w->lost || !attempt(w, mp_self(), held[k], true)) held[still++] = held[k];
+            if (w->lost || !attempt(w, mp_self(), held[k])) held[still++] = held[k];
         n = still;
     }
 }
@@ -203,7 +205,7 @@ static void process_shared_out(work *w) {
         const int64_t i = w->mine[k];
         sx_progress_step(&w->progress, k, NULL);
         w->outcome[i].rank = mp_rank(w->comm);
-        if (!attempt(w, mp_self(), i, false)) held[n_held++] = i;
+        if (!attempt(w, mp_self(), i)) held[n_held++] = i;
         sx_progress_step(&w->progress, k + 1, NULL);
         if (w->lost) mp_queue_drain(w->queue);
     }
@@ -217,7 +219,7 @@ static void process_shared_out(work *w) {
 /* All ranks on each item. */
 static void process_together(work *w) {
     for (int64_t k = 0; k < w->n_mine && !w->lost && !mp_stop_agreed(w->comm);)
-        if (attempt(w, w->comm, w->mine[k], false))
+        if (attempt(w, w->comm, w->mine[k]))
             k++;
         else
             wait_a_little(w, 1);

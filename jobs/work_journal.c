@@ -128,6 +128,12 @@ static sx_err list_files(const char *folder, char ***path, int64_t *n) {
     return rc;
 }
 
+static bool is_named(const char *path, const char *owner) {
+    const char *name = sx_path_base(path);
+    const size_t n = strlen(owner);
+    return strncmp(name, owner, n) == 0 && strcmp(name + n, SUFFIX) == 0;
+}
+
 static void files_clear(char **path, int64_t n) {
     for (int64_t i = 0; i < n; i++) sx_free(path[i]);
     sx_free(path);
@@ -161,6 +167,19 @@ sx_err work_history_read(const char *folder, work_history *h) {
         files_clear(path, n);
     }
     return rc;
+}
+
+int64_t work_history_size(const char *folder, const work_owner *but, int64_t n_but) {
+    char **path;
+    int64_t n, n_bytes = 0;
+    if (list_files(folder, &path, &n) != SX_OK) n = 0;
+    for (int64_t i = 0; i < n; i++) {
+        bool counts = true;
+        for (int64_t k = 0; k < n_but && counts; k++) counts = !is_named(path[i], but[k].name);
+        if (counts) n_bytes += sx_file_size(path[i]);
+    }
+    files_clear(path, n);
+    return n_bytes;
 }
 
 void work_history_clear(work_history *h) {
@@ -225,12 +244,8 @@ char *work_history_text(const work_history *h) {
 
 /* Whether the process that wrote this file still may. */
 static bool is_open(const char *path, const mp_member *crew, int n) {
-    const char *name = sx_path_base(path);
-    const int length = (int)(strlen(name) - strlen(SUFFIX));
     for (int i = 0; i < n; i++)
-        if (!crew[i].gone && (int)strlen(crew[i].owner) == length &&
-            strncmp(crew[i].owner, name, (size_t)length) == 0)
-            return true;
+        if (!crew[i].gone && is_named(path, crew[i].owner)) return true;
     return false;
 }
 

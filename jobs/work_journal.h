@@ -28,9 +28,15 @@ typedef struct work_history {
     int64_t n;
 } work_history;
 
+typedef struct work_owner {
+    char name[128];
+} work_owner;
+
 /* All lines of FOLDER/journal; none when it is not there. Errors: SX_E_IO, SX_E_NOMEM, SX_E_DATA (a
  * file of more than 256 MiB), SX_E_NOINPUT (files go away whenever they are read). */
 sx_err work_history_read(const char *folder, work_history *h);
+/* Bytes of all lines but those of these owners: another number when others have written. */
+int64_t work_history_size(const char *folder, const work_owner *but, int64_t n_but);
 /* Of lines of text. */
 void work_history_parse(const char *text, work_history *h);
 void work_history_clear(work_history *h);

@@ -71,9 +71,10 @@ static void copy_names(work *w) {
 static sx_err read_past(work *w) {
     work_history all = {0};
     char *text = NULL;
-    int64_t say[2] = {0, 0}; /* run, bytes of text */
+    int64_t say[3] = {0, 0, 0}; /* run, bytes of text, of the journal */
     sx_err rc = SX_OK;
     if (mp_rank(w->comm) == 0) {
+        say[2] = work_history_size(w->folder, NULL, 0);
         rc = work_history_read(w->folder, &all);
         for (int64_t i = 0; i < all.n; i++)
             if (all.record[i].run > say[0]) say[0] = all.record[i].run;
@@ -87,6 +88,7 @@ static sx_err read_past(work *w) {
         mp_bcast(w->comm, text, (size_t)say[1], 0);
         work_history_parse(text, &w->past);
         w->run = say[0] + 1;
+        w->past_size = say[2];
     }
     sx_free(text);
     return rc;
@@ -141,6 +143,15 @@ static void tidy(const work *w) {
     mp_lease_release(w->leases, key);
 }
 
+static void learn_owners(work *w) {
+    work_owner mine;
+    void *all;
+    size_t n_bytes;
+    snprintf(mine.name, sizeof mine.name, "%s", mp_leases_owner(w->leases));
+    mp_allgather(w->comm, &mine, sizeof mine, &all, &n_bytes);
+    w->own = all;
+}
+
 /* Enter the folder. */
 static sx_err begin(work *w) {
     const mp_lease_opt opt = {job_real(w->j, "run.lease_s"), job_real(w->j, "run.stall_s"),
@@ -149,6 +160,7 @@ static sx_err begin(work *w) {
     sx_err rc = mp_agree(w->comm, first ? describe(w) : SX_OK);
     if (rc == SX_OK) rc = mp_leases_open(&w->leases, w->comm, w->folder, &opt);
     if (rc != SX_OK) return rc;
+    learn_owners(w);
     w->journal = work_journal_new(w->folder, mp_leases_owner(w->leases), w->kind->config, w->run,
                                   mp_rank(w->comm));
     if (first) tidy(w);
@@ -183,6 +195,7 @@ void work_close(work *w) {
     for (int64_t i = 0; w->name && i < w->n; i++) sx_free(w->name[i]);
     sx_free(w->name);
     sx_free(w->mine);
+    sx_free(w->own);
     sx_free(w->outcome);
     sx_free(w->folder);
     sx_free(w);

@@ -29,6 +29,8 @@ struct work {
     mp_leases *leases; /* NULL in a dry run */
     work_journal *journal;
     work_history past;
+    work_owner *own;       /* [ranks] of this run */
+    int64_t past_size;     /* of what others had written when `past` was read */
     work_outcome *outcome; /* [n] of this rank, then of all */
     mp_queue *queue;       /* while items are shared out */
     sx_progress progress;

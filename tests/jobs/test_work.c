@@ -33,6 +33,7 @@ typedef struct world {
     char version;     /* of all inputs */
     const char *text; /* payload */
     int crash;        /* item that raises SIGSEGV, or -1 */
+    int guest;        /* item during which another process does half of all, or -1 */
     work *w;
 } world;
 
@@ -50,11 +51,14 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
     return SX_OK;
 }
 
+static void be_visited(const world *x);
+
 static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
     world *x = user;
     (void)share;
     work_step(x->w, 1, 2, "part");
     if (x->crash == i) raise(SIGSEGV);
+    if (x->guest == i) be_visited(x);
     ck_assert_int_eq(work_holds(x->w), SX_OK);
     x->made[i]++;
     if (x->text) *payload = sx_strdup(x->text);
@@ -72,7 +76,7 @@ static sx_err keep(void *user, int64_t i, const char *payload) {
 }
 
 static world new_world(void) {
-    world x = {.version = 'v', .crash = -1};
+    world x = {.version = 'v', .crash = -1, .guest = -1};
     strcpy(x.folder, "/tmp/sx_work_XXXXXX");
     ck_assert(mkdtemp(x.folder) != NULL);
     return x;
@@ -217,6 +221,30 @@ START_TEST(what_was_written_down_is_given_back_while_nothing_changed) {
     ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
     ck_assert_int_eq(sum(x.made), N);
     ck_assert_int_eq(sum(x.kept), 0);
+    remove_world(&x);
+}
+
+/* Another process does the items 1, 3, 5. */
+static void be_visited(const world *x) {
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        world guest = *x;
+        guest.guest = -1;
+        _exit(run(&guest, "--set", "run.part=1/2") == SX_OK && sum(guest.made) == 3 ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+}
+
+START_TEST(what_another_run_writes_down_meanwhile_is_not_made_again) {
+    world x = new_world();
+    x.text = "[1]";
+    x.guest = 0;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), 3);
+    ck_assert_int_eq(x.kept[1] + x.kept[3] + x.kept[5], 3);
     remove_world(&x);
 }
 
@@ -400,6 +428,7 @@ int main(void) {
                      what_failed_for_the_disk_ends_the_run_and_is_tried_again,
                      retry_all_makes_everything_again, parts_are_strided_and_together_make_all,
                      what_was_written_down_is_given_back_while_nothing_changed,
+                     what_another_run_writes_down_meanwhile_is_not_made_again,
                      an_item_that_crashes_twice_is_left_alone,
                      whoever_helps_with_an_item_writes_down_only_that_it_crashed,
                      the_last_run_counts_and_success_counts_in_a_run, a_short_form_says_the_same,
