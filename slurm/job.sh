@@ -18,6 +18,7 @@ sagax_stop=""    # USR1: asked to stop and come back; TERM: to end, by a user or
 sagax_woken=""   # a trap has run, and a wait may have ended because of it
 sagax_pid=""     # of srun, while it runs
 sagax_restarts=0 # inside of this allocation
+sagax_crashes=0  # of these, because a rank died by itself
 
 sagax_warn_ranks() { [ -z "$sagax_pid" ] || kill -USR1 "$sagax_pid" 2>/dev/null; }
 
@@ -112,7 +113,9 @@ sagax_may_restart() {
 }
 
 sagax_run() {
-    local rc left why where=()
+    local rc all alive left what where=()
+    all=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+    alive=$all
     [ "$sagax_restarts" -gt 0 ] || [ -z "${SLURM_RESTART_COUNT:-}" ] ||
         sagax_say "start $((SLURM_RESTART_COUNT + 1)) of this job, on $SLURM_JOB_NODELIST"
     while :; do
@@ -121,19 +124,19 @@ sagax_run() {
         rc=$?
         [ -z "$sagax_stop" ] && ! sagax_is_verdict $rc || return $rc
         left=$(sagax_answering)
-        [ -n "$left" ] || return $rc
-        if [ "$(wc -l <<<"$left")" -lt "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | wc -l)" ]; then
-            why="nodes of $SLURM_JOB_NODELIST lost"
-        elif [ $rc -gt 128 ]; then # a rank died of a signal; what killed it twice is left out by then
-            why="a rank died"
+        if [ -n "$left" ] && [ "$left" != "$alive" ]; then
+            what="nodes of $SLURM_JOB_NODELIST lost"
+        elif [ $rc -ge 128 ] && [ $sagax_crashes -lt "${SAGAX_MAX_CRASHES:-3}" ]; then
+            what="a rank died"
+            sagax_crashes=$((sagax_crashes + 1))
         else
             return $rc
         fi
         sagax_may_restart || return $rc
         sagax_restarts=$((sagax_restarts + 1))
-        left=${left//$'\n'/ }
+        alive=${left:-$alive} left=${alive//$'\n'/ }
         where=(-N "$(wc -w <<<"$left")" -n "$(sagax_tasks $left)" -w "${left// /,}")
-        sagax_say "exit code $rc, $why: goes on with ${where[3]} ranks on $left"
+        sagax_say "exit code $rc, $what: goes on with ${where[3]} ranks on $left"
     done
 }
 
