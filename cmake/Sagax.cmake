@@ -12,6 +12,7 @@ if(SAGAX_SANITIZE)
   target_compile_options(sagax_flags INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer
                          -fno-sanitize-recover=undefined)
   target_link_options(sagax_flags INTERFACE -fsanitize=address,undefined)
+  target_compile_definitions(sagax_flags INTERFACE SAGAX_SANITIZED)
 endif()
 
 if(SAGAX_FUZZ)

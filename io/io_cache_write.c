@@ -78,7 +78,7 @@ static char *shared_tmp_name(mp_comm *c, const char *path) {
 static sx_err hdf5_failed(const io_cache_writer *w, sx_err code, const char *what) {
     sx_err rc = sx_fail(code, "%s: cannot write %s: %s", w->path, what, io__hdf5_reason());
     if (mp_native(w->c)) {
-        sx_file_abort(w->tmp);
+        sx_file_sweep_for(w->path); // what MPI-IO put beside it, too
         mp_abort(w->c, sx_err_exit(rc), sx_err_text());
     }
     return rc;

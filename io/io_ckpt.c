@@ -110,8 +110,7 @@ static bool put_all(hid_t file, const char *json, const io_block *blocks, int n)
     return io__hdf5_close(group) && good;
 }
 
-/* More than the file will have: HDF5 of this version crashes at exit after a failed close, so a
- * disk that is too full must be noticed before. */
+/* More than the file will have: a disk that is too full is noticed before it is filled. */
 static int64_t room_needed(const char *json, const io_block *blocks, int n) {
     enum { FILE_OVERHEAD = 65536, BLOCK_OVERHEAD = 4096 };
     int64_t bytes = FILE_OVERHEAD + (int64_t)strlen(json);

@@ -189,6 +189,8 @@ sx_err io__hdf5_open(const char *path, hid_t *file) {
     io__disk_forget_reads();
     if (access >= 0) *file = H5Fopen(path, H5F_ACC_RDONLY, access);
     io__hdf5_close(access);
+    if (*file < 0 && io__disk_read_error())
+        return sx_fail(SX_E_IO, "%s: cannot be read: %s", path, io__hdf5_reason());
     if (*file < 0)
         return sx_fail(SX_E_DATA, "%s: not a readable HDF5 file: %s", path, io__hdf5_reason());
     return SX_OK;

@@ -6,25 +6,24 @@
 #                                  several runs, after sagax_listen and sagax_prepare
 #
 # A job that ends with 75 (stopped, run me again) is put back into the queue, but not one that
-# somebody cancelled. When a node is lost, the program starts again on those that are left: results
-# do not depend on the number of ranks. Both are bounded by SAGAX_MAX_RESTARTS.
+# somebody cancelled. When a node is lost, the program starts again on those that are left (results
+# do not depend on the number of ranks), and so it does when a rank died of a signal. All of that is
+# bounded by SAGAX_MAX_RESTARTS.
 #
 # Signals. Slurm warns this script alone (--signal=B:USR1@180), which passes the warning on to all
 # ranks. So one that comes while no rank runs is not lost, and kills none that has no handler yet.
 # Traps fork nothing: a signal that comes while bash forks inside of a trap can get lost.
 
 sagax_stop=""    # USR1: asked to stop and come back; TERM: to end, by a user or the time limit
+sagax_woken=""   # a trap has run, and a wait may have ended because of it
 sagax_pid=""     # of srun, while it runs
 sagax_restarts=0 # inside of this allocation
 
-sagax_on_signal() {
-    sagax_stop=$1
-    [ -z "$sagax_pid" ] || kill -USR1 "$sagax_pid" 2>/dev/null
-}
+sagax_warn_ranks() { [ -z "$sagax_pid" ] || kill -USR1 "$sagax_pid" 2>/dev/null; }
 
 sagax_listen() {
-    trap 'sagax_on_signal USR1' USR1
-    trap 'sagax_stop=TERM' TERM # Slurm sends that to the ranks itself
+    trap 'sagax_stop=USR1 sagax_woken=yes && sagax_warn_ranks' USR1
+    trap 'sagax_stop=TERM sagax_woken=yes' TERM # Slurm sends that to the ranks itself
 }
 
 sagax_say() { echo "sagax job ${SLURM_JOB_ID:-?}: $*" >&2; }
@@ -43,7 +42,7 @@ sagax_prepare() {
 
 # sagax_srun OPTIONS... command...: in the background, so that traps run while it does; its exit code.
 sagax_srun() {
-    local rc
+    local rc=127 code
     # Rank 0, which runs on this node, leaves its exit code there.
     export SAGAX_VERDICT=${TMPDIR:-/tmp}/sagax-verdict-${SLURM_JOB_ID:-0}-$$
     rm -f "$SAGAX_VERDICT"
@@ -51,11 +50,14 @@ sagax_srun() {
     srun --mpi="${SAGAX_MPI:-pmix}" --kill-on-bad-exit=1 --no-kill=off \
         ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} ${SAGAX_SRUN:-} "$@" &
     sagax_pid=$!
-    [ "$sagax_stop" != USR1 ] || kill -USR1 "$sagax_pid" 2>/dev/null
+    [ "$sagax_stop" != USR1 ] || sagax_warn_ranks
     while :; do
+        sagax_woken=""
         wait "$sagax_pid"
-        rc=$?
-        kill -0 "$sagax_pid" 2>/dev/null || break # else a trap ended the wait
+        code=$?
+        [ $code != 127 ] || break # its code is known already: the trap ran behind the wait
+        rc=$code
+        [ -n "$sagax_woken" ] || break
     done
     sagax_pid=""
     # Ranks that were warned before they could take a warning have done nothing.
@@ -110,7 +112,7 @@ sagax_may_restart() {
 }
 
 sagax_run() {
-    local rc left where=()
+    local rc left why where=()
     [ "$sagax_restarts" -gt 0 ] || [ -z "${SLURM_RESTART_COUNT:-}" ] ||
         sagax_say "start $((SLURM_RESTART_COUNT + 1)) of this job, on $SLURM_JOB_NODELIST"
     while :; do
@@ -119,13 +121,19 @@ sagax_run() {
         rc=$?
         [ -z "$sagax_stop" ] && ! sagax_is_verdict $rc || return $rc
         left=$(sagax_answering)
-        [ -n "$left" ] && [ "$(wc -l <<<"$left")" -lt "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | wc -l)" ] ||
+        [ -n "$left" ] || return $rc
+        if [ "$(wc -l <<<"$left")" -lt "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | wc -l)" ]; then
+            why="nodes of $SLURM_JOB_NODELIST lost"
+        elif [ $rc -gt 128 ]; then # a rank died of a signal; what killed it twice is left out by then
+            why="a rank died"
+        else
             return $rc
+        fi
         sagax_may_restart || return $rc
         sagax_restarts=$((sagax_restarts + 1))
         left=${left//$'\n'/ }
         where=(-N "$(wc -w <<<"$left")" -n "$(sagax_tasks $left)" -w "${left// /,}")
-        sagax_say "exit code $rc and nodes of $SLURM_JOB_NODELIST lost: goes on with ${where[3]} ranks on $left"
+        sagax_say "exit code $rc, $why: goes on with ${where[3]} ranks on $left"
     done
 }
 
@@ -149,9 +157,11 @@ sagax_requeue() {
     scontrol requeue "$id" && sleep 120 # Slurm ends this script meanwhile
 }
 
-# sagax_finish CODE: requeue, or end the script with this code.
+# sagax_finish CODE: requeue, or end the script with this code. What waits for this job by afterok is to
+# start although some items failed, where SAGAX_ITEMS_MAY_FAIL says so.
 sagax_finish() {
     [ "$1" != 75 ] || sagax_cancelled || ! sagax_may_restart || sagax_requeue
+    [ "$1" != 1 ] || [ -z "${SAGAX_ITEMS_MAY_FAIL:-}" ] || { sagax_say "some items failed; the chain goes on" && exit 0; }
     exit "$1"
 }
 

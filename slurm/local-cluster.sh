@@ -157,7 +157,6 @@ PropagateResourceLimits=ALL
 MailProg=/bin/true
 END
     for i in $(seq "$n"); do
-        mkdir -p "$dir/spool/n$i" "$dir/tmp/n$i"
         echo "NodeName=n$i NodeHostname=$([ "$mode" = names ] && echo "n$i" || echo "$host")" \
             "NodeAddr=127.0.0.1 Port=$((port + i)) CPUs=$cpus RealMemory=8000"
     done >>"$SLURM_CONF"
@@ -207,7 +206,9 @@ start_slurmctld() {
 
 start_node() {
     alive "$dir/run/slurmd.$1.pid" && return
-    rm -rf "$dir/spool/$1"/stepd.* "$dir/tmp/$1"/* # what a node that lost its power would have lost
+    # What a dead slurmd left would be in the way of a job that starts again under the same id.
+    rm -rf "${dir:?}/spool/$1" "${dir:?}/tmp/$1"
+    mkdir -p "$dir/spool/$1" "$dir/tmp/$1" || die 73 "cannot make $dir/spool/$1"
     export SAGAX_CLUSTER_NODE=$1
     if [ "$(cat "$dir/etc/mode")" = names ]; then
         unshare -u sh -c 'hostname "$1" && exec slurmd -N "$1"' sh "$1"

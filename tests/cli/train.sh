@@ -6,7 +6,7 @@ set -u
 . "$1/tests/cli/lib.sh"
 tiny_cache=$2
 poison_weights=$3
-kills=${4:-3}
+kills=${4:-10}
 
 rm -rf ./*
 "$tiny_cache" cache.h5 || exit 1

@@ -1,11 +1,13 @@
 /* A bad disk, to be preloaded (LD_PRELOAD) into a program. Of the calls that change files below the
  * folder FAULT_UNDER, and whose path does not hold FAULT_EXCEPT, the FAULT_AT-th one fails:
  *
- *   FAULT_CALLS  which count, words of write fsync rename link truncate close allocate; all if
- * unset FAULT_AT     number from 1 on FAULT_DO     kill (SIGKILL instead of the call), eio, enospc,
- * eintr, short (half of a write) FAULT_ROOM   in place of FAULT_AT: all files there together may
- * have so many bytes; the write that wants more is cut short, the next one fails, as on a full disk
- *   FAULT_MARK   a file that is made when it happens
+ *   FAULT_CALLS: which count, words of write fsync rename link truncate close allocate read
+ *     (unset: all but read)
+ *   FAULT_AT: number, from 1 on
+ *   FAULT_DO: kill (SIGKILL instead of the call), eio, enospc, eintr, short (half of a write)
+ *   FAULT_ROOM: in place of FAULT_AT; all files there together may have so many bytes. The write
+ *     that wants more is cut short, the next one fails, as on a full disk
+ *   FAULT_MARK: a file that is made when it happens
  *
  * A thread that writes by itself would make the count a matter of chance: leave its files out.
  * Streams are opened as cookies, because the C library does not call its own write through a symbol
@@ -30,13 +32,16 @@
 
 /* ---- which files ---- */
 
+/* Leaves errno alone: a call that goes through must not seem to have set it. */
 static bool path_counts(const char *path) {
+    const int before = errno;
     const char *under = getenv("FAULT_UNDER"), *except = getenv("FAULT_EXCEPT");
     char folder[PATH_MAX];
     if (!under || !path) return false;
     const char *slash = strrchr(path, '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
     char *whole = realpath(folder, NULL);
+    errno = before;
     if (!whole) return false;
     snprintf(folder, sizeof folder, "%s/%s", whole, slash ? slash + 1 : path);
     free(whole);
@@ -68,7 +73,8 @@ static void mark(void) {
 static action count(const char *call) {
     static atomic_llong n_calls;
     const char *calls = getenv("FAULT_CALLS"), *at = getenv("FAULT_AT"), *what = getenv("FAULT_DO");
-    if (!at || !what || (calls && !strstr(calls, call))) return GO_ON;
+    if (!at || !what) return GO_ON;
+    if (calls ? !strstr(calls, call) : strcmp(call, "read") == 0) return GO_ON;
     if (atomic_fetch_add(&n_calls, 1) + 1 != atoll(at)) return GO_ON;
     mark();
     if (strcmp(what, "kill") == 0) raise(SIGKILL);
@@ -92,8 +98,10 @@ static int add_size(const char *path, const struct stat *st, int type, struct FT
 static long long fits(long long n, long long grows) {
     const char *room = getenv("FAULT_ROOM");
     if (!room || grows <= 0) return n;
+    const int before = errno;
     used = 0;
     nftw(getenv("FAULT_UNDER"), add_size, 16, FTW_PHYS);
+    errno = before;
     const long long left = atoll(room) - used;
     if (grows <= left) return n;
     mark();
@@ -164,6 +172,14 @@ ssize_t writev(int fd, const struct iovec *v, int n) {
     if (some == all) return REAL(writev)(fd, v, n);
     const size_t first = v[0].iov_len;
     return REAL(write)(fd, v[0].iov_base, (size_t)some < first ? (size_t)some : first);
+}
+
+ssize_t pread(int fd, void *data, size_t n, off_t at) {
+    return fd_counts(fd) && count("read") == FAIL ? -1 : REAL(pread)(fd, data, n, at);
+}
+
+ssize_t pread64(int fd, void *data, size_t n, off64_t at) {
+    return pread(fd, data, n, at);
 }
 
 int fsync(int fd) {

@@ -71,4 +71,23 @@ for fault in eio enospc eintr short; do
     walk $fault "" $first $((8 * stride - 3))
     first=$((1 + first % stride))
 done
+
+# A checkpoint that the disk does not give now is no damaged one.
+n_unread=0
+for n in 1 2 4 8; do
+    code=0
+    rm -rf run mark
+    cp -r begun run
+    last="eio at read $n of a checkpoint"
+    FAULT_UNDER=$PWD/run/ckpt FAULT_CALLS=read FAULT_MARK=$PWD/mark FAULT_AT=$n FAULT_DO=eio LD_PRELOAD=$faults \
+        run run --steps 4 || code=$?
+    [ -e mark ] && n_unread=$((n_unread + 1))
+    check "$last: exit $code" [ $code = 74 ]
+    check "$last: it stays" cmp run/ckpt/step-00000002.h5 begun/ckpt/step-00000002.h5
+    check "$last: alone" [ "$(ls run/ckpt)" = step-00000002.h5 ]
+    run run --steps 4
+    check "$last: then the same weights" cmp run/weights.h5 whole/weights.h5
+done
+echo "eio at reads of a checkpoint: met at $n_unread"
+check "reads were met" [ $n_unread = 4 ]
 finish

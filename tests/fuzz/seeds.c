@@ -10,6 +10,7 @@
 #include "io/io_ckpt.h"
 #include "io/io_nifti.h"
 #include "io/io_tensors.h"
+#include "tests/io/nifti_bytes.h"
 
 static const char *root;
 
@@ -54,89 +55,50 @@ static void written_volumes(void) {
     im_volume_clear(&v);
 }
 
-/* One header of either version and byte order. */
-typedef struct header {
+static const struct header {
     const char *name;
-    int version;
-    bool swapped, pair;
-    int code, bits, frames, extension; /* bytes of an extension before the voxels */
-    int qform, sform;
+    int version, code, bits, frames, extension, qform, sform;
     double slope;
-} header;
-
-static const header headers[] = {
-    {"swapped.nii", 1, true, false, 8, 32, 1, 0, 0, 1, 2},
-    {"version-2.nii", 2, false, false, 64, 64, 1, 0, 1, 1, 0},
-    {"version-2-swapped.nii", 2, true, false, 512, 16, 1, 0, 1, 0, 1},
-    {"quaternion.nii", 1, false, false, 2, 8, 1, 0, 1, 0, 1},
-    {"no-form.nii", 1, false, false, 256, 8, 1, 0, 0, 0, 1},
-    {"frames.nii", 1, false, false, 768, 32, 3, 0, 0, 1, 1},
-    {"extension.nii", 1, false, false, 1024, 64, 1, 32, 0, 1, 1},
-    {"pair", 1, false, true, 4, 16, 1, 0, 1, 1, 1},
-    {"pair-version-2", 2, true, true, 16, 32, 1, 0, 0, 1, 1},
-    {"complex.nii", 1, false, false, 32, 64, 1, 0, 0, 1, 1},
+    bool swapped, pair;
+} headers[] = {
+    {"swapped.nii", 1, 8, 32, 1, 0, 0, 1, 2, true, false},
+    {"version-2.nii", 2, 64, 64, 1, 0, 1, 1, 0, false, false},
+    {"version-2-swapped.nii", 2, 512, 16, 1, 0, 1, 0, 1, true, false},
+    {"quaternion.nii", 1, 2, 8, 1, 0, 1, 0, 1, false, false},
+    {"no-form.nii", 1, 256, 8, 1, 0, 0, 0, 1, false, false},
+    {"frames.nii", 1, 768, 32, 3, 0, 0, 1, 1, false, false},
+    {"extension.nii", 1, 1024, 64, 1, 32, 0, 1, 1, false, false},
+    {"pair", 1, 4, 16, 1, 0, 1, 1, 1, false, true},
+    {"pair-version-2", 2, 16, 32, 1, 0, 0, 1, 1, true, true},
+    {"complex.nii", 1, 32, 64, 1, 0, 0, 1, 1, false, false},
 };
 
-static void put_bytes(unsigned char *at, const void *value, size_t n, bool swapped) {
-    const unsigned char *v = value;
-    for (size_t i = 0; i < n; i++) at[i] = v[swapped ? n - 1 - i : i];
-}
-
-/* kind as in Python's struct. */
-static void put_number(unsigned char *at, double x, char kind, bool swapped) {
-    if (kind == 'h') put_bytes(at, &(int16_t){(int16_t)x}, 2, swapped);
-    if (kind == 'i') put_bytes(at, &(int32_t){(int32_t)x}, 4, swapped);
-    if (kind == 'q') put_bytes(at, &(int64_t){(int64_t)x}, 8, swapped);
-    if (kind == 'f') put_bytes(at, &(float){(float)x}, 4, swapped);
-    if (kind == 'd') put_bytes(at, &x, 8, swapped);
-    if (kind == 'b') *at = (unsigned char)x;
-}
-
-/* Every field that the reader looks at, in both versions (nifti1.h, nifti2.h). */
-static size_t make_header(const header *h, unsigned char *at) {
-    const size_t n_header = h->version == 1 ? 348 : 540;
-    const double offset = h->pair ? 0.0 : (double)n_header + 4 + h->extension;
-    const struct {
-        int place[2];
-        const char *kind;
-        int n;
-        double x[12];
-    } fields[] = {
-        {{0, 0}, "ii", 1, {(double)n_header}},
-        {{40, 16}, "hq", 8, {h->frames > 1 ? 4 : 3, NX, NY, NZ, h->frames, 1, 1, 1}},
-        {{70, 12}, "hh", 2, {h->code, h->bits}},
-        {{76, 104}, "fd", 8, {1, 3.3, 0.9, 0.9, 1, 1, 1, 1}},
-        {{108, 168}, "fq", 1, {offset}},
-        {{112, 176}, "fd", 2, {h->slope, 5}},
-        {{123, 500}, "bi", 1, {2}},
-        {{252, 344}, "hi", 2, {h->qform, h->sform}},
-        {{256, 352}, "fd", 6, {0, 0.6, 0, -10, 20, 30}},
-        {{280, 400}, "fd", 12, {0.924, 0, 0.864, -10, 0, 0.9, 0, 20, -3.168, 0, 0.252, 30}},
+/* Both forms say the same: 73.7 degrees about y. */
+static nifti_spec spec_of(const struct header *h) {
+    return (nifti_spec){
+        .version = h->version,
+        .swapped = h->swapped,
+        .pair = h->pair,
+        .code = h->code,
+        .bits = h->bits,
+        .dim = {NX, NY, NZ, h->frames},
+        .extension = h->extension,
+        .slope = h->slope,
+        .inter = 5,
+        .qform = h->qform,
+        .sform = h->sform,
+        .pixdim = {1, 3.3, 0.9, 0.9},
+        .quatern = {0, 0.6, 0},
+        .offset = {-10, 20, 30},
+        .srow = {0.924, 0, 0.864, -10, 0, 0.9, 0, 20, -3.168, 0, 0.252, 30},
     };
-    static const int width[128] = {
-        ['h'] = 2, ['i'] = 4, ['q'] = 8, ['f'] = 4, ['d'] = 8, ['b'] = 1};
-    for (size_t f = 0; f < sizeof fields / sizeof *fields; f++) {
-        const char kind = fields[f].kind[h->version - 1];
-        unsigned char *field = at + fields[f].place[h->version - 1];
-        for (int i = 0; i < fields[f].n; i++)
-            put_number(field + i * width[(int)kind], fields[f].x[i], kind, h->swapped);
-    }
-    if (h->version == 1)
-        memcpy(at + 344, h->pair ? "ni1" : "n+1", 4);
-    else
-        memcpy(at + 4, h->pair ? "ni2\0\r\n\032\n" : "n+2\0\r\n\032\n", 8);
-    if (h->extension) {
-        at[n_header] = 1;
-        put_number(at + n_header + 4, h->extension, 'i', h->swapped);
-        put_number(at + n_header + 8, 6, 'i', h->swapped);
-    }
-    return h->pair ? n_header : (size_t)offset;
 }
 
 static void header_files(void) {
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
         unsigned char file[4096] = {0};
-        const size_t n = make_header(&headers[i], file);
+        const nifti_spec spec = spec_of(&headers[i]);
+        const size_t n = nifti_bytes_header(&spec, file);
         const size_t n_voxels = (size_t)(N_VOXELS * headers[i].frames * headers[i].bits / 8);
         for (size_t b = 0; b < n_voxels; b++) file[n + b] = (unsigned char)(b % 7);
         put("nifti", headers[i].name, file, n + n_voxels);
@@ -281,6 +243,20 @@ static void texts(void) {
              "\xef\xbb\xbfpath\tsubject\tsession\tacq\r\na.nii\tsub-3\tses-1\tn/a\r\n/b/"
              "c.nii\t4\t\tsag\r\n\r\n");
     put_text("lists", "table", "a\tb\n1\t2\n3\t4\n");
+    put_text(
+        "work", "journal",
+        "{\"run\": 1, \"config\": \"c\", \"item\": \"a\", \"print\": \"p\", \"state\": \"begun\","
+        " \"owner\": \"o\", \"rank\": 0, \"time\": 1.5}\n"
+        "{\"run\": 1, \"item\": \"a\", \"print\": \"p\", \"state\": \"crashed\"}\n"
+        "{\"run\": 2, \"item\": \"a\", \"print\": \"p\", \"state\": \"made\", \"seconds\": 2,"
+        " \"payload\": \"[]\"}\n"
+        "{\"run\": 2, \"item\": \"b\", \"state\": \"failed\", \"code\": \"data\","
+        " \"reason\": \"damaged\"}\n"
+        "{\"run\": 2, \"item\": \"c\"");
+    put_text(
+        "work", "crew",
+        "beat=7\nidle_s=0.500\nsilence_s=30.000\njob=17\nrestart=1\nrank=2\nsize=4\nhost=n1\n"
+        "pid=811\nstart=99\nboot=b\npid_space=pid:[1]\nblames=-1\nwaits=0\ndoing=item a\n   \n");
     put_text(
         "config", "train.ini",
         "; comment\n[train]\nsteps = 100\nlr = 1e-3 ; inline\nbatch: 4\n"

@@ -3,7 +3,7 @@
 set -u
 . "$SAGAX_SOURCE_DIR/tests/slurm/lib.sh"
 rm -rf ./*
-cluster_start 2 --conf BatchStartTimeout=3
+cluster_start 2
 make_cohort 24
 make_weights
 [ "$n_failed" = 0 ] || finish
@@ -25,16 +25,4 @@ check "goes on with the other one" grep -qE "lost: goes on with [123] ranks on n
 made_once sr-out 24
 "$MPIEXEC" -n 2 "$SAGAX" sr bids direct --weights run --steps 6 -q >out 2>err
 same_outputs sr-out direct
-
-# ---- all nodes die, also that of the batch script: Slurm starts the job again when they are back ----
-"$cluster" start-node n2
-submit --nodes 2 --ntasks 4 --time 10:00 train cache.h5 long "${small[@]}" --steps 1000000 \
-    --set train.checkpoint_every=20
-wait_until 60 test -e long/ckpt/step-00000020.h5
-"$cluster" kill-node n1
-"$cluster" start-node n1
-wait_until 120 grep -q "resumed step" "long/.sagax/log/train-$id.out"
-check "requeued by Slurm" [ "$(job_field "$id" Restarts)" = 1 ]
-scancel "$id"
-wait_end 60 "$id"
 finish
