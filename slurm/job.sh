@@ -18,7 +18,6 @@ sagax_stop=""    # USR1: asked to stop and come back; TERM: to end, by a user or
 sagax_woken=""   # a trap has run, and a wait may have ended because of it
 sagax_pid=""     # of srun, while it runs
 sagax_restarts=0 # inside of this allocation
-sagax_crashes=0  # of these, because a rank died by itself
 
 sagax_warn_ranks() { [ -z "$sagax_pid" ] || kill -USR1 "$sagax_pid" 2>/dev/null; }
 
@@ -126,15 +125,14 @@ sagax_run() {
         left=$(sagax_answering)
         if [ -n "$left" ] && [ "$left" != "$alive" ]; then
             what="nodes of $SLURM_JOB_NODELIST lost"
-        elif [ $rc -ge 128 ] && [ $sagax_crashes -lt "${SAGAX_MAX_CRASHES:-3}" ]; then
+        elif [ -n "$left" ] && [ $rc -gt 128 ]; then # what killed it twice is left out by then
             what="a rank died"
-            sagax_crashes=$((sagax_crashes + 1))
         else
             return $rc
         fi
         sagax_may_restart || return $rc
         sagax_restarts=$((sagax_restarts + 1))
-        alive=${left:-$alive} left=${alive//$'\n'/ }
+        alive=$left left=${left//$'\n'/ }
         where=(-N "$(wc -w <<<"$left")" -n "$(sagax_tasks $left)" -w "${left// /,}")
         sagax_say "exit code $rc, $what: goes on with ${where[3]} ranks on $left"
     done
