@@ -112,9 +112,8 @@ sagax_may_restart() {
 }
 
 sagax_run() {
-    local rc all alive left what where=()
-    all=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
-    alive=$all
+    local rc alive left why where=()
+    alive=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
     [ "$sagax_restarts" -gt 0 ] || [ -z "${SLURM_RESTART_COUNT:-}" ] ||
         sagax_say "start $((SLURM_RESTART_COUNT + 1)) of this job, on $SLURM_JOB_NODELIST"
     while :; do
@@ -123,10 +122,11 @@ sagax_run() {
         rc=$?
         [ -z "$sagax_stop" ] && ! sagax_is_verdict $rc || return $rc
         left=$(sagax_answering)
-        if [ -n "$left" ] && [ "$left" != "$alive" ]; then
-            what="nodes of $SLURM_JOB_NODELIST lost"
-        elif [ -n "$left" ] && [ $rc -gt 128 ]; then # what killed it twice is left out by then
-            what="a rank died"
+        [ -n "$left" ] || return $rc
+        if [ "$left" != "$alive" ]; then
+            why="nodes of $SLURM_JOB_NODELIST lost"
+        elif [ $rc -gt 128 ]; then # a rank died of a signal; what killed it twice is left out by then
+            why="a rank died"
         else
             return $rc
         fi
@@ -134,7 +134,7 @@ sagax_run() {
         sagax_restarts=$((sagax_restarts + 1))
         alive=$left left=${left//$'\n'/ }
         where=(-N "$(wc -w <<<"$left")" -n "$(sagax_tasks $left)" -w "${left// /,}")
-        sagax_say "exit code $rc, $what: goes on with ${where[3]} ranks on $left"
+        sagax_say "exit code $rc, $why: goes on with ${where[3]} ranks on $left"
     done
 }
 
