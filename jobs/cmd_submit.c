@@ -154,7 +154,9 @@ static char *command_of(const submit *s) {
     size_t n_bytes;
     FILE *f = open_memstream(&text, &n_bytes);
     SX_ASSERT(f);
-    fputs("SAGAX_SLURM_DIR=", f);
+    fputs("SAGAX_COMMAND=", f); /* what `sagax status` tells to run again */
+    job__quote(f, job_command(s->j));
+    fputs(" SAGAX_SLURM_DIR=", f);
     job__quote(f, s->templates);
     fputc(' ', f);
     job__quote(f, tool);

@@ -15,17 +15,15 @@
 # Traps fork nothing: a signal that comes while bash forks inside of a trap can get lost.
 
 sagax_stop=""    # USR1: asked to stop and come back; TERM: to end, by a user or the time limit
+sagax_woken=""   # a trap has run, and a wait may have ended because of it
 sagax_pid=""     # of srun, while it runs
 sagax_restarts=0 # inside of this allocation
 
-sagax_on_signal() {
-    sagax_stop=$1
-    [ -z "$sagax_pid" ] || kill -USR1 "$sagax_pid" 2>/dev/null
-}
+sagax_warn_ranks() { [ -z "$sagax_pid" ] || kill -USR1 "$sagax_pid" 2>/dev/null; }
 
 sagax_listen() {
-    trap 'sagax_on_signal USR1' USR1
-    trap 'sagax_stop=TERM' TERM # Slurm sends that to the ranks itself
+    trap 'sagax_stop=USR1 sagax_woken=yes && sagax_warn_ranks' USR1
+    trap 'sagax_stop=TERM sagax_woken=yes' TERM # Slurm sends that to the ranks itself
 }
 
 sagax_say() { echo "sagax job ${SLURM_JOB_ID:-?}: $*" >&2; }
@@ -44,7 +42,7 @@ sagax_prepare() {
 
 # sagax_srun OPTIONS... command...: in the background, so that traps run while it does; its exit code.
 sagax_srun() {
-    local rc
+    local rc=127 code
     # Rank 0, which runs on this node, leaves its exit code there.
     export SAGAX_VERDICT=${TMPDIR:-/tmp}/sagax-verdict-${SLURM_JOB_ID:-0}-$$
     rm -f "$SAGAX_VERDICT"
@@ -52,11 +50,14 @@ sagax_srun() {
     srun --mpi="${SAGAX_MPI:-pmix}" --kill-on-bad-exit=1 --no-kill=off \
         ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} ${SAGAX_SRUN:-} "$@" &
     sagax_pid=$!
-    [ "$sagax_stop" != USR1 ] || kill -USR1 "$sagax_pid" 2>/dev/null
+    [ "$sagax_stop" != USR1 ] || sagax_warn_ranks
     while :; do
+        sagax_woken=""
         wait "$sagax_pid"
-        rc=$?
-        kill -0 "$sagax_pid" 2>/dev/null || break # else a trap ended the wait
+        code=$?
+        [ $code != 127 ] || break # its code is known already: the trap ran behind the wait
+        rc=$code
+        [ -n "$sagax_woken" ] || break
     done
     sagax_pid=""
     # Ranks that were warned before they could take a warning have done nothing.

@@ -79,6 +79,19 @@ expect 0 cache build bids parts.h5
 says err "3 of 10 volumes are there already"
 check "damaged parts are made again" cmp serial.h5 parts.h5
 
+# ---- a volume in which the program died twice is left out, until it is asked for ----
+expect 0 cache build bids crash.h5
+line=$(grep -h '"state":"made"' crash.h5.sagax/journal/* | grep sub-04)
+for run in 2 3; do jq -c ".run = $run | .state = \"crashed\"" <<<"$line"; done >crash.h5.sagax/journal/dead.jsonl
+rm crash.h5
+expect 1 cache build bids crash.h5 --json
+says err "the program died in it 2 times"
+json '.ok, .failed' $'9\n1'
+expect 0 cache info crash.h5 --json
+json '.volumes[4] | .state, .reason, .subject' $'failed\nbug\n04'
+expect 0 cache build bids crash.h5 --retry failed
+check "asked for, it is made" cmp serial.h5 crash.h5
+
 # ---- nothing to do: the file is left alone ----
 cp -p serial.h5 cache.h5
 before=$(stat -c '%i %Y' cache.h5)

@@ -139,6 +139,16 @@ expect 1 eval images again "${all[@]}" --set data.quantile=0.99
 says err "0 made, 3 unchanged, 1 failed of 4"
 says err "1 of 10 rows failed"
 
+# An item in which the program died twice has rows of NaN.
+expect 0 eval images died "${inputs[@]}"
+line=$(grep -h payload died.sagax/journal/* | grep sub-002 | head -n 1)
+rm died.sagax/journal/*
+for run in 1 2; do jq -c "del(.payload) | .run = $run | .state = \"crashed\"" <<<"$line"; done >died.sagax/journal/dead.jsonl
+expect 1 eval images died "${inputs[@]}"
+says err "the program died in it 2 times"
+says err "1 of 4 rows failed"
+check "one row of NaN" [ "$(column psnr cubic died.tsv | grep -c nan)" -eq 1 ]
+
 # Tasks of an array score, a run without run.part writes.
 expect 0 eval images tasks "${inputs[@]}" --sr good --set run.part=0/2 --subjects 001
 expect 0 eval images tasks "${inputs[@]}" --sr good --set run.part=1/2 --subjects 001

@@ -12,8 +12,8 @@
 /* Give one input to the reader; always 0. libFuzzer chose the name. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-/* The input as a file called `name`, written anew, in a folder of this process that goes when it
- * ends: in memory where the system has /dev/shm. New string (sx_free). */
+/* The input as a file called `name` (folders before it are made), written anew, in a folder of this
+ * process that goes when it ends: in memory where the system has /dev/shm. New string (sx_free). */
 char *fuzz_file(const char *name, const void *data, size_t n);
 
 #endif

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/sx_file.h"
@@ -12,15 +13,16 @@
 
 static char folder[256];
 
-static bool remove_file(void *root, io_entry_kind kind, const char *rel) {
+static bool remove_entry(void *root, io_entry_kind kind, const char *rel) {
     char *path = sx_path_join(root, rel);
-    if (kind == IO_ENTRY_FILE) unlink(path);
+    if (kind == IO_ENTRY_FOLDER) io_walk(path, remove_entry, path);
+    remove(path);
     sx_free(path);
     return false;
 }
 
 static void remove_folder(void) {
-    io_walk(folder, remove_file, folder);
+    io_walk(folder, remove_entry, folder);
     rmdir(folder);
 }
 
@@ -36,6 +38,7 @@ static void make_folder(void) {
 char *fuzz_file(const char *name, const void *data, size_t n) {
     if (!folder[0]) make_folder();
     char *path = sx_path_join(folder, name);
+    if (strchr(name, '/')) SX_ASSERT(sx_mkdirs_for(path) == SX_OK);
     const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     SX_ASSERT(file >= 0);
     for (size_t done = 0; done < n;) {

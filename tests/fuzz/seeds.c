@@ -244,6 +244,20 @@ static void texts(void) {
              "c.nii\t4\t\tsag\r\n\r\n");
     put_text("lists", "table", "a\tb\n1\t2\n3\t4\n");
     put_text(
+        "work", "journal",
+        "{\"run\": 1, \"config\": \"c\", \"item\": \"a\", \"print\": \"p\", \"state\": \"begun\","
+        " \"owner\": \"o\", \"rank\": 0, \"time\": 1.5}\n"
+        "{\"run\": 1, \"item\": \"a\", \"print\": \"p\", \"state\": \"crashed\"}\n"
+        "{\"run\": 2, \"item\": \"a\", \"print\": \"p\", \"state\": \"made\", \"seconds\": 2,"
+        " \"payload\": \"[]\"}\n"
+        "{\"run\": 2, \"item\": \"b\", \"state\": \"failed\", \"code\": \"data\","
+        " \"reason\": \"damaged\"}\n"
+        "{\"run\": 2, \"item\": \"c\"");
+    put_text(
+        "work", "crew",
+        "beat=7\nidle_s=0.500\nsilence_s=30.000\njob=17\nrestart=1\nrank=2\nsize=4\nhost=n1\n"
+        "pid=811\nstart=99\nboot=b\npid_space=pid:[1]\nblames=-1\nwaits=0\ndoing=item a\n   \n");
+    put_text(
         "config", "train.ini",
         "; comment\n[train]\nsteps = 100\nlr = 1e-3 ; inline\nbatch: 4\n"
         "[model]\nmult = 1,2,4\nbase_channels = 16\n[degrade]\nlevel = 3\n[run]\npreset = paper\n");

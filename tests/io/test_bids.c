@@ -83,6 +83,41 @@ START_TEST(filters_keep_what_they_name) {
 }
 END_TEST
 
+START_TEST(a_list_that_was_written_gives_what_the_search_gave) {
+    const io_filter f = {.derivatives = true};
+    char *list = sx_strf("%s.tsv", io_test_path("found"));
+    io_items x, y;
+    ck_ok(io_bids_walk(tree("bids", files), &f, &x));
+    x.item[1].bytes = 4711; // sizes are those of then: they decide about the order of work
+    for (int64_t i = 0; i < x.n; i++) { // from anywhere: paths are absolute then
+        char *path = sx_strf("%s/%s", getcwd((char[4096]){0}, 4096), x.item[i].path);
+        sx_free(x.item[i].path);
+        x.item[i].path = path;
+    }
+    ck_ok(io_bids_list_write(list, &x));
+    ck_ok(io_bids_list(list, &f, &y));
+    ck_assert_int_eq(y.n, x.n);
+    for (int64_t i = 0; i < x.n; i++) {
+        const io_item *a = &x.item[i], *b = &y.item[i];
+        ck_assert_str_eq(a->path, b->path);
+        ck_assert_str_eq(a->rel, b->rel);
+        ck_assert_str_eq(a->dir, b->dir);
+        ck_assert_str_eq(a->stem, b->stem);
+        ck_assert_str_eq(a->subject, b->subject);
+        ck_assert_str_eq(a->session, b->session);
+        ck_assert_str_eq(a->acq, b->acq);
+        ck_assert_int_eq(a->chunk, b->chunk);
+        ck_assert_int_eq(a->bytes, b->bytes);
+    }
+    sx_free(x.item[0].path);
+    x.item[0].path = sx_strdup("a\tb");
+    ck_err(io_bids_list_write(list, &x), SX_E_DATA);
+    io_items_clear(&x);
+    io_items_clear(&y);
+    sx_free(list);
+}
+END_TEST
+
 /* A link in a tree, made anew. */
 static void link_to(const char *root, const char *name, const char *target) {
     char *path = sx_path_join(root, name);
@@ -255,6 +290,7 @@ int main(void) {
     tcase_add_test(c, a_link_to_content_that_was_not_fetched_is_an_item);
     tcase_add_test(c, a_folder_without_permission_is_counted_and_spares_the_others);
     tcase_add_test(c, a_list_names_files_and_may_override_their_entities);
+    tcase_add_test(c, a_list_that_was_written_gives_what_the_search_gave);
     tcase_add_test(c, one_file_is_taken_whatever_its_name);
     tcase_add_loop_test(c, a_bad_list_is_refused_with_its_line, 0, COUNT(bad_lists));
     tcase_add_test(c, an_absent_tree_is_a_missing_input_and_an_empty_one_is_not);

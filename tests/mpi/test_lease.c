@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,60 @@
 #include "base/sx_mem.h"
 #include "mpi/mp_lease.h"
 #include "tests/check_run.h"
+
+/* ---- processes ---- */
+
+static pid_t children[256];
+
+/* fork() of which nothing is left when a test has failed. */
+static pid_t child_new(void) {
+    const pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    for (int i = 0; pid > 0; i++) {
+        ck_assert_int_lt(i, 256);
+        if (children[i]) continue;
+        children[i] = pid;
+        break;
+    }
+    return pid;
+}
+
+/* Its status. */
+static int child_wait(pid_t pid) {
+    int status = 0;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    for (int i = 0; i < 256; i++)
+        if (children[i] == pid) children[i] = 0;
+    return status;
+}
+
+static void child_kill_all(void) {
+    for (int i = 0; i < 256; i++) {
+        if (!children[i]) continue;
+        kill(children[i], SIGKILL);
+        child_wait(children[i]);
+    }
+}
+
+/* ---- hard links ---- */
+
+/* What happens just before the next hard link is made, and what becomes of links. */
+static void (*before_link)(void);
+static enum { LINKS_WORK, NO_LINKS, LINKS_SAY_EEXIST } links;
+
+int link(const char *from, const char *to) {
+    void (*then)(void) = before_link;
+    before_link = NULL;
+    if (then) then();
+    if (links == NO_LINKS) {
+        errno = EPERM;
+        return -1;
+    }
+    const int made = linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+    if (links == LINKS_WORK || made != 0) return made;
+    errno = EEXIST;
+    return -1;
+}
 
 /* ---- the folder ---- */
 
@@ -46,8 +101,11 @@ static const char *file_of(const char *sub, const char *prefix) {
     return path;
 }
 
-static void wipe(void) {
+static void tidy(void) {
     static const char *const subs[] = {"claims", "crew", "done"};
+    before_link = NULL;
+    links = LINKS_WORK;
+    child_kill_all();
     for (int i = 0; i < 3; i++) {
         char path[256];
         for (const char *file = file_of(subs[i], ""); file[0]; file = file_of(subs[i], ""))
@@ -76,24 +134,6 @@ static void seems_dead(const mp_leases *l) {
     char path[512];
     snprintf(path, sizeof path, "%s/crew/%s", root, mp_leases_owner(l));
     ck_assert_int_eq(unlink(path), 0);
-}
-
-/* What happens just before the next hard link is made, and what becomes of links. */
-static void (*before_link)(void);
-static enum { LINKS_WORK, NO_LINKS, LINKS_SAY_EEXIST } links;
-
-int link(const char *from, const char *to) {
-    void (*then)(void) = before_link;
-    before_link = NULL;
-    if (then) then();
-    if (links == NO_LINKS) {
-        errno = EPERM;
-        return -1;
-    }
-    const int made = linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
-    if (links == LINKS_WORK || made != 0) return made;
-    errno = EEXIST;
-    return -1;
 }
 
 START_TEST(one_has_a_key_until_it_gives_it_back) {
@@ -360,6 +400,8 @@ static void serve(int ask, int answer, double silence_s) {
             said = mp_lease_holds(l, key) ? 'y' : 'n';
         else if (line[0] == 'm')
             mp_lease_move(l, key);
+        else if (line[0] == 'e')
+            pthread_exit(NULL); // the beat goes on
     }
     mp_leases_close(l);
     _exit(0);
@@ -369,8 +411,7 @@ static peer peer_start(double silence_s) {
     int ask[2], answer[2];
     char ready = 0;
     ck_assert(pipe(ask) == 0 && pipe(answer) == 0);
-    peer p = {.ask = ask[1], .answer = answer[0], .pid = fork()};
-    ck_assert_int_ge(p.pid, 0);
+    peer p = {.ask = ask[1], .answer = answer[0], .pid = child_new()};
     if (p.pid == 0) {
         close(ask[1]);
         close(answer[0]);
@@ -392,13 +433,12 @@ static char peer_ask(const peer *p, const char *question) {
 
 /* Orderly, or by this signal. */
 static void peer_end(const peer *p, int with) {
-    int status = 0;
     if (with)
         kill(p->pid, with);
     else
         ck_assert_int_eq(write(p->ask, "q\n", 2), 2);
     close(p->ask);
-    ck_assert_int_eq(waitpid(p->pid, &status, 0), p->pid);
+    const int status = child_wait(p->pid);
     ck_assert_int_eq(WIFEXITED(status) ? 0 : WTERMSIG(status), with);
     close(p->answer);
 }
@@ -445,6 +485,28 @@ START_TEST(a_killed_process_of_this_machine_is_succeeded_at_once) {
     peer_end(&c, 0);
     ck_assert_int_eq(n_files("claims"), 0);
     ck_assert_int_eq(n_files("crew"), 1); // that of b; a's was swept when c came
+}
+END_TEST
+
+static char state_of(pid_t pid) {
+    char path[64], state = '?';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    ck_assert(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1);
+    fclose(f);
+    return state;
+}
+
+/* As in a process just killed, whose threads still hold files and locks. */
+START_TEST(a_zombie_of_which_a_thread_is_left_is_not_dead_yet) {
+    peer a = peer_start(3600), b = peer_start(3600);
+    ck_assert_int_eq(peer_ask(&a, "cx"), 'M');
+    ck_assert_int_eq(write(a.ask, "e\n", 2), 2);
+    while (state_of(a.pid) != 'Z') pause_s(0.01);
+    ck_assert_int_eq(peer_ask(&b, "cx"), 'H');
+    peer_end(&a, SIGKILL);
+    ck_assert_int_eq(peer_ask(&b, "cx"), 'M');
+    peer_end(&b, 0);
 }
 END_TEST
 
@@ -495,6 +557,7 @@ START_TEST(stopped_together_and_continued_nobody_is_dead) {
     ck_assert_int_eq(peer_ask(&a, "cx"), 'M');
     ck_assert_int_eq(peer_ask(&b, "cx"), 'H');
     kill(a.pid, SIGSTOP);
+    ck_assert_int_eq(peer_ask(&b, "cx"), 'H'); // it knows the last beat
     kill(b.pid, SIGSTOP);
     pause_s(1.6);
     kill(b.pid, SIGCONT);
@@ -634,7 +697,7 @@ static void work_on(mp_leases *l, int key, unsigned *seed) {
 }
 
 static pid_t worker(int number) {
-    const pid_t parent = getpid(), pid = fork();
+    const pid_t parent = getpid(), pid = child_new();
     if (pid != 0) return pid;
     unsigned seed = (unsigned)number;
     mp_leases *l = NULL;
@@ -665,14 +728,14 @@ START_TEST(of_many_who_fight_and_are_killed_one_does_each_key_once) {
         pause_s(1e-3 * (rand_r(&seed) % 10));
         const int who = rand_r(&seed) % N_WORKERS;
         kill(pid[who], SIGKILL);
-        ck_assert_int_eq(waitpid(pid[who], &status, 0), pid[who]);
+        status = child_wait(pid[who]);
         n_killed += WIFSIGNALED(status);
         ck_assert_msg(WIFSIGNALED(status) || WEXITSTATUS(status) == 0, "a worker says %d",
                       WEXITSTATUS(status));
         pid[who] = worker(++n_started);
     }
     for (int i = 0; i < N_WORKERS; i++) {
-        ck_assert_int_eq(waitpid(pid[i], &status, 0), pid[i]);
+        status = child_wait(pid[i]);
         ck_assert_msg(status == 0, "a worker says %d", WEXITSTATUS(status));
     }
     ck_assert_int_gt(n_killed, 0);
@@ -685,7 +748,7 @@ int main(void) {
     if (!mkdtemp(root)) return EXIT_FAILURE;
     signal(SIGPIPE, SIG_IGN);
     TCase *t = tcase_create("lease");
-    tcase_add_checked_fixture(t, NULL, wipe);
+    tcase_add_checked_fixture(t, NULL, tidy);
     tcase_add_test(t, one_has_a_key_until_it_gives_it_back);
     tcase_add_test(t, a_key_may_be_any_text);
     tcase_add_test(t, the_dead_are_succeeded_in_a_chain_that_a_release_takes_away);
@@ -698,6 +761,7 @@ int main(void) {
     tcase_add_test(t, giving_back_what_another_takes_just_then_leaves_it_with_the_other);
     tcase_add_test(t, a_folder_that_cannot_be_written_is_an_error_and_no_end);
     tcase_add_test(t, a_killed_process_of_this_machine_is_succeeded_at_once);
+    tcase_add_test(t, a_zombie_of_which_a_thread_is_left_is_not_dead_yet);
     tcase_add_test(t, a_pid_that_is_another_process_now_is_no_life);
     tcase_add_test(t, a_stopped_owner_loses_its_lease_after_silence_and_sees_it);
     tcase_add_test(t, stopped_together_and_continued_nobody_is_dead);

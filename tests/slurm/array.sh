@@ -8,7 +8,7 @@ cluster_start 2 --conf MaxArraySize=50 --cpus 2
 make_cohort 200
 make_weights
 [ "$n_failed" = 0 ] || finish
-use=(--weights run --steps 4)
+use=(--weights run --steps 2)
 tasks=8
 
 # The last task is cancelled before it begins; the second one is stopped in the middle, and comes back.
@@ -22,8 +22,12 @@ check "a task that was stopped came back" grep -q "start 2 of this job" "sr-out/
 check "the others need no other start" [ "$(grep -l 'start 2 of this job' sr-out/.sagax/log/* | wc -l)" = 1 ]
 made_once sr-out $((200 - 200 / tasks))
 
-submit --array $tasks --ntasks 1 --time 20:00 sr bids sr-out "${use[@]}"
-wait_end 400 "$id"
+# What is left, by two submissions at once.
+submit --array $tasks --ntasks 1 --time 20:00 --sbatch --hold sr bids sr-out "${use[@]}"
+first=$id
+submit --array $tasks --ntasks 1 --time 20:00 --sbatch --hold sr bids sr-out "${use[@]}"
+scontrol release "$first" && scontrol release "$id"
+wait_end 400 "$first" "$id"
 made_once sr-out 200
 check "the same folder of a submission" [ "$(ls sr-out/.sagax/submit | wc -l)" = 1 ]
 check "200 images" [ "$(find sr-out -name '*_T2w.nii.gz' | wc -l)" = 200 ]

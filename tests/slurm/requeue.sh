@@ -60,6 +60,17 @@ wait_end 60 "$bounded"
 ended "$bounded" FAILED 75:0
 check "and says so" grep -q "started again 1 times already" "bounded/.sagax/log/train-$bounded.out"
 
+# ---- two jobs on one folder at once: one owner at a time, and nothing is mixed ----
+twice=(train cache.h5 twice "${small[@]}" --steps 400 --set train.checkpoint_every=50)
+submit --ntasks 1 --nodes 1 --time 20:00 "${twice[@]}"
+first=$id
+submit --ntasks 2 --nodes 1 --time 20:00 "${twice[@]}"
+wait_end 120 "$first" "$id"
+ended "$first" COMPLETED 0:0
+ended "$id" COMPLETED 0:0
+expect 0 train cache.h5 once "${twice[@]:3}"
+check "the same weights" cmp twice/weights.h5 once/weights.h5
+
 # ---- exit codes come through, once ----
 submit --ntasks 2 --nodes 1 --dependency singleton train absent.h5 other "${small[@]}"
 wait_end 60 "$id"

@@ -66,8 +66,10 @@ SAGAX_PARTITION=fast SAGAX_SBATCH="--constraint=ib --nice" PATH=$PWD/bin:$PATH \
     expect 0 submit --partition slow --sbatch "--exclusive" sr bids busy "${use[@]}"
 check "site.env first, the command line last" \
     grep -qE -e "^--partition=fast --constraint=ib --nice .*--partition=slow.* --exclusive " asked
-SLURM_CONF=$PWD/absent.conf expect 69 submit --array 2 sr bids refused "${use[@]}"
-says err "scontrol show config"
+printf '#!/bin/sh\necho "slurm_load_ctl_conf error: Unable to contact slurm controller" >&2\nexit 1\n' >bin/scontrol
+chmod +x bin/scontrol
+PATH=$PWD/bin:$PATH expect 69 submit --array 2 sr bids refused "${use[@]}"
+says err "scontrol show config: slurm_load_ctl_conf error: Unable to contact"
 
 # ---- what is frozen ----
 cat >study.ini <<'END'

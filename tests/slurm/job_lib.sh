@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# slurm/job.sh against stand-ins for Slurm's commands: exit codes under signals, ranks on what is left, when to
+# come back.
+set -u
+. "$SAGAX_SOURCE_DIR/tests/cli/lib.sh"
+rm -rf ./*
+. "$SAGAX_SOURCE_DIR/slurm/job.sh"
+export TMPDIR=$PWD SLURM_JOB_ID=7 SLURM_JOB_NODELIST=n1,n2,n3
+
+# ---- stand-ins ----
+srun() { # a step of one command, deaf to the warning as ranks with a handler are
+    trap '' USR1
+    while [[ $1 == -* ]]; do case $1 in -N | -n | -w) shift 2 ;; *) shift ;; esac; done
+    exec "$@"
+}
+scontrol() {
+    case $1 in
+    show) tr ',' '\n' <<<"$3" ;;
+    requeue) requeued=$2 ;;
+    esac
+}
+squeue() { echo "$queue_says"; }
+
+# ---- a signal at any moment does not change the code ----
+sagax_listen
+wrong=0
+for i in $(seq 40); do
+    sagax_stop=""
+    (sleep "0.0$((RANDOM % 60 + 10))" && kill -USR1 $$) 2>/dev/null &
+    signal=$!
+    sagax_srun bash -c "trap '' USR1; sleep 0.04; exit 7"
+    [ $? = 7 ] || wrong=$((wrong + 1))
+    wait $signal 2>/dev/null
+done
+check "the program's own code in 40 of 40 runs" [ $wrong = 0 ]
+sagax_stop=""
+sagax_srun bash -c 'exit 138'
+check "138 without a warning stays what it is" [ $? = 138 ]
+sagax_srun bash -c 'trap - USR1; kill -USR1 '$$'; sleep 0.2; exit 138'
+check "warned ranks that had no handler yet have done nothing: come again" [ $? = 75 ]
+
+# ---- srun that started nothing ----
+sagax_stop=""
+sagax_srun true 2>err
+check "0 without the program's word is 69" [ $? = 69 ]
+sagax_srun bash -c 'echo 0 >"$SAGAX_VERDICT"'
+check "0 with it is 0" [ $? = 0 ]
+check "nothing is left behind" [ -z "$(ls sagax-verdict* 2>/dev/null)" ]
+
+# ---- ranks on the nodes that are left ----
+while read -r tasks nodes want; do
+    SLURM_TASKS_PER_NODE=$tasks
+    got=$(sagax_tasks ${nodes//,/ })
+    check "$tasks, of these on $nodes: $got, want $want" [ "$got" = "$want" ]
+done <<'END'
+4(x3) n1,n3 8
+4(x2),3 n1,n3 7
+4,3(x2) n1 4
+4,3(x2) n2,n3 6
+1,10,2 n2 10
+END
+sagax_answering() { printf 'n1\nn3\n'; }
+SLURM_TASKS_PER_NODE="2(x3)" SAGAX=tries sagax_restarts=0
+tries() {
+    echo x >>tries
+    [ "$(wc -l <tries)" -ge 3 ] || exit 137
+    echo 0 >"$SAGAX_VERDICT"
+}
+srun() { while [[ $1 == -* ]]; do case $1 in -N | -n | -w) echo "$1 $2" >>where && shift 2 ;; *) shift ;; esac; done && "$@"; }
+last="a node lost twice"
+sagax_run 2>err
+check "$last: ends well" [ $? = 0 ]
+check "started on the others" [ "$(sort -u where | tr '\n' ' ')" = "-N 2 -n 4 -w n1,n3 " ]
+says err "exit code 137 and nodes of n1,n2,n3 lost: goes on with 4 ranks on n1 n3"
+rm tries
+SAGAX_MAX_RESTARTS=1 sagax_restarts=0
+sagax_run 2>err
+check "but not for ever" [ $? = 137 ]
+says err "started again 1 times already"
+sagax_answering() { printf 'n1\nn2\nn3\n'; }
+tries() { exit 137; }
+SAGAX_MAX_RESTARTS=20 sagax_restarts=0
+sagax_run 2>err
+check "a crash with all nodes there is a crash" [ $? = 137 ]
+
+# ---- who comes back ----
+sleep() { :; }
+while IFS='|' read -r code stop says restarts array want; do
+    requeued=no queue_says=$says sagax_stop=$stop SLURM_RESTART_COUNT=$restarts sagax_restarts=0
+    SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$array
+    got=$(
+        exit() { echo "$requeued $1"; }
+        sagax_finish "$code" 2>/dev/null
+    )
+    check "code $code, signal '$stop', '$says', $restarts restarts, task '$array': $got, want $want" [ "$got" = "$want" ]
+done <<'END'
+0||RUNNING None|0||no 0
+1||RUNNING None|0||no 1
+75||RUNNING None|0||7 75
+75|USR1|RUNNING None|0||7 75
+75|USR1|RUNNING None|0|3|7_3 75
+75|USR1|RUNNING None|20||no 75
+75|TERM|RUNNING None|0||no 75
+75||COMPLETING None|0||no 75
+75|USR1|CANCELLED None|0||no 75
+75|TERM|COMPLETING TimeLimit|0||7 75
+137|TERM|COMPLETING TimeLimit|0||no 137
+END
+finish
