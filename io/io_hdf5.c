@@ -234,12 +234,21 @@ bool io__hdf5_put_text(hid_t parent, const char *name, hid_t transfer, bool mine
     return io__hdf5_close(dataset) && good;
 }
 
+/* Bytes of the file that an object is in, or -1. */
+static int64_t file_bytes(hid_t object) {
+    hsize_t n = 0;
+    hid_t file = H5Iget_file_id(object);
+    const bool good = file >= 0 && H5Fget_filesize(file, &n) >= 0;
+    io__hdf5_close(file);
+    return good ? (int64_t)n : -1;
+}
+
 char *io__hdf5_get_text(hid_t parent, const char *name, int64_t limit) {
     char *text = NULL;
     hid_t dataset = H5Dopen2(parent, name, H5P_DEFAULT), space = H5I_INVALID_HID;
     if (dataset >= 0) space = H5Dget_space(dataset);
     hssize_t n = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
-    if (n >= 0 && n <= limit) text = sx_try_alloc(n + 1, 1);
+    if (n >= 0 && n <= limit && n <= file_bytes(dataset)) text = sx_try_alloc(n + 1, 1);
     if (text && H5Dread(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0) {
         sx_free(text);
         text = NULL;

@@ -64,7 +64,8 @@ bool io__hdf5_put(hid_t dataset, hid_t memory_type, hid_t transfer, bool mine, c
 /* Text as uint8 dataset: n_bytes without a zero. All ranks give n_bytes, only `mine` the text. */
 bool io__hdf5_put_text(hid_t parent, const char *name, hid_t transfer, bool mine, const char *text,
                        size_t n_bytes);
-/* New zero-terminated text (sx_free) or NULL; at most `limit` bytes. */
+/* New zero-terminated text (sx_free) or NULL; at most `limit` bytes, and no more than the file has:
+ * a dataset that was never written can claim any size. */
 char *io__hdf5_get_text(hid_t parent, const char *name, int64_t limit);
 
 /* Short text attributes. */

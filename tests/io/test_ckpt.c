@@ -220,6 +220,20 @@ START_TEST(an_attribute_of_many_texts_is_not_read_into_the_room_of_one) {
 }
 END_TEST
 
+START_TEST(a_text_longer_than_the_file_takes_no_memory) {
+    const char *path = foreign_file(1, names_of_blocks);
+    const hsize_t n = 60 << 20;
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), space = H5Screate_simple(1, &n, NULL);
+    H5Ldelete(file, "names", H5P_DEFAULT);
+    H5Dclose(H5Dcreate2(file, "names", H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    H5Sclose(space), H5Fclose(file);
+    io_ckpt k;
+    const int64_t before = sx_peak_rss_bytes();
+    ck_err(io_ckpt_read(path, &k), SX_E_DATA);
+    ck_assert_int_lt(sx_peak_rss_bytes() - before, 30 << 20);
+}
+END_TEST
+
 START_TEST(names_may_lack_the_last_line_end) {
     io_ckpt k;
     ck_ok(io_ckpt_read(foreign_file(1, names_of_blocks), &k));
@@ -257,6 +271,7 @@ int main(void) {
     tcase_add_test(c, other_files_are_refused_with_the_right_error);
     tcase_add_test(c, older_kinds_of_hdf5_are_not_shown_to_the_library);
     tcase_add_test(c, an_attribute_of_many_texts_is_not_read_into_the_room_of_one);
+    tcase_add_test(c, a_text_longer_than_the_file_takes_no_memory);
     tcase_add_test(c, names_may_lack_the_last_line_end);
     tcase_add_test(c, a_checkpoint_of_another_version_is_no_damage);
     suite_add_tcase(s, c);
