@@ -72,10 +72,12 @@ send short STOP 1
 sleep 1
 send short CONT 1
 
-# A process without others, meanwhile.
+# A process without others, meanwhile. It needs no beat to know that it hangs.
 mkdir single
 timeout 60 "$program" single 0 50 hangs >single/out 2>&1 &
 job[single]=$!
+for _ in $(seq 600); do [ -e single/ready.0 ] && break || sleep 0.05; done
+mv single/crew single/crew.away
 
 ends stopped 75
 blames stopped 1
