@@ -123,6 +123,14 @@ out:
     return rc;
 }
 
+/* What a killed owner left half-written; checkpoints sweep for themselves. */
+static void sweep_run(const train_config *c) {
+    char *previews = sx_path_join(c->run_path, "preview");
+    sx_file_sweep(c->run_path, "");
+    sx_file_sweep(previews, "");
+    sx_free(previews);
+}
+
 /* What a dry run does not do: files and threads. */
 static sx_err begin(training *t) {
     train_config *c = &t->c;
@@ -131,7 +139,7 @@ static sx_err begin(training *t) {
     if (mp_rank(c->comm) == 0) {
         char *path = sx_path_join(c->run_path, "config.json"), *json = job_config_json(t->j);
         rc = sx_mkdirs(c->run_path);
-        sx_file_sweep(c->run_path, ""); /* what a killed owner left */
+        sweep_run(c);
         if (rc == SX_OK) rc = sx_file_write(path, json, strlen(json));
         sx_free(path);
         sx_free(json);

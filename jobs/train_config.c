@@ -98,6 +98,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->keep = (int)job_int(j, "train.keep");
     c->lease_s = job_real(j, "run.lease_s");
     c->stall_s = job_real(j, "run.stall_s");
+    c->leases = NULL;
     c->sampler_steps = (int)job_int(j, "diffusion.steps");
     c->adam = (nn_adam){.beta1 = job_real(j, "train.beta1"),
                         .beta2 = job_real(j, "train.beta2"),

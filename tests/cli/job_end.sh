@@ -77,7 +77,7 @@ in_job 0 1 nonsense "SLURM_JOB_ID=7 SLURM_JOB_END_TIME=soon" 4
 
 # ---- a job whose time is over stops before its first step; a margin is no more than a quarter ----
 in_job 75 1 late "SLURM_JOB_ID=7 SLURM_JOB_END_TIME=1000" 4
-in_job 0 1 margin "SLURM_JOB_ID=7 SLURM_JOB_END_TIME=$(($(date +%s) + 40))" 4 --set run.margin_s=86400
+in_job 0 1 margin "SLURM_JOB_ID=7 SLURM_JOB_END_TIME=$(($(date +%s) + 400))" 4 --set run.margin_s=86400
 
 # ---- the verb sr, too: what is left waits for the next call ----
 expect 0 phantom spine --subjects 1 --set phantom.chunks=1 --set phantom.height_mm=80 --set phantom.width_mm=10 \

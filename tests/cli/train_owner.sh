@@ -29,7 +29,7 @@ same() {
 }
 # until_step STEP RUN: wait until its metrics are past STEP.
 until_step() {
-    for _ in $(seq 600); do
+    for _ in $(seq 2400); do
         [ "$(cat "$2/metrics.jsonl" 2>/dev/null | wc -l)" -gt "$1" ] && return
         sleep 0.05
     done
@@ -113,7 +113,7 @@ else
 fi
 
 # ---- a rank that stops ----
-begin a 3 stopped --set run.stall_s=4
+begin a 3 stopped --set run.stall_s=20
 until_step 15 stopped
 mapfile -t ranks < <(living_ranks "$job")
 check "three ranks run" test ${#ranks[@]} = 3
@@ -125,7 +125,7 @@ last="a rank that stood still for a moment"
 check "$last: exit $code" test $code = 0
 same stopped
 
-begin a 3 still --set run.stall_s=2
+begin a 3 still --set run.stall_s=4
 until_step 15 still
 mapfile -t ranks < <(living_ranks "$job")
 kill -STOP "${ranks[1]}"

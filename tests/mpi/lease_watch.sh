@@ -66,9 +66,9 @@ start away 1 6 moves
 for name in "${!job[@]}"; do ready "$name"; done
 send stopped STOP 1
 send lowest STOP 0 # whose part it would be to speak
-send short STOP 1
 send suspended STOP 0 1 2
 mv away/crew away/crew.away
+send short STOP 1
 sleep 1
 send short CONT 1
 
