@@ -17,7 +17,8 @@ void mp_queue_serve(mp_queue *q);
  * collective.
  */
 void mp_queue_drain(mp_queue *q);
-/* Waits for all ranks, and answers them meanwhile. Collective over c; takes NULL. */
+/* Waits for all ranks, and answers them meanwhile: no other collective call may come between a
+ * rank's last item and this. Collective over c; takes NULL. */
 void mp_queue_free(mp_queue *q);
 
 #endif
