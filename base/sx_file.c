@@ -10,10 +10,14 @@
 #include <unistd.h>
 #include "base/sx_mem.h"
 
+enum { HOST_BYTES = 255 }; /* HOST_NAME_MAX of POSIX */
+
 #define FAIL_AT(code, path) sx_fail((code), "%s: %s", (path), strerror(errno))
 
 char *sx_file_tmp_name(const char *path) {
-    return sx_strf("%s.tmp.%ld", path, (long)getpid());
+    char host[HOST_BYTES + 1] = "";
+    if (gethostname(host, HOST_BYTES) != 0) host[0] = '\0';
+    return sx_strf("%s.tmp.%ld.%s", path, (long)getpid(), host);
 }
 
 /* The folder that holds `path`, new string. */

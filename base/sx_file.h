@@ -1,8 +1,8 @@
 /* Files others can trust: everything under a final name is complete.
  *
  * A writer asks for a temporary name beside the final one, writes it, and commits: fsync of the
- * file, rename, fsync of the directory. An abandoned temporary carries the suffix ".tmp.<pid>" and
- * is removed by sx_file_abort. Not collective. */
+ * file, rename, fsync of the directory. An abandoned temporary carries the suffix
+ * ".tmp.<pid>.<host>" and is removed by sx_file_abort. Not collective. */
 #ifndef SX_FILE_H
 #define SX_FILE_H
 
@@ -11,7 +11,8 @@
 #include <stdint.h>
 #include "base/sx_err.h"
 
-/* "<path>.tmp.<pid>", new string, freed with sx_free. */
+/* "<path>.tmp.<pid>.<host>", new string, freed with sx_free: processes of several hosts may write
+ * one path of a shared file system at the same time. */
 char *sx_file_tmp_name(const char *path);
 /* Make sure that a temporary of n_bytes finds room, before a library that takes a full disk badly
  * writes it; the file is left, empty or not, to be truncated. Errors: SX_E_CREATE, SX_E_IO (no

@@ -35,8 +35,8 @@ typedef struct report {
     int64_t run, n;
     io_table items;
     work_history history;
-    mp_member *crew; /* alive first */
-    int n_crew, n_alive;
+    mp_member *crew;              /* alive first */
+    int n_crew, n_alive, n_heard; /* heard: alive, and its heart has beaten lately */
     int64_t count[N_SHOWN], code[SX_E_COUNT];
     failure *failed;
     int64_t n_failed, to_go;
@@ -84,11 +84,20 @@ static int alive_first(const void *a, const void *b) {
     return x->gone != y->gone ? x->gone - y->gone : x->rank - y->rank;
 }
 
+/* By clocks and time stamps, which may be wrong: good for telling alone. Entries of a node that
+ * died stay until another run comes. */
+static bool is_silent(const mp_member *m) {
+    return m->beat >= 0 && m->age_s > m->silence_s;
+}
+
 static sx_err read_crew(report *r) {
     sx_err rc = mp_crew_read(r->folder, &r->crew, &r->n_crew);
     if (rc == SX_OK && r->n_crew > 0)
         qsort(r->crew, (size_t)r->n_crew, sizeof *r->crew, alive_first);
-    for (int i = 0; i < r->n_crew; i++) r->n_alive += !r->crew[i].gone;
+    for (int i = 0; i < r->n_crew; i++) {
+        r->n_alive += !r->crew[i].gone;
+        r->n_heard += !r->crew[i].gone && !is_silent(&r->crew[i]);
+    }
     return rc;
 }
 
@@ -142,7 +151,7 @@ static void measure_rate(report *r) {
         n_made++;
     }
     r->per_hour = n_made > 0 ? (double)n_made * 3600 / fmax(newest_s - first_s, 1) : NAN;
-    r->eta_s = r->n_alive > 0 ? (double)r->to_go / r->per_hour * 3600 : NAN;
+    r->eta_s = r->n_heard > 0 ? (double)r->to_go / r->per_hour * 3600 : NAN;
 }
 
 /* ---- telling ---- */
@@ -181,6 +190,10 @@ static void print_crew(const report *r) {
             print_duration(m->idle_s);
             printf(")");
         }
+        if (is_silent(m)) {
+            printf(", no heartbeat for ");
+            print_duration(m->age_s);
+        }
         putchar('\n');
     }
 }
@@ -194,7 +207,7 @@ static void print_failures(const report *r) {
 }
 
 static void print_commands(const report *r) {
-    if (r->to_go > 0 && r->n_alive == 0) printf("\nto go on:\n  %s\n", r->command);
+    if (r->to_go > 0 && r->n_heard == 0) printf("\nto go on:\n  %s\n", r->command);
     if (r->count[FAILED] + r->count[CRASHED] > 0)
         printf("\nto try those that failed again:\n  %s --retry failed\n", r->command);
 }
@@ -217,10 +230,11 @@ static json_t *json_of_crew(const report *r) {
     json_t *list = json_array();
     for (int i = 0; i < r->n_alive; i++) {
         const mp_member *m = &r->crew[i];
-        json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:s, s:i, s:o, s:f}", "rank",
-                                              m->rank, "size", m->size, "host", m->host, "job",
-                                              m->job, "pid", m->pid, "doing",
-                                              job_json_string(m->doing), "idle_s", m->idle_s));
+        json_array_append_new(list,
+                              json_pack("{s:i, s:i, s:s, s:s, s:i, s:o, s:f, s:b}", "rank", m->rank,
+                                        "size", m->size, "host", m->host, "job", m->job, "pid",
+                                        m->pid, "doing", job_json_string(m->doing), "idle_s",
+                                        m->idle_s, "silent", (int)is_silent(m)));
     }
     return list;
 }
@@ -266,6 +280,7 @@ static json_t *last_line(const char *path) {
     size_t n_bytes;
     json_t *o = NULL;
     if (sx_file_read(path, FILE_LIMIT, &text, &n_bytes) != SX_OK) return NULL;
+    while (n_bytes > 0 && text[n_bytes - 1] != '\n') text[--n_bytes] = '\0'; // still being written
     while (n_bytes > 0 && text[n_bytes - 1] == '\n') text[--n_bytes] = '\0';
     const char *line = strrchr(text, '\n');
     o = json_loads(line ? line + 1 : text, 0, NULL);
@@ -284,7 +299,7 @@ static sx_err tell_training(const report *r, const char *metrics, bool json) {
     printf("%s: train, step %lld, loss %.5f, %s\n", r->out,
            (long long)json_integer_value(json_object_get(o, "step")),
            json_number_value(json_object_get(o, "loss")),
-           r->n_alive > 0 ? "running" : "nobody at work");
+           r->n_heard > 0 ? "running" : "nobody at work");
     json_decref(o);
     print_crew(r);
     return SX_OK;

@@ -147,6 +147,16 @@ static void put_option(FILE *f, const char *option, const char *value) {
     sx_free(word);
 }
 
+/* Each word quoted: constraints hold what means something to a shell ("a|b"). */
+static void put_words(FILE *f, const char *text) {
+    char *copy = sx_strdup(text), *rest = NULL;
+    for (char *word = strtok_r(copy, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
+        fputc(' ', f);
+        job__quote(f, word);
+    }
+    sx_free(copy);
+}
+
 /* sbatch with what site.env says, then what the command line says. */
 static char *command_of(const submit *s) {
     char *text = NULL, *tool = sx_path_join(s->templates, "sbatch.sh"),
@@ -167,7 +177,8 @@ static char *command_of(const submit *s) {
         if (is_set(s->j, sbatch_table[i].key))
             put_option(f, sbatch_table[i].option, job__find(s->j, sbatch_table[i].key)->text);
     if (has_to_wait(s)) fputs(" --kill-on-invalid-dep=yes", f);
-    fprintf(f, " %s ", job_text(s->j, "submit.sbatch"));
+    put_words(f, job_text(s->j, "submit.sbatch"));
+    fputc(' ', f);
     job__quote(f, script);
     fputc(' ', f);
     job__quote(f, s->submission);

@@ -11,6 +11,7 @@
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/job_internal.h"
+#include "jobs/job_shell.h"
 #include "jobs/submit.h"
 
 enum { TEXT_LIMIT = 1 << 20 };
@@ -76,8 +77,10 @@ static sx_err put_file(FILE *f, const char *templates, int reader) {
 /* What the job is about: its arguments without options, which are in the submission, and how it
  * talks. */
 static void put_arguments(FILE *f, const submit_plan *plan, const job *inner, int64_t parts) {
-    char *exe = program();
-    fprintf(f, "# Written by: %s\nSAGAX=", inner->command);
+    char *exe = program(), *command = sx_strdup(inner->command);
+    job_shell_flatten(command); // a name may hold a line end, which would end the comment
+    fprintf(f, "# Written by: %s\nSAGAX=", command);
+    sx_free(command);
     job__quote(f, exe);
     if (parts > 0) fprintf(f, "\nSAGAX_PARTS=%lld", (long long)parts);
     fprintf(f, "\nset --");

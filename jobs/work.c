@@ -2,7 +2,8 @@
  *
  * With at least as many items as ranks, items are shared out to whoever asks next; with fewer, and
  * if the kind of work allows it, all ranks work on the same item. In both ways the first rank of
- * those that share an item holds its lease, writes its journal and decides. */
+ * those that share an item holds its lease, writes its journal and decides; of a crash each tells.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -82,6 +83,7 @@ static sx_err decide_together(work *w, mp_comm *share, int64_t i, char print[65]
     const bool first = mp_rank(share) == 0;
     sx_err rc = mp_agree(share, first ? work__decide(w, i, print, why, payload) : SX_OK);
     mp_bcast(share, why, WORK_WHY, 0);
+    mp_bcast(share, print, 65, 0);
     return rc;
 }
 
@@ -89,9 +91,13 @@ static void make(work *w, mp_comm *share, int64_t i, const char *print, const ch
                  char **payload) {
     work_outcome *o = &w->outcome[i];
     if (job_explain(w->j)) sx_info("%s: %s", w->name[i], why);
-    if (mp_rank(share) == 0) work_journal_begin(w->journal, w->name[i], print);
+    if (mp_rank(share) == 0)
+        work_journal_begin(w->journal, w->name[i], print);
+    else
+        work_journal_join(w->journal, w->name[i], print);
     o->state = WORK_MADE;
     o->code = w->kind->make(w->user, share, i, payload, &o->lost);
+    work_journal_leave();
     end_item(w);
 }
 
@@ -133,16 +139,31 @@ static bool was_taken(work *w, mp_comm *share, int64_t i) {
     return taken != 0;
 }
 
-/* Process item i unless another process has it: then false. The same on all ranks of `share`. */
-static bool attempt(work *w, mp_comm *share, int64_t i) {
+/* What the others have written down meanwhile. */
+static void refresh(work *w) {
+    work_history now;
+    if (work_history_read(w->folder, &now) != SX_OK) {
+        sx_warn("%s", sx_err_text());
+        work_history_clear(&now);
+        return;
+    }
+    work_history_clear(&w->past);
+    w->past = now;
+}
+
+/* Process item i unless another process has it: then false. `again`: another process had it before.
+ * The same on all ranks of `share`. */
+static bool attempt(work *w, mp_comm *share, int64_t i, bool again) {
     const bool first = mp_rank(share) == 0;
     int64_t claim = first ? (int64_t)mp_lease_claim(w->leases, w->name[i], NULL) : 0;
     mp_bcast(share, &claim, sizeof claim, 0);
     if (claim == MP_CLAIM_HELD) return false;
-    if (claim == MP_CLAIM_ERROR)
+    if (claim == MP_CLAIM_ERROR) {
         lose(w, i);
-    else
+    } else {
+        if (first && again && w->kind->keep) refresh(w);
         process(w, share, i);
+    }
     if (first) mp_lease_release(w->leases, w->name[i]);
     return !was_taken(w, share, i);
 }
@@ -160,24 +181,12 @@ static void wait_a_little(work *w, int64_t n_held) {
     nanosleep(&between_looks, NULL);
 }
 
-/* What the others have written down meanwhile. */
-static void refresh(work *w) {
-    work_history now;
-    if (work_history_read(w->folder, &now) != SX_OK) {
-        sx_warn("%s", sx_err_text());
-        return;
-    }
-    work_history_clear(&w->past);
-    w->past = now;
-}
-
 static void come_back(work *w, int64_t *held, int64_t n) {
     while (n > 0 && !mp_stop_wanted() && !w->lost) {
         int64_t still = 0;
         wait_a_little(w, n);
-        if (w->kind->keep) refresh(w);
         for (int64_t k = 0; k < n; k++)
-            if (w->lost || !attempt(w, mp_self(), held[k])) held[still++] = held[k];
+            if (w->lost || !attempt(w, mp_self(), held[k], true)) held[still++] = held[k];
         n = still;
     }
 }
@@ -194,7 +203,7 @@ static void process_shared_out(work *w) {
         const int64_t i = w->mine[k];
         sx_progress_step(&w->progress, k, NULL);
         w->outcome[i].rank = mp_rank(w->comm);
-        if (!attempt(w, mp_self(), i)) held[n_held++] = i;
+        if (!attempt(w, mp_self(), i, false)) held[n_held++] = i;
         sx_progress_step(&w->progress, k + 1, NULL);
         if (w->lost) mp_queue_drain(w->queue);
     }
@@ -209,7 +218,7 @@ static void process_shared_out(work *w) {
 /* All ranks on each item. */
 static void process_together(work *w) {
     for (int64_t k = 0; k < w->n_mine && !w->lost && !mp_stop_agreed(w->comm);)
-        if (attempt(w, w->comm, w->mine[k]))
+        if (attempt(w, w->comm, w->mine[k], false))
             k++;
         else
             wait_a_little(w, 1);

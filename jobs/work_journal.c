@@ -15,7 +15,7 @@
 
 #define SUFFIX ".jsonl"
 #define FOLDED "folded-" /* begins the names of files that hold what several processes wrote */
-enum { FILE_LIMIT = 1 << 28, FOLD_FROM = 64 };
+enum { FILE_LIMIT = 1 << 28, FOLD_FROM = 64, READS = 20 };
 
 /* ---- one line ---- */
 
@@ -133,7 +133,7 @@ static void files_clear(char **path, int64_t n) {
     sx_free(path);
 }
 
-/* Files may go away meanwhile: another process put them together. */
+/* Errors: SX_E_NOINPUT (one of the files is not there any more), SX_E_IO, SX_E_NOMEM. */
 static sx_err read_files(char *const *path, int64_t n, work_history *h) {
     sx_err rc = SX_OK;
     for (int64_t i = 0; i < n && rc == SX_OK; i++) {
@@ -141,20 +141,25 @@ static sx_err read_files(char *const *path, int64_t n, work_history *h) {
         size_t n_bytes;
         rc = sx_file_read(path[i], FILE_LIMIT, &text, &n_bytes);
         if (rc == SX_OK) add_lines(h, text);
-        if (rc == SX_E_NOINPUT) rc = SX_OK;
         sx_free(text);
     }
     sort(h);
     return rc;
 }
 
+/* A file that is gone although it was listed: another process has put it together with others, in a
+ * file that may not have been listed. */
 sx_err work_history_read(const char *folder, work_history *h) {
-    char **path;
-    int64_t n;
+    sx_err rc = SX_E_NOINPUT;
     *h = (work_history){0};
-    sx_err rc = list_files(folder, &path, &n);
-    if (rc == SX_OK) rc = read_files(path, n, h);
-    files_clear(path, n);
+    for (int i = 0; i < READS && rc == SX_E_NOINPUT; i++) {
+        char **path;
+        int64_t n;
+        work_history_clear(h);
+        rc = list_files(folder, &path, &n);
+        if (rc == SX_OK) rc = read_files(path, n, h);
+        files_clear(path, n);
+    }
     return rc;
 }
 
@@ -191,11 +196,12 @@ const work_record *work_record_end(const work_record *r, int64_t n) {
 
 int work_record_crashes(const work_record *r, int64_t n, const char *print) {
     int crashes = 0;
+    int64_t counted = -1; /* run: a line may be there twice, in a file and in its short form */
     for (int64_t i = 0; i < n; i++) {
-        if (r[i].state == WORK_CRASHED)
-            crashes += strcmp(r[i].print, print) == 0;
-        else if (r[i].state == WORK_MADE || r[i].state == WORK_UNCHANGED)
-            crashes = 0;
+        if (r[i].state == WORK_MADE || r[i].state == WORK_UNCHANGED) crashes = 0;
+        if (r[i].state != WORK_CRASHED || strcmp(r[i].print, print) != 0) continue;
+        crashes += r[i].run != counted;
+        counted = r[i].run;
     }
     return crashes;
 }

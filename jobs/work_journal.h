@@ -28,7 +28,8 @@ typedef struct work_history {
     int64_t n;
 } work_history;
 
-/* All lines of FOLDER/journal; none when it is not there. Errors: SX_E_IO, SX_E_NOMEM. */
+/* All lines of FOLDER/journal; none when it is not there. Errors: SX_E_IO, SX_E_NOMEM, SX_E_DATA (a
+ * file of more than 256 MiB), SX_E_NOINPUT (files go away whenever they are read). */
 sx_err work_history_read(const char *folder, work_history *h);
 /* Of lines of text. */
 void work_history_parse(const char *text, work_history *h);
@@ -37,7 +38,7 @@ void work_history_clear(work_history *h);
 const work_record *work_history_find(const work_history *h, const char *item, int64_t *n);
 /* The last record of these that says how the item ended, or NULL. */
 const work_record *work_record_end(const work_record *r, int64_t n);
-/* How often the item crashed with this fingerprint since it last ended otherwise. */
+/* In how many runs the item crashed with this fingerprint since it was last made. */
 int work_record_crashes(const work_record *r, int64_t n, const char *print);
 /* Lines of what a later run needs to know: how each item ended last, and crashes since; new. */
 char *work_history_text(const work_history *h);
@@ -55,6 +56,9 @@ work_journal *work_journal_new(const char *folder, const char *owner, const char
 void work_journal_free(work_journal *k); /* takes NULL */
 /* An item begins. Should the process crash before work_journal_end, a line says so. */
 void work_journal_begin(work_journal *k, const char *item, const char *print);
+/* The same for a process that helps with an item which another one has begun, until it leaves. */
+void work_journal_join(work_journal *k, const char *item, const char *print);
+void work_journal_leave(void);
 void work_journal_end(work_journal *k, const char *item, const char *print, const work_outcome *o,
                       const char *payload);
 /* Write now that the item under way made the program stall; from any thread. */

@@ -8,6 +8,7 @@
 #include "base/sx_mem.h"
 #include "io/io_table.h"
 #include "jobs/job_json.h"
+#include "jobs/job_shell.h"
 #include "jobs/work_private.h"
 
 const job_option options_run[] = {
@@ -62,6 +63,7 @@ static void copy_names(work *w) {
     for (int64_t i = 0; i < w->n; i++) {
         w->name[i] = sx_strdup(w->kind->name(w->user, i));
         job_json_clean(w->name[i]);
+        job_shell_flatten(w->name[i]);
     }
 }
 

@@ -22,7 +22,7 @@ struct work {
     void *user;
     char *folder;
     int64_t n;
-    char **name;           /* [n] as they stand in JSON */
+    char **name;           /* [n] as they stand in JSON and in tables */
     int64_t *mine, n_mine; /* items of this run's part */
     work_retry retry;
     int64_t run;       /* number of this run */

@@ -21,7 +21,6 @@ struct work_journal {
     int64_t run;
     int rank, fd; /* fd -1: not open yet */
     bool warned;
-    char *item, *print; /* of the item under way */
 };
 
 /* ---- lines ---- */
@@ -47,10 +46,15 @@ static void give_up(work_journal *k, const char *what) {
     k->warned = true;
 }
 
+/* Also for a handler of signals. */
+static int open_journal(const char *path) {
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+}
+
 static void put(work_journal *k, json_t *o) {
     char *line = text_of(o);
     const size_t n = strlen(line);
-    if (k->fd < 0) k->fd = open(k->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (k->fd < 0) k->fd = open_journal(k->path);
     if (k->fd < 0)
         give_up(k, "cannot be made");
     else if (write(k->fd, line, n) != (ssize_t)n)
@@ -64,7 +68,8 @@ static void put(work_journal *k, json_t *o) {
 enum { CRASH_LINE = 2048 };
 static struct {
     volatile sig_atomic_t armed;
-    int fd;
+    int fd; /* -1: not open yet */
+    const char *path;
     size_t n;
     char line[CRASH_LINE];
 } crash;
@@ -76,7 +81,8 @@ static struct sigaction before[N_SIGNALS];
 static void write_crash(void) {
     if (!crash.armed) return;
     crash.armed = 0;
-    ssize_t written = write(crash.fd, crash.line, crash.n);
+    const int fd = crash.fd < 0 ? open_journal(crash.path) : crash.fd;
+    ssize_t written = write(fd, crash.line, crash.n);
     (void)written; /* nothing is left to do about it */
 }
 
@@ -97,11 +103,12 @@ static void install(void) {
     for (int i = 0; i < N_SIGNALS; i++) sigaction(crash_signals[i], &action, &before[i]);
 }
 
-static void arm(work_journal *k) {
-    char *line = text_of(line_of(k, k->item, WORK_CRASHED, k->print));
+static void arm(work_journal *k, const char *item, const char *print) {
+    char *line = text_of(line_of(k, item, WORK_CRASHED, print));
     crash.armed = 0;
-    if (k->fd >= 0 && strlen(line) < CRASH_LINE) {
+    if (strlen(line) < CRASH_LINE) {
         crash.fd = k->fd;
+        crash.path = k->path;
         crash.n = strlen(line);
         memcpy(crash.line, line, crash.n);
         crash.armed = 1;
@@ -126,11 +133,9 @@ work_journal *work_journal_new(const char *folder, const char *owner, const char
 
 void work_journal_free(work_journal *k) {
     if (!k) return;
-    crash.armed = 0;
+    work_journal_leave();
     uninstall();
     if (k->fd >= 0) close(k->fd);
-    sx_free(k->item);
-    sx_free(k->print);
     sx_free(k->owner);
     sx_free(k->config);
     sx_free(k->path);
@@ -138,18 +143,22 @@ void work_journal_free(work_journal *k) {
 }
 
 void work_journal_begin(work_journal *k, const char *item, const char *print) {
-    sx_free(k->item);
-    sx_free(k->print);
-    k->item = sx_strdup(item);
-    k->print = sx_strdup(print);
     put(k, line_of(k, item, WORK_BEGUN, print));
-    arm(k);
+    arm(k, item, print);
+}
+
+void work_journal_join(work_journal *k, const char *item, const char *print) {
+    arm(k, item, print);
+}
+
+void work_journal_leave(void) {
+    crash.armed = 0;
 }
 
 void work_journal_end(work_journal *k, const char *item, const char *print, const work_outcome *o,
                       const char *payload) {
     json_t *line = line_of(k, item, o->state, print);
-    crash.armed = 0;
+    work_journal_leave();
     json_object_set_new(line, "code", json_string(sx_err_name(o->code)));
     json_object_set_new(line, "reason", job_json_string(o->reason));
     json_object_set_new(line, "seconds", json_real(o->seconds));

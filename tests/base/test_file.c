@@ -81,6 +81,14 @@ START_TEST(a_failed_write_keeps_the_old_file_and_leaves_no_rest) {
 }
 END_TEST
 
+START_TEST(temporaries_of_hosts_have_names_of_their_own) {
+    char host[256] = "", *tmp = sx_file_tmp_name("x");
+    ck_assert_int_eq(gethostname(host, sizeof host - 1), 0);
+    ck_assert(sx_has_suffix(tmp, host));
+    sx_free(tmp);
+}
+END_TEST
+
 START_TEST(a_commit_that_cannot_rename_removes_the_temporary) {
     char *path = sx_path_join(folder, "a_folder"), *tmp = sx_file_tmp_name(path);
     ck_assert_int_eq(mkdir(path, 0777), 0);
@@ -216,6 +224,7 @@ int main(void) {
     int rc = CHECK_RUN(
         "file", what_is_written_is_read_back, a_large_file_is_read_whole,
         a_failed_write_keeps_the_old_file_and_leaves_no_rest,
+        temporaries_of_hosts_have_names_of_their_own,
         a_commit_that_cannot_rename_removes_the_temporary, errors_name_the_path,
         folders_are_made_with_all_their_parents, a_file_in_the_way_of_a_folder_is_an_error,
         racing_mkdirs_all_succeed, paths_are_taken_apart_and_joined,

@@ -81,4 +81,20 @@ wait $a
 check "the first one finds everything done" test $? = 0
 check "and has made nothing twice" test "$(made lost)" = "$n_items"
 check "the result is that of one run" same heirs lost
+
+# ---- fewer scans than ranks: it is not the first rank that an item kills ----
+heavy=(crashed --weights run --steps 60)
+begun() { cat crashed/.sagax/journal/*.jsonl 2>/dev/null | grep -c '"state":"begun"'; }
+for n in 1 2; do
+    "$MPIEXEC" -n 4 "$SAGAX" sr bids "${heavy[@]}" >out.a 2>err.a &
+    a=$!
+    for _ in $(seq 200); do [ "$(begun)" -lt $n ] || break && sleep 0.1; done
+    for helper in $(living_ranks $a); do grep -qx "pid=$helper" $(grep -lx rank=3 crashed/.sagax/crew/*) && break; done
+    kill -SEGV "$helper"
+    reap $a
+    check "run $n ends of it" test $? = 139
+done
+ranks 4 bids "${heavy[@]}"
+check "the third run leaves that item out" test $? = 1
+check "and says why" grep -q "failed	the program died in it 2 times" crashed/sagax-sr.tsv
 finish

@@ -8,6 +8,7 @@
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "io/io_table.h"
 #include "jobs/work.h"
 #include "jobs/work_journal.h"
 #include "mpi/mp_lease.h"
@@ -35,7 +36,7 @@ typedef struct world {
     work *w;
 } world;
 
-static const char *const names[N] = {"a/0", "a/1", "b/2", "b/3", "c/4", "c/5"};
+static const char *const names[N] = {"a/0", "a/1", "b/2", "b/3", "c/4", "c/5\todd\nname"};
 
 static const char *name_of(void *user, int64_t i) {
     (void)user;
@@ -116,6 +117,26 @@ START_TEST(every_item_is_made_once_and_then_never_again) {
     for (int i = 0; i < N; i++) ck_assert_int_eq(x.made[i], 1);
     ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
     ck_assert_int_eq(sum(x.made), 0);
+    remove_world(&x);
+}
+
+START_TEST(names_in_the_list_are_those_in_the_journal) {
+    world x = new_world();
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    char *path = sx_path_join(x.folder, "items.tsv");
+    io_table t;
+    work_history h;
+    int64_t n;
+    ck_assert_int_eq(io_table_read(path, &t), SX_OK);
+    ck_assert_int_eq(work_history_read(x.folder, &h), SX_OK);
+    ck_assert_int_eq(t.n_rows, N);
+    for (int i = 0; i < N; i++) {
+        const work_record *r = work_history_find(&h, io_table_at(&t, i, 0), &n);
+        ck_assert_msg(r && work_record_end(r, n)->state == WORK_MADE, "item %d", i);
+    }
+    io_table_clear(&t);
+    work_history_clear(&h);
+    sx_free(path);
     remove_world(&x);
 }
 
@@ -229,6 +250,33 @@ START_TEST(an_item_that_crashes_twice_is_left_alone) {
     remove_world(&x);
 }
 
+START_TEST(whoever_helps_with_an_item_writes_down_only_that_it_crashed) {
+    world x = new_world();
+    char *journal = sx_path_join(x.folder, "journal");
+    ck_assert_int_eq(sx_mkdirs(journal), SX_OK);
+    for (int crashes = 0; crashes < 2; crashes++) {
+        fflush(NULL);
+        pid_t pid = fork();
+        if (pid == 0) {
+            signal(SIGSEGV, SIG_DFL);
+            work_journal *k = work_journal_new(x.folder, "helper", "c", 1, 1);
+            work_journal_join(k, names[2], "p");
+            if (!crashes) work_journal_leave();
+            raise(SIGSEGV);
+        }
+        int status;
+        work_history h;
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+        ck_assert_int_eq(work_history_read(x.folder, &h), SX_OK);
+        ck_assert_int_eq(h.n, crashes);
+        ck_assert_int_eq(work_record_crashes(h.record, h.n, "p"), crashes);
+        work_history_clear(&h);
+    }
+    sx_free(journal);
+    remove_world(&x);
+}
+
 /* ---- the journal ---- */
 
 START_TEST(the_last_run_counts_and_success_counts_in_a_run) {
@@ -269,6 +317,13 @@ START_TEST(a_short_form_says_the_same) {
     ck_assert_int_eq(work_record_end(r, n)->state, WORK_MADE);
     ck_assert_int_eq(work_record_crashes(r, n, "p"), 2);
     ck_assert_int_eq(work_record_crashes(r, n, "q"), 1);
+    work_history_clear(&again);
+    char *twice = sx_strf("%s%s", text, shorter); /* both files are there for a moment */
+    work_history_parse(twice, &again);
+    r = work_history_find(&again, "x", &n);
+    ck_assert_int_eq(n, 9);
+    ck_assert_int_eq(work_record_crashes(r, n, "p"), 2);
+    sx_free(twice);
     sx_free(shorter);
     work_history_clear(&h);
     work_history_clear(&again);
@@ -285,20 +340,26 @@ static int count_files(const char *folder) {
     return n;
 }
 
-START_TEST(many_journals_become_one_and_nothing_is_forgotten) {
-    world x = new_world();
-    char *journal = sx_path_join(x.folder, "journal");
+enum { GONE = 70 };
+/* Journals of GONE processes that are gone. */
+static void leave_journals(const world *x) {
+    char *journal = sx_path_join(x->folder, "journal");
     ck_assert_int_eq(sx_mkdirs(journal), SX_OK);
     sx_free(journal);
-    for (int i = 0; i < 70; i++) { /* of processes that are gone */
+    for (int i = 0; i < GONE; i++) {
         char owner[32];
         snprintf(owner, sizeof owner, "gone-%d", i);
-        work_journal *k = work_journal_new(x.folder, owner, "c", i, 0);
+        work_journal *k = work_journal_new(x->folder, owner, "c", i, 0);
         work_outcome o = {.state = WORK_FAILED, .code = SX_E_DATA, .reason = "bad"};
         work_journal_end(k, names[i % N], "p", &o, NULL);
         work_journal_free(k);
     }
-    ck_assert_int_eq(count_files(x.folder), 70);
+}
+
+START_TEST(many_journals_become_one_and_nothing_is_forgotten) {
+    world x = new_world();
+    leave_journals(&x);
+    ck_assert_int_eq(count_files(x.folder), GONE);
     ck_assert_int_eq(work_journal_fold(x.folder, "me"), SX_OK);
     ck_assert_int_eq(count_files(x.folder), 1);
     work_history h;
@@ -309,15 +370,39 @@ START_TEST(many_journals_become_one_and_nothing_is_forgotten) {
     remove_world(&x);
 }
 
+START_TEST(a_reader_misses_nothing_while_journals_become_one) {
+    for (int round = 0; round < 30; round++) {
+        world x = new_world();
+        leave_journals(&x);
+        fflush(NULL);
+        pid_t pid = fork();
+        if (pid == 0) _exit(work_journal_fold(x.folder, "me") != SX_OK);
+        int status = 0;
+        for (pid_t ended = 0; ended == 0;) {
+            work_history h;
+            ended = waitpid(pid, &status, WNOHANG);
+            ck_assert_int_eq(work_history_read(x.folder, &h), SX_OK);
+            ck_assert_int_ge(h.n, N);
+            ck_assert_int_eq(h.record[h.n - 1].run, 65); /* the last of c/5 */
+            work_history_clear(&h);
+        }
+        ck_assert_int_eq(status, 0);
+        remove_world(&x);
+    }
+}
+
 int main(void) {
     sx_log_set_level(SX_LOG_SILENT);
     return CHECK_RUN("work", every_item_is_made_once_and_then_never_again,
+                     names_in_the_list_are_those_in_the_journal,
                      a_missing_output_is_made_again_whatever_the_journal_says,
                      bad_items_are_tried_again_only_when_asked_or_changed,
                      what_failed_for_the_disk_ends_the_run_and_is_tried_again,
                      retry_all_makes_everything_again, parts_are_strided_and_together_make_all,
                      what_was_written_down_is_given_back_while_nothing_changed,
                      an_item_that_crashes_twice_is_left_alone,
+                     whoever_helps_with_an_item_writes_down_only_that_it_crashed,
                      the_last_run_counts_and_success_counts_in_a_run, a_short_form_says_the_same,
-                     many_journals_become_one_and_nothing_is_forgotten);
+                     many_journals_become_one_and_nothing_is_forgotten,
+                     a_reader_misses_nothing_while_journals_become_one);
 }

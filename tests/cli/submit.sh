@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# sagax submit without Slurm: what it hands to sbatch, whatever characters there are in names and options.
+set -u
+. "$(dirname "$0")/lib.sh"
+rm -rf ./*
+mkdir bin
+cat >bin/sbatch <<'END'
+#!/bin/bash
+printf '%s\n' "$@" >words
+printf '%s' "$SAGAX_COMMAND" >command
+echo 4711
+END
+chmod +x bin/sbatch
+PATH=$PWD/bin:$PATH
+
+# ---- options of sbatch: words as they stand ----
+expect 0 submit --sbatch '--constraint=old|new --comment=$HOME;x  --exclude=n[1-3]&' train cache.h5 run --steps 2
+check "the id" [ "$(cat out)" = 4711 ]
+for word in '--constraint=old|new' '--comment=$HOME;x' '--exclude=n[1-3]&'; do
+    check "$word" grep -qxF -e "$word" words
+done
+
+# ---- names with blanks, quotes, line ends ----
+odd=$'a run\'s "name"\ntouch intruder\n$(touch intruder)'
+expect 0 submit train cache.h5 "$odd" --steps 2
+folder=$(echo "$odd"/.sagax/submit/*)
+check "frozen below it" [ -f "$folder/job.sh" ]
+check "the script is one for bash" bash -n "$folder/job.sh"
+cat >bin/sagax-words <<'END'
+#!/bin/bash
+printf '%s\0' "$@" >got
+END
+chmod +x bin/sagax-words
+{ # its arguments alone
+    sed -n '/^# Written by/,/--submission/p' "$folder/job.sh"
+    echo 'sagax-words "$@"'
+} >arguments.sh
+bash arguments.sh "$folder"
+check "its arguments are those that were given" cmp got <(printf '%s\0' cache.h5 "$odd" --submission "$folder")
+bash -c "sagax() { printf '%s\0' \"\$@\" >got; }; $(cat command)"
+check "so are those of the command that is kept" cmp got <(printf '%s\0' submit train cache.h5 "$odd" --steps 2)
+check "nothing in a name was run" [ ! -e intruder ]
+
+# ---- slurm/chain: each step behind the one before, subjects where they belong ----
+cat >bin/sagax-asked <<'END'
+#!/bin/bash
+echo "$*" >>asked
+wc -l <asked
+END
+chmod +x bin/sagax-asked
+last="slurm/chain"
+SAGAX=sagax-asked "$SAGAX_SOURCE_DIR/slurm/chain" bids made --truth truth --subjects 004,005 --nodes 2 >out 2>err
+check "$last: exit code" [ $? = 0 ]
+check "$last: ids" [ "$(tr '\n\t' '  ' <out)" = "cache 1 train 2 sr 3 eval 4 " ]
+check "$last: what it asks for" cmp asked - <<'END'
+submit -q --nodes 2 cache build bids made/cache.h5
+submit -q --nodes 2 --dependency afterok:1 train made/cache.h5 made/run
+submit -q --nodes 2 --dependency afterok:2 sr bids made/sr --weights made/run --set data.subjects=004,005
+submit -q --nodes 2 --dependency afterok:3 eval images made/scores --truth truth --sr made/sr --lr bids --set data.subjects=004,005
+END
+SAGAX=sagax-asked "$SAGAX_SOURCE_DIR/slurm/chain" bids made --truth >out 2>err
+check "$last --truth without a folder: exit code" [ $? = 64 ]
+says err "--truth needs a value"
+finish
