@@ -44,8 +44,8 @@ static H5FD_t *disk_open(const char *name, unsigned flags, hid_t access, haddr_t
     if (flags & H5F_ACC_CREAT) how |= O_CREAT;
     if (flags & H5F_ACC_TRUNC) how |= O_TRUNC;
     int fd = open(name, how | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        remember(writes ? &write_error : &read_error);
+    if (fd < 0) { /* before it makes a file the library looks whether there is one */
+        if (!writes || flags & H5F_ACC_CREAT) remember(writes ? &write_error : &read_error);
         return NULL;
     }
     disk_file *f = SX_NEW(disk_file);
