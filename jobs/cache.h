@@ -168,7 +168,8 @@ void cache_report_share(const cache_run *r, int64_t n_parts);
  * not be read), SX_E_NOINPUT, SX_E_CREATE, SX_E_IO, SX_E_DATA, SX_E_AGAIN (asked to stop: the next
  * run goes on), those of cache_split. */
 sx_err cache_build(const job *j, const char *root, const char *path);
-/* cache verify CACHE and cache info CACHE, by one process. Errors: SX_E_NOINPUT, SX_E_DATA. */
+/* cache verify CACHE and cache info CACHE, by one process. Errors: SX_E_NOINPUT, SX_E_DATA,
+ * SX_E_IO. */
 sx_err cache_verify(const job *j, const char *path);
 sx_err cache_info(const job *j, const char *path);
 
