@@ -208,9 +208,18 @@ rm "$pair.nii"
 expect 0 cache build pairs pairs.h5 "${only[@]}"
 cp whole.nii "$pair.nii"
 expect 1 cache build pairs pairs.h5 "${only[@]}"
-expect 1 cache build pairs limit.h5 "${only[@]}" --set data.max_gib=0.001
 rm "$pair.nii"
-expect 0 cache build pairs limit.h5 "${only[@]}"
+
+# ---- images beyond a limit; a failure that an interrupted run left does not replace what the cache has ----
+expect 0 phantom big -q --subjects 2 --set phantom.height_mm=200 --set phantom.width_mm=20 \
+    --set phantom.depth_mm=160 --set phantom.iso_mm=2 --set phantom.chunks=1
+expect 0 cache build big limit.h5 "${only[@]}"
+expect 1 cache build big few.h5 "${only[@]}" --set data.max_gib=0.001 --set run.part=0/2
+says err "more than the limit"
+check "a part that says why" cp few.h5.sagax/parts/*.h5 limit.h5.sagax/parts/
+expect 0 cache build big limit.h5 --acq sag --set data.split_train=0 --set data.split_val=1 \
+    --set data.split_test=0 --json
+json '.written, .failed, .reused' $'true\n0\n2'
 
 # ---- not fetched, a pipe, no permission: the others are taken, the exit code says it ----
 mkdir -p odd/sub-1/anat odd/sub-2/anat odd/sub-3/anat odd/sub-4
