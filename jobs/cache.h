@@ -105,9 +105,10 @@ sx_err cache_part_write(const char *folder, const cache_step *s, const char *con
                         const io_cache_volume *v);
 /* How many finished parts there are, and how many unfinished ones. */
 int64_t cache_parts_count(const char *folder, int64_t *n_unfinished);
-/* Remove all parts, also unfinished ones, but not one that somebody makes just now. */
+/* Remove the parts of these steps, also unfinished ones, but not one that somebody makes just now;
+ * and where no other run is at work (`alone`) those of other files and configurations, too. */
 void cache_parts_remove(const char *folder, const cache_step *steps, const io_items *items,
-                        mp_leases *leases);
+                        mp_leases *leases, bool alone);
 
 /* ---- one build ---- */
 

@@ -183,8 +183,19 @@ static bool may_be_complete(const cache_run *r) {
     return count_parts(r, false) + (r->old ? io_cache_n_volumes(r->old) : 0) >= r->items.n;
 }
 
+/* Whether all who are alive in the folder are ranks of this run. */
+static bool is_alone(const cache_run *r) {
+    mp_member *member = NULL;
+    int n = 0, n_living = 0;
+    if (mp_crew_read(r->folder, &member, &n) != SX_OK) return false;
+    for (int i = 0; i < n; i++) n_living += !member[i].gone;
+    sx_free(member);
+    return n_living <= mp_size(r->c);
+}
+
 static void remove_parts(const cache_run *r) {
-    if (mp_rank(r->c) == 0) cache_parts_remove(r->parts, r->steps, &r->items, work_leases(r->w));
+    if (mp_rank(r->c) == 0)
+        cache_parts_remove(r->parts, r->steps, &r->items, work_leases(r->w), is_alone(r));
 }
 
 /* Of a run that ended between its last two steps. Collective. */
