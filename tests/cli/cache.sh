@@ -244,6 +244,11 @@ if as_nobody "$SAGAX" --version >/dev/null 2>&1 && as_nobody test -w open; then
     check "a folder without permission gives 1" [ $? = 1 ]
     last="cache build odd, as nobody"
     says err "1 folders could not be read"
+    cp cache.h5 open/theirs.h5
+    chmod 600 open/theirs.h5
+    as_nobody "$SAGAX" cache build odd open/theirs.h5 >out 2>err
+    check "a cache without permission gives 66" [ $? = 66 ]
+    says err "open/theirs.h5: Permission denied"
     as_nobody "$SAGAX" validate odd --json >out 2>err
     check "and is reported with its reason" [ "$(jq -r '.reason // "ok"' out | tr '\n' ' ')" = "ok unreadable " ]
 else
