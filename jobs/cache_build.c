@@ -183,7 +183,8 @@ static int64_t count_parts(const cache_run *r, bool unfinished_too) {
 
 /* Before a task reads the files of all shares to find out. Collective. */
 static bool may_be_complete(const cache_run *r) {
-    return count_parts(r, false) + (r->old ? io_cache_n_volumes(r->old) : 0) >= r->items.n;
+    const bool useful = r->old && strcmp(io_cache_config_hash(r->old), r->config) == 0;
+    return count_parts(r, false) + (useful ? io_cache_n_volumes(r->old) : 0) >= r->items.n;
 }
 
 /* Whether all who are alive in the folder are ranks of this run. */

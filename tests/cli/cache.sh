@@ -39,6 +39,9 @@ check "it looked at its share alone" grep -q 'check 4/4 file' err
 expect 0 cache build bids tasks.h5 --set run.part=2/3
 says out "7 parts are there for 10 volumes, not put together yet"
 check "no cache yet" [ ! -e tasks.h5 ]
+cp serial.h5 coarse.h5
+expect 0 cache build bids coarse.h5 --set run.part=0/3 --set data.hr_mm=1.0
+check "nor does it look further for what an older cache cannot give" bash -c "! grep -q 'check 10/10 file' err"
 for part in tasks.h5.sagax/parts/*.h5; do expect 0 cache verify "$part"; done
 expect 0 cache build bids tasks.h5 --dry-run
 check "the plan knows parts" [ "$(grep -c '^part' out)" -eq 7 ]
