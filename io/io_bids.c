@@ -218,6 +218,17 @@ static void take_found(const io_table *t, int64_t row, io_item *it) {
     if (bytes >= 0) it->bytes = strtoll(io_table_at(t, row, bytes), NULL, 10);
 }
 
+/* Whether a folder of a list lies below the output: no list makes files elsewhere. */
+static bool stays_below(const char *folder) {
+    bool below = folder[0] != '/';
+    for (const char *name = folder; below && *name; name += strspn(name, "/")) {
+        const size_t n = strcspn(name, "/");
+        below = !(n == 2 && strncmp(name, "..", n) == 0);
+        name += n;
+    }
+    return below;
+}
+
 static sx_err list_row(const char *tsv, const char *folder, const io_table *t, int64_t row,
                        const io_filter *f, io_items *items) {
     const char *path = io_table_at(t, row, io_table_column(t, "path"));
@@ -239,6 +250,15 @@ static sx_err list_row(const char *tsv, const char *folder, const io_table *t, i
     }
     set_dir(&it);
     take_found(t, row, &it);
+    if (!it.rel[0] || !stays_below(it.dir)) {
+        const sx_err rc =
+            sx_fail(SX_E_DATA,
+                    "%s:%" PRId64 ": the item \"%s\" has no name, or its folder \"%s\" "
+                    "leads out of the output",
+                    tsv, row + 2, it.rel, it.dir);
+        item_clear(&it);
+        return rc;
+    }
     if (passes(f, &it))
         items_add(items, &it);
     else

@@ -42,8 +42,9 @@ typedef struct io_filter {
 sx_err io_bids_walk(const char *root, const io_filter *f, io_items *items);
 /* Read a TSV list: header line with columns path and optionally subject, session, acq; relative
  * paths are below the list's own folder. `dir` is made of the entities, sub-X[/ses-Y]/anat: the
- * path may lead anywhere. Columns item, folder and bytes, where there are any, are `rel`, `dir` and
- * `bytes`. Errors: SX_E_NOINPUT, SX_E_DATA (line number in the message). */
+ * path may lead anywhere. Columns item, folder and bytes, where there are any, are `rel`, `dir`
+ * (which must not lead upwards) and `bytes`. Errors: SX_E_NOINPUT, SX_E_DATA (line number in the
+ * message). */
 sx_err io_bids_list(const char *tsv, const io_filter *f, io_items *items);
 /* Write items as a list from which io_bids_list makes the same items, atomically; relative paths
  * stay as they are. Errors: SX_E_DATA (a name that no table can hold), SX_E_CREATE, SX_E_IO. */

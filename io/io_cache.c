@@ -85,8 +85,9 @@ sx_err io_cache_open(io_cache **out, const char *path) {
     k->uncached = H5Pcreate(H5P_DATASET_ACCESS);
     H5Pset_chunk_cache(k->uncached, 0, 0, 1);
     SX_TRY(rc, io__hdf5_open(path, &k->file));
-    SX_TRY(rc, check_format(k));
-    SX_TRY(rc, read_index(k));
+    rc = check_format(k);
+    if (rc == SX_OK) rc = read_index(k);
+    rc = io__hdf5_end_reading(path, rc);
 out:
     io__hdf5_unlock();
     if (rc != SX_OK) {
@@ -200,9 +201,11 @@ sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out) {
     const char *why = NULL;
     SX_ASSERT(slice >= 0 && (slice < v->n || !v->ok));
     io__hdf5_lock();
+    io__hdf5_begin_reading();
     sx_err rc = open_volume(k, volume);
     if (rc == SX_OK && (why = read_slices(k, volume, slice, 1, k->slice)))
         rc = damaged(k, volume, "damaged slice", why);
+    rc = io__hdf5_end_reading(k->path, rc);
     for (int64_t i = 0; rc == SX_OK && i < v->h * v->w; i++) out[i] = (float)k->slice[i] / 65535.0f;
     io__hdf5_unlock();
     return rc;
@@ -213,6 +216,7 @@ sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels) {
     const char *why = NULL;
     *pixels = NULL;
     io__hdf5_lock();
+    io__hdf5_begin_reading();
     sx_err rc = open_volume(k, volume);
     if (rc == SX_OK) {
         *pixels = sx_try_alloc(v->n * v->h * v->w, sizeof **pixels);
@@ -221,6 +225,7 @@ sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels) {
         else if ((why = read_slices(k, volume, 0, v->n, *pixels)))
             rc = damaged(k, volume, "damaged pixels", why);
     }
+    rc = io__hdf5_end_reading(k->path, rc);
     io__hdf5_unlock();
     if (rc != SX_OK) {
         sx_free(*pixels);
@@ -232,9 +237,11 @@ sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels) {
 /* The volume's own copy of its entry says the same as the index. */
 static sx_err check_meta(io_cache *k, int64_t volume) {
     io__hdf5_lock();
+    io__hdf5_begin_reading();
     char *text =
         io__hdf5_get_text(k->file, io__cache_name_of(volume, "meta").text, IO__CACHE_INDEX_LIMIT);
     sx_err rc = text ? SX_OK : damaged(k, volume, "damaged meta", io__hdf5_reason());
+    rc = io__hdf5_end_reading(k->path, rc);
     io__hdf5_unlock();
     if (rc != SX_OK) return rc;
     json_t *own = json_loads(text, 0, NULL), *indexed = io__cache_entry_json(&k->entry[volume]);
@@ -254,6 +261,7 @@ static sx_err check_pixels(io_cache *k, int64_t volume) {
     const io_cache_volume *v = io_cache_entry(k, volume);
     char list[100] = "", reason[200] = "";
     io__hdf5_lock();
+    io__hdf5_begin_reading();
     sx_err rc = open_volume(k, volume);
     for (int64_t i = 0; rc == SX_OK && i < v->n; i++) {
         const size_t used = strlen(list);
@@ -265,10 +273,11 @@ static sx_err check_pixels(io_cache *k, int64_t volume) {
         else if (list[used - 1] != '.')
             strcat(list, ", ...");
     }
-    io__hdf5_unlock();
     if (list[0])
         rc = sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): damaged slices %s: %s", k->path,
                      volume, v->rel, list, reason);
+    rc = io__hdf5_end_reading(k->path, rc);
+    io__hdf5_unlock();
     return rc;
 }
 

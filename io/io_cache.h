@@ -68,7 +68,8 @@ sx_err io_cache_write_one(const char *path, const char *config_hash, const io_ca
 
 /* ---- reading: any rank, any time, one thread at a time inside io ---- */
 typedef struct io_cache io_cache;
-/* Errors: SX_E_NOINPUT, SX_E_DATA (not a cache, damaged, newer version). Not collective. */
+/* Errors: SX_E_NOINPUT, SX_E_DATA (not a cache, damaged, newer version), SX_E_IO (the disk refuses
+ * to read, here and below). Not collective. */
 sx_err io_cache_open(io_cache **k, const char *path);
 void io_cache_close(io_cache *k); /* takes NULL */
 const char *io_cache_config_hash(const io_cache *k);
@@ -77,13 +78,13 @@ int64_t io_cache_n_volumes(const io_cache *k);
 const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume);
 /* The entry as it is stored but for the CRCs, JSON text, new (sx_free). */
 char *io_cache_entry_text(const io_cache *k, int64_t volume);
-/* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum). */
+/* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum), SX_E_IO. */
 sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out);
 /* All pixels of a volume, new (sx_free). Errors as above. */
 sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels);
 /* Everything stored about a volume: pixels against their checksums, its own meta against the index.
- * Volumes that failed have nothing stored and are in order. Errors: SX_E_DATA (names the slices).
- */
+ * Volumes that failed have nothing stored and are in order. Errors: SX_E_DATA (names the slices),
+ * SX_E_IO. */
 sx_err io_cache_check(io_cache *k, int64_t volume);
 
 #endif

@@ -12,7 +12,6 @@
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "io/io_hdf5.h"
-#include "io/io_hdf5_disk.h"
 
 #define FORMAT "sagax checkpoint"
 #define VERSION "1"
@@ -247,9 +246,7 @@ sx_err io_ckpt_read(const char *path, io_ckpt *k) {
     *k = (io_ckpt){0};
     io__hdf5_lock();
     SX_TRY(rc, io__hdf5_open(path, &file));
-    rc = get_all(path, file, k);
-    if (rc == SX_E_DATA && io__disk_read_error())
-        rc = sx_fail(SX_E_IO, "%s: cannot be read: %s", path, strerror(io__disk_read_error()));
+    rc = io__hdf5_end_reading(path, get_all(path, file, k));
 out:
     io__hdf5_close(file);
     io__hdf5_unlock();

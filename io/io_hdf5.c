@@ -186,14 +186,22 @@ sx_err io__hdf5_open(const char *path, hid_t *file) {
     fclose(readable);
     if (rc != SX_OK) return rc;
     hid_t access = access_list(NULL);
-    io__disk_forget_reads();
+    io__hdf5_begin_reading();
     if (access >= 0) *file = H5Fopen(path, H5F_ACC_RDONLY, access);
     io__hdf5_close(access);
-    if (*file < 0 && io__disk_read_error())
-        return sx_fail(SX_E_IO, "%s: cannot be read: %s", path, io__hdf5_reason());
-    if (*file < 0)
-        return sx_fail(SX_E_DATA, "%s: not a readable HDF5 file: %s", path, io__hdf5_reason());
-    return SX_OK;
+    if (*file >= 0) return SX_OK;
+    return io__hdf5_end_reading(
+        path, sx_fail(SX_E_DATA, "%s: not a readable HDF5 file: %s", path, io__hdf5_reason()));
+}
+
+void io__hdf5_begin_reading(void) {
+    io__disk_forget_reads();
+}
+
+sx_err io__hdf5_end_reading(const char *path, sx_err rc) {
+    const int why = io__disk_read_error();
+    return rc == SX_E_DATA && why ? sx_fail(SX_E_IO, "%s: cannot be read: %s", path, strerror(why))
+                                  : rc;
 }
 
 /* ---- groups and datasets ---- */

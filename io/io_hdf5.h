@@ -49,6 +49,11 @@ bool io__hdf5_close_in_memory(hid_t file, io__hdf5_memory *m);
  * here, and what is shorter than it says. Errors: SX_E_NOINPUT (absent, a folder), SX_E_DATA (not
  * HDF5 or damaged), SX_E_IO. */
 sx_err io__hdf5_open(const char *path, hid_t *file);
+/* Before something is read from files that are open: forget what the disk refused. */
+void io__hdf5_begin_reading(void);
+/* The result of reading: SX_E_DATA becomes SX_E_IO when the disk refused a read meanwhile. Then
+ * nothing is known about damage. */
+sx_err io__hdf5_end_reading(const char *path, sx_err rc);
 
 /* New group; collective. Negative on failure. */
 hid_t io__hdf5_group(hid_t parent, const char *name);

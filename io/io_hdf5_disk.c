@@ -7,6 +7,10 @@
 #include <unistd.h>
 #include "base/sx_mem.h"
 
+#if H5_VERSION_GE(1, 13, 0)
+#include <H5FDdevelop.h> /* what drivers are made of; hdf5.h had it before */
+#endif
+
 typedef struct disk_file {
     H5FD_t public; /* first: HDF5's part */
     int fd;
@@ -44,8 +48,8 @@ static H5FD_t *disk_open(const char *name, unsigned flags, hid_t access, haddr_t
     if (flags & H5F_ACC_CREAT) how |= O_CREAT;
     if (flags & H5F_ACC_TRUNC) how |= O_TRUNC;
     int fd = open(name, how | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        remember(writes ? &write_error : &read_error);
+    if (fd < 0) { /* before it makes a file the library looks whether there is one */
+        if (!writes || flags & H5F_ACC_CREAT) remember(writes ? &write_error : &read_error);
         return NULL;
     }
     disk_file *f = SX_NEW(disk_file);
@@ -145,6 +149,10 @@ static herr_t disk_truncate(H5FD_t *file, hid_t transfer, hbool_t closing) {
 }
 
 static const H5FD_class_t driver = {
+#ifdef H5FD_CLASS_VERSION /* since HDF5 1.14 */
+    .version = H5FD_CLASS_VERSION,
+    .value = H5_VFD_RESERVED,
+#endif
     .name = "sagax_disk",
     .maxaddr = ((haddr_t)1 << 62) - 1,
     .fc_degree = H5F_CLOSE_WEAK,

@@ -105,9 +105,10 @@ sx_err cache_part_write(const char *folder, const cache_step *s, const char *con
                         const io_cache_volume *v);
 /* How many finished parts there are, and how many unfinished ones. */
 int64_t cache_parts_count(const char *folder, int64_t *n_unfinished);
-/* Remove all parts, also unfinished ones, but not one that somebody makes just now. */
+/* Remove the parts of these steps, also unfinished ones, but not one that somebody makes just now;
+ * and where no other run is at work (`alone`) those of other files and configurations, too. */
 void cache_parts_remove(const char *folder, const cache_step *steps, const io_items *items,
-                        mp_leases *leases);
+                        mp_leases *leases, bool alone);
 
 /* ---- one build ---- */
 
@@ -168,7 +169,8 @@ void cache_report_share(const cache_run *r, int64_t n_parts);
  * not be read), SX_E_NOINPUT, SX_E_CREATE, SX_E_IO, SX_E_DATA, SX_E_AGAIN (asked to stop: the next
  * run goes on), those of cache_split. */
 sx_err cache_build(const job *j, const char *root, const char *path);
-/* cache verify CACHE and cache info CACHE, by one process. Errors: SX_E_NOINPUT, SX_E_DATA. */
+/* cache verify CACHE and cache info CACHE, by one process. Errors: SX_E_NOINPUT, SX_E_DATA,
+ * SX_E_IO. */
 sx_err cache_verify(const job *j, const char *path);
 sx_err cache_info(const job *j, const char *path);
 

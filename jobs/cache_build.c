@@ -5,6 +5,7 @@
  * has are copied from it. So a stopped or killed build leaves the older cache as it was, and its
  * parts for the next one. Several runs may share a build: each makes parts that nobody has made,
  * one puts them together, and the others, whose plan is out of date then, plan again. */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,12 +53,15 @@ static sx_err compare_lists(cache_run *r) {
     return mp_agree(r->c, rc);
 }
 
-static bool looks_like_hdf5(const char *path) {
+/* What is no HDF5 file at all is something that the user would miss. */
+static sx_err check_is_hdf5(const char *path) {
     char head[8] = "";
     FILE *f = fopen(path, "rb");
-    size_t n = f ? fread(head, 1, sizeof head, f) : 0;
-    if (f) fclose(f);
-    return n == sizeof head && memcmp(head, "\x89HDF\r\n\x1a\n", sizeof head) == 0;
+    if (!f) return sx_fail(SX_E_NOINPUT, "%s: %s", path, strerror(errno));
+    const size_t n = fread(head, 1, sizeof head, f);
+    fclose(f);
+    if (n == sizeof head && memcmp(head, "\x89HDF\r\n\x1a\n", sizeof head) == 0) return SX_OK;
+    return sx_fail(SX_E_CREATE, "%s exists and is no cache: remove it first", path);
 }
 
 /* Opened, since that is when a file system over a network looks at its server. */
@@ -77,15 +81,14 @@ bool cache_run_is_late(const cache_run *r) {
     return memcmp(&now, &r->seen, sizeof now) != 0;
 }
 
-/* An older cache under the same name. One that cannot be read is made anew; what is no HDF5 file at
- * all is something else that the user would miss. */
+/* An older cache under the same name. One that cannot be used is made anew. */
 static sx_err open_old(cache_run *r) {
     io_cache_close(r->old);
     r->old = NULL;
     r->seen = stamp_of(r->path);
     if (!sx_file_exists(r->path)) return SX_OK;
-    if (!looks_like_hdf5(r->path))
-        return sx_fail(SX_E_CREATE, "%s exists and is no cache: remove it first", r->path);
+    const sx_err rc = check_is_hdf5(r->path);
+    if (rc != SX_OK) return rc;
     if (io_cache_open(&r->old, r->path) != SX_OK && mp_rank(r->c) == 0)
         sx_warn("older cache cannot be used: %s", sx_err_text());
     return SX_OK;
@@ -180,11 +183,23 @@ static int64_t count_parts(const cache_run *r, bool unfinished_too) {
 
 /* Before a task reads the files of all shares to find out. Collective. */
 static bool may_be_complete(const cache_run *r) {
-    return count_parts(r, false) + (r->old ? io_cache_n_volumes(r->old) : 0) >= r->items.n;
+    const bool useful = r->old && strcmp(io_cache_config_hash(r->old), r->config) == 0;
+    return count_parts(r, false) + (useful ? io_cache_n_volumes(r->old) : 0) >= r->items.n;
+}
+
+/* Whether all who are alive in the folder are ranks of this run. */
+static bool is_alone(const cache_run *r) {
+    mp_member *member = NULL;
+    int n = 0, n_living = 0;
+    if (mp_crew_read(r->folder, &member, &n) != SX_OK) return false;
+    for (int i = 0; i < n; i++) n_living += !member[i].gone;
+    sx_free(member);
+    return n_living <= mp_size(r->c);
 }
 
 static void remove_parts(const cache_run *r) {
-    if (mp_rank(r->c) == 0) cache_parts_remove(r->parts, r->steps, &r->items, work_leases(r->w));
+    if (mp_rank(r->c) == 0)
+        cache_parts_remove(r->parts, r->steps, &r->items, work_leases(r->w), is_alone(r));
 }
 
 /* Of a run that ended between its last two steps. Collective. */

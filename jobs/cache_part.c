@@ -90,10 +90,7 @@ static const io_item *item_of(const char *file, const cache_step *steps, const i
 }
 
 /* An unfinished part is somebody's while the lease of its item cannot be had. */
-static bool is_abandoned(const char *file, const cache_step *steps, const io_items *items,
-                         mp_leases *leases) {
-    const io_item *item = item_of(file, steps, items);
-    if (!item) return true;
+static bool is_abandoned(const io_item *item, mp_leases *leases) {
     char *name = sx_strdup(item->rel);
     job_json_clean(name);
     const bool mine = mp_lease_claim(leases, name, NULL) == MP_CLAIM_MINE;
@@ -117,11 +114,13 @@ int64_t cache_parts_count(const char *folder, int64_t *n_unfinished) {
 }
 
 void cache_parts_remove(const char *folder, const cache_step *steps, const io_items *items,
-                        mp_leases *leases) {
+                        mp_leases *leases, bool alone) {
     DIR *d = opendir(folder);
     for (struct dirent *e; d && (e = readdir(d));) {
         if (!is_part(e->d_name)) continue;
-        if (is_unfinished(e->d_name) && !is_abandoned(e->d_name, steps, items, leases)) continue;
+        const io_item *item = item_of(e->d_name, steps, items);
+        if (!item && !alone) continue;
+        if (item && is_unfinished(e->d_name) && !is_abandoned(item, leases)) continue;
         char *path = sx_path_join(folder, e->d_name);
         unlink(path);
         sx_free(path);

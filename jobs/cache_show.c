@@ -36,9 +36,13 @@ sx_err cache_verify(const job *j, const char *path) {
     sx_err rc = io_cache_open(&k, path);
     const int64_t n = rc == SX_OK ? io_cache_n_volumes(k) : 0;
     if (rc == SX_E_DATA) json_array_append_new(damaged, damage_json(-1, ""));
-    for (int64_t i = 0; i < n; i++)
-        if (io_cache_check(k, i) != SX_OK)
+    for (int64_t i = 0; i < n && rc == SX_OK; i++) {
+        const sx_err found = io_cache_check(k, i);
+        if (found == SX_E_DATA)
             json_array_append_new(damaged, damage_json(i, io_cache_entry(k, i)->rel));
+        else
+            rc = found;
+    }
     if (rc == SX_OK || rc == SX_E_DATA) print_verdict(j, path, n, damaged);
     if (rc == SX_OK && json_array_size(damaged))
         rc = sx_fail(SX_E_DATA, "%s: %zu of %" PRId64 " volumes damaged", path,

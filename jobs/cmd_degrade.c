@@ -385,9 +385,8 @@ static sx_err write_pairs(pairs *p, mp_comm *c) {
         p->n_failed++;
         rc = SX_OK;
     }
-    rc = mp_agree(c, rc);
     mp_queue_free(q);
-    return rc;
+    return mp_agree(c, rc);
 }
 
 /* The lines of all ranks on rank 0, by pair. Collective. */

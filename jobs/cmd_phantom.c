@@ -358,9 +358,8 @@ static sx_err write_sessions(job *j, int64_t n_items) {
         if (mp_rank(c) == 0) sx_progress_step(&bar, item + 1, NULL);
     }
     sx_progress_end(&bar);
-    rc = mp_agree(c, rc != SX_OK ? rc : again);
     mp_queue_free(q);
-    return rc;
+    return mp_agree(c, rc != SX_OK ? rc : again);
 }
 
 static sx_err run(job *j) {

@@ -70,3 +70,10 @@ void train_owner_moves(const train_config *c, const char *format, ...) {
     va_end(args);
     mp_lease_move(c->leases, doing);
 }
+
+void train_owner_waits(const train_config *c, int64_t step) {
+    char doing[MP_DOING_TEXT + 1];
+    snprintf(doing, sizeof doing, "step %lld of %lld, waiting for other ranks", (long long)step,
+             (long long)c->steps);
+    mp_lease_wait(c->leases, doing);
+}

@@ -18,5 +18,7 @@ sx_err train_owner_holds(void *config);
 /* This rank got on with what the format says. Takes a configuration without leases. */
 void train_owner_moves(const train_config *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* From here to its next move it waits for what other ranks have to give to this step. */
+void train_owner_waits(const train_config *c, int64_t step);
 
 #endif

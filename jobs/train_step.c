@@ -142,6 +142,7 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
     double start_s = sx_now_s();
     tell(t, s); /* also without shards */
     sx_err rc = push_shards(t, f, s, &info->data_wait_s);
+    train_owner_waits(t->c, s->step);
     const float *sum = mp_tree_sum(t->tree);
     const mp_tree_cost cost = mp_tree_last_cost(t->tree);
     info->exchange_s = cost.moved_s;

@@ -16,6 +16,7 @@ struct train_val {
     int n_images, n_preview;
     train_pair *pair; /* [n_images]; filled where this rank owns the image, or previews it */
     double *loss;     /* [n_images] */
+    double *psnr;     /* [2][n_preview] dB of what was sampled, of the condition */
     float *sampled;   /* [n_preview][crop][crop] */
 };
 
@@ -51,6 +52,7 @@ sx_err train_val_new(train_val **out, const train_config *c, io_cache *k, const 
     v->n_preview = v->n_images < c->preview_images ? v->n_images : c->preview_images;
     v->pair = SX_NEW_ARRAY(train_pair, v->n_images + 1);
     v->loss = SX_NEW_ARRAY(double, v->n_images + 1);
+    v->psnr = SX_NEW_ARRAY(double, 2 * v->n_preview + 1);
     v->sampled = SX_NEW_ARRAY(float, v->n_preview *pixels(v) + 1);
     sx_err rc = make_pairs(v, k, s);
     if (rc != SX_OK) {
@@ -66,12 +68,22 @@ void train_val_free(train_val *v) {
     for (int i = 0; i < v->n_images; i++) train_pair_clear(&v->pair[i]);
     sx_free(v->pair);
     sx_free(v->loss);
+    sx_free(v->psnr);
     sx_free(v->sampled);
     sx_free(v);
 }
 
 int train_val_count(const train_val *v) {
     return v->n_images;
+}
+
+/* Mean of the numbers of n images. Only the rank of an image has one that is not zero, so the sum
+ * over ranks is exact, and what comes out does not depend on how many there are. Collective. */
+static double mean_of(mp_comm *c, double *number, int n) {
+    double sum = 0;
+    mp_sum_f64(c, number, n);
+    for (int i = 0; i < n; i++) sum += number[i];
+    return sum / n;
 }
 
 static double mean_square(const float *a, const float *b, int64_t n) {
@@ -90,10 +102,7 @@ double train_val_loss(train_val *v, const float *ema) {
         const float *answer = net_forward(v->n, ema, p->x_t, p->lr, p->t);
         v->loss[i] = mean_square(answer, p->target, pixels(v));
     }
-    mp_sum_f64(v->c->comm, v->loss, v->n_images); /* one term is not zero: exact */
-    double sum = 0;
-    for (int i = 0; i < v->n_images; i++) sum += v->loss[i];
-    return sum / v->n_images;
+    return mean_of(v->c->comm, v->loss, v->n_images);
 }
 
 /* Peak 2: images in -1..1. */
@@ -130,7 +139,8 @@ sx_err train_val_preview(train_val *v, const float *ema, const char *path, doubl
                          double *psnr_lr) {
     const train_config *c = v->c;
     int64_t n = pixels(v);
-    double db[2] = {0, 0};
+    double *sr_db = v->psnr, *lr_db = v->psnr + v->n_preview;
+    memset(v->psnr, 0, 2 * (size_t)v->n_preview * sizeof *v->psnr);
     nn_graph_dropout(net_graph(v->n), false, 0, 0, 0);
     for (int i = 0; i < v->n_preview; i++) {
         if (!mine(v, i)) continue;
@@ -139,13 +149,12 @@ sx_err train_val_preview(train_val *v, const float *ema, const char *path, doubl
         sx_rng_normals(&r, x, n);
         df_sample(&c->schedule, v->n, ema, v->pair[i].lr, c->sampler_steps, x, NULL, got_on,
                   (void *)c);
-        db[0] += psnr_db(x, v->pair[i].x0, n) / v->n_preview;
-        db[1] += psnr_db(v->pair[i].lr, v->pair[i].x0, n) / v->n_preview;
+        sr_db[i] = psnr_db(x, v->pair[i].x0, n);
+        lr_db[i] = psnr_db(v->pair[i].lr, v->pair[i].x0, n);
     }
     for (int i = 0; i < v->n_preview; i++)
         mp_bcast(c->comm, v->sampled + i * n, (size_t)n * sizeof(float), i % mp_size(c->comm));
-    mp_sum_f64(c->comm, db, 2);
-    *psnr_sr = db[0];
-    *psnr_lr = db[1];
+    *psnr_sr = mean_of(c->comm, sr_db, v->n_preview);
+    *psnr_lr = mean_of(c->comm, lr_db, v->n_preview);
     return mp_agree(c->comm, mp_rank(c->comm) == 0 ? write_montage(v, path) : SX_OK);
 }

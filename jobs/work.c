@@ -210,6 +210,7 @@ static void process_shared_out(work *w) {
         if (w->lost) mp_queue_drain(w->queue);
     }
     come_back(w, held, n_held);
+    mp_lease_wait(w->leases, "waiting for other ranks");
     sx_progress_end(&w->progress);
     mp_queue_free(w->queue);
     w->queue = NULL;
@@ -260,6 +261,7 @@ static sx_err write_table(work *w) {
 /* What rank 0 does with all outcomes. The log of a run is rank 0's: it repeats there what other
  * ranks said of their items. */
 static sx_err report(work *w) {
+    mp_lease_move(w->leases, "report");
     for (int64_t i = 0; i < w->n; i++)
         if (w->outcome[i].rank > 0) say(w, &w->outcome[i]);
     if (!w->kind->table) return SX_OK;

@@ -88,7 +88,7 @@ static void beat_once(mp__beat *b, double passed_s) {
     mp__entry culprit;
     bool speaks = false, written = write_beat(b, &now);
     if (!b->watch) return;
-    if (!written)
+    if (!written && now.size > 1)
         mp__watch_forget(b->watch); // whose own beat does not arrive is no judge of others
     else if (mp__watch_look(b->watch, &now, awake_s, &culprit, &speaks))
         end_job(b, &now, &culprit, speaks);

@@ -61,9 +61,6 @@ sx_err mp_start(int *argc, char ***argv, mp_comm **world) {
     /* A rank killed while it opens a file in parallel would leave a semaphore in /dev/shm on which
      * later opens of that name hang for ever: do without that component of Open MPI's I/O. */
     setenv("OMPI_MCA_sharedfp", "^sm", 0);
-    /* Debian's defaults leave Open MPI 4 without any component for one-sided calls between nodes
-     * that TCP connects, and the queue (mp_queue.h) makes such calls. */
-    setenv("OMPI_MCA_osc", "^ucx", 0);
     mp_stop_install();
     int provided = 0;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)

@@ -2,14 +2,16 @@
  * anybody seems alive, only the right to become its successor does. Why this holds:
  *
  *  - A claim has an id that is never used again, owner and a count, and its successor's name is
- * made from that id. A link is made whole (link(2) of a temporary), by one of many. So every chain
- * has one last link, and a name that is not on a chain now never gets there again.
+ *    made from that id. A link is made whole (link(2) of a temporary), by one of many. So every
+ *    chain has one last link, and a name that has left its chain never gets there again.
  *  - Whoever made a link walks the chain again before it believes that it owns. If it made it
- * behind a claim that had been taken back meanwhile, it finds itself on no chain, and removes it.
- * The same walk settles an EEXIST that NFS reports of a link that it did make.
+ *    behind a claim that had been given back meanwhile, it finds itself on no chain, and removes
+ *    it. The same walk settles an EEXIST that NFS reports of a link that it did make.
  *  - A lease is given back by its owner becoming its own successor first: if that fails somebody
  *    else has it. Then no living link can hang behind, and the chain is removed from the front:
- *    from the moment its first link is gone the key is free.
+ *    from the moment its first link is gone the key is free. (Who is silent for silence_s in the
+ *    midst of that may on waking remove the first link of another; its owner learns it from
+ *    mp_lease_holds.)
  *  - A process that dies anywhere in this leaves links of a dead owner, or links on no chain.
  *
  * The owner of a link that cannot be read (made without link(2) and not written yet, or lost with
@@ -295,7 +297,6 @@ bool mp_lease_holds(mp_leases *l, const char *key) {
     return chain_walk(l, key, &c) == SX_OK && is_mine(l, c.last);
 }
 
-/* When the folder cannot be written the claim stays, and ends with this process. */
 void mp_lease_release(mp_leases *l, const char *key) {
     chain c;
     const int at = held_find(l, key);

@@ -2,20 +2,25 @@
  * of a job, tasks of an array, jobs that know nothing of each other, a requeued job and its former
  * self that is not quite dead.
  *
- *   FOLDER/crew/<owner>        one file a process: who and where it is, what it does, its heartbeat
- *   FOLDER/claims/<key>        the owner of a thing
- *   FOLDER/claims/<key>.after.<owner>   its successor, once that owner was found dead
+ *   FOLDER/crew/<owner>          one file a process: who and where it is, what it does, its beat
+ *   FOLDER/claims/<key>          the owner of a thing
+ *   FOLDER/claims/<key>.after.<claim>   its successor, made when that claim's owner was found dead
  *
- * An owner id is never used twice. Claims are files that are created with their content and never
- * written again (a link to a temporary, which only one of many can make), so each step of the chain
- * of successors has one winner. An owner is alive while its file is there and
- *   - its process lives, where that can be seen (same boot and pid namespace), else
- *   - its heartbeat moves. A heartbeat counts up; a reader times it with its own monotonic clock,
- * so clocks and time stamps of hosts and servers do not matter. Each process beats from a thread of
- * its own, which makes no call of MPI. That thread is the watchdog too: what a process does it
- * tells with mp_lease_move, and when a rank of this job has not moved for stall_s, the job is ended
- * with one line that names rank, host and what it did (exit 75; the launcher ends the other ranks,
- * also stopped ones).
+ * No owner and no claim has a name that was used before. Claims are files that are created with
+ * their content and never written again (a link to a temporary, which only one of many can make),
+ * so each step of the chain of successors has one winner. An owner is alive while its file is there
+ * and
+ *   - its process lives, where that can be seen (same host, boot and pid namespace), and
+ *   - its heartbeat moves. A heartbeat counts up; a reader times it with a clock of its own, which
+ *     runs while the reader does, so clocks and time stamps of hosts and servers do not matter, and
+ *     a job that was suspended as a whole has lost nothing.
+ * Each process beats from a thread of its own, which makes no call of MPI.
+ *
+ * That thread is the watchdog too. What a process does it tells with mp_lease_move, and that it
+ * waits for others with mp_lease_wait. When no rank of this start has moved for stall_s, the job is
+ * ended with one line that names a rank, its host and what it did (exit 75; the launcher ends the
+ * other ranks, also stopped ones): a rank that does not beat, else one that should work, else one
+ * that waits. While any rank moves, others may wait for it as long as they like.
  *
  * A lease can be lost only by an owner that was silent for silence_s. Whoever holds one asks
  * mp_lease_holds before a result gets its final name. */
@@ -39,11 +44,12 @@ typedef struct mp_lease_opt {
 enum { MP_HOLDER_TEXT = 160, MP_DOING_TEXT = 120 };
 
 /* Enter this process into `folder` (made when it is not there) and begin to beat.
- * Errors: SX_E_CREATE, SX_E_IO; the same on all ranks. Collective over c. */
+ * Errors: SX_E_CREATE, SX_E_IO, SX_E_NOMEM (no thread); the same on all ranks. Collective over c.
+ */
 sx_err mp_leases_open(mp_leases **l, mp_comm *c, const char *folder, const mp_lease_opt *opt);
 /* Release everything and leave the crew; takes NULL. Not collective. */
 void mp_leases_close(mp_leases *l);
-/* Id of this process, "<job>-<host>-<pid>-<start>": names its files. Borrowed. */
+/* Id of this process, "<job>-<host>-<pid>-<number>": names its files. Borrowed. */
 const char *mp_leases_owner(const mp_leases *l);
 
 /* This process got on: `doing` (copied, cut to MP_DOING_TEXT bytes) says with what. Nothing it does
@@ -62,9 +68,11 @@ typedef enum mp_claim {
 /* Try to get the lease of `key` (any text; file names are made from it). `holder` (may be NULL)
  * learns who has it, "job 17, rank 2 on n1, pid 811". Does not wait. Not collective. */
 mp_claim mp_lease_claim(mp_leases *l, const char *key, char holder[MP_HOLDER_TEXT]);
-/* Whether the lease of `key` is still this process's. Not collective. */
+/* Whether the lease of `key` is still this process's; false too when the folder cannot be read. Not
+ * collective. */
 bool mp_lease_holds(mp_leases *l, const char *key);
-/* Give it back; nothing happens when it is not held. Not collective. */
+/* Give it back; nothing happens when it is not held. In a folder that cannot be written it stays
+ * until this process leaves. Not collective. */
 void mp_lease_release(mp_leases *l, const char *key);
 
 /* The crew of a folder, for `sagax status`; reads only, needs no mp_leases. */

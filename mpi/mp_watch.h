@@ -3,9 +3,9 @@
  *
  * A job stands still when none of its ranks has moved for stall_s; one that waits in a collective
  * for a slow rank does not. A rank that does not beat (stopped, its node dead) has not moved since
- * its last beat at least. Entries are looked at only by a rank that has not moved for half of
- * stall_s, so a job that runs well reads nothing; and only the lowest rank that beats looks at all,
- * the others look at it. */
+ * its last beat at least; that a rank leaves is a move. Entries are looked at only by a rank that
+ * has not moved for half of stall_s, so a job that runs well reads nothing; and only the lowest
+ * rank that beats looks at all, the others look at it. */
 #ifndef MP_WATCH_H
 #define MP_WATCH_H
 

@@ -112,7 +112,8 @@ sagax_may_restart() {
 }
 
 sagax_run() {
-    local rc left why where=()
+    local rc alive left why where=()
+    alive=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
     [ "$sagax_restarts" -gt 0 ] || [ -z "${SLURM_RESTART_COUNT:-}" ] ||
         sagax_say "start $((SLURM_RESTART_COUNT + 1)) of this job, on $SLURM_JOB_NODELIST"
     while :; do
@@ -122,7 +123,7 @@ sagax_run() {
         [ -z "$sagax_stop" ] && ! sagax_is_verdict $rc || return $rc
         left=$(sagax_answering)
         [ -n "$left" ] || return $rc
-        if [ "$(wc -l <<<"$left")" -lt "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | wc -l)" ]; then
+        if [ "$left" != "$alive" ]; then
             why="nodes of $SLURM_JOB_NODELIST lost"
         elif [ $rc -gt 128 ]; then # a rank died of a signal; what killed it twice is left out by then
             why="a rank died"
@@ -131,7 +132,7 @@ sagax_run() {
         fi
         sagax_may_restart || return $rc
         sagax_restarts=$((sagax_restarts + 1))
-        left=${left//$'\n'/ }
+        alive=$left left=${left//$'\n'/ }
         where=(-N "$(wc -w <<<"$left")" -n "$(sagax_tasks $left)" -w "${left// /,}")
         sagax_say "exit code $rc, $why: goes on with ${where[3]} ranks on $left"
     done

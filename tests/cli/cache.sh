@@ -39,6 +39,9 @@ check "it looked at its share alone" grep -q 'check 4/4 file' err
 expect 0 cache build bids tasks.h5 --set run.part=2/3
 says out "7 parts are there for 10 volumes, not put together yet"
 check "no cache yet" [ ! -e tasks.h5 ]
+cp serial.h5 coarse.h5
+expect 0 cache build bids coarse.h5 --set run.part=0/3 --set data.hr_mm=1.0
+check "nor does it look further for what an older cache cannot give" bash -c "! grep -q 'check 10/10 file' err"
 for part in tasks.h5.sagax/parts/*.h5; do expect 0 cache verify "$part"; done
 expect 0 cache build bids tasks.h5 --dry-run
 check "the plan knows parts" [ "$(grep -c '^part' out)" -eq 7 ]
@@ -208,9 +211,18 @@ rm "$pair.nii"
 expect 0 cache build pairs pairs.h5 "${only[@]}"
 cp whole.nii "$pair.nii"
 expect 1 cache build pairs pairs.h5 "${only[@]}"
-expect 1 cache build pairs limit.h5 "${only[@]}" --set data.max_gib=0.001
 rm "$pair.nii"
-expect 0 cache build pairs limit.h5 "${only[@]}"
+
+# ---- images beyond a limit; a failure that an interrupted run left does not replace what the cache has ----
+expect 0 phantom big -q --subjects 2 --set phantom.height_mm=200 --set phantom.width_mm=20 \
+    --set phantom.depth_mm=160 --set phantom.iso_mm=2 --set phantom.chunks=1
+expect 0 cache build big limit.h5 "${only[@]}"
+expect 1 cache build big few.h5 "${only[@]}" --set data.max_gib=0.001 --set run.part=0/2
+says err "more than the limit"
+check "a part that says why" cp few.h5.sagax/parts/*.h5 limit.h5.sagax/parts/
+expect 0 cache build big limit.h5 --acq sag --set data.split_train=0 --set data.split_val=1 \
+    --set data.split_test=0 --json
+json '.written, .failed, .reused' $'true\n0\n2'
 
 # ---- not fetched, a pipe, no permission: the others are taken, the exit code says it ----
 mkdir -p odd/sub-1/anat odd/sub-2/anat odd/sub-3/anat odd/sub-4
@@ -235,6 +247,11 @@ if as_nobody "$SAGAX" --version >/dev/null 2>&1 && as_nobody test -w open; then
     check "a folder without permission gives 1" [ $? = 1 ]
     last="cache build odd, as nobody"
     says err "1 folders could not be read"
+    cp cache.h5 open/theirs.h5
+    chmod 600 open/theirs.h5
+    as_nobody "$SAGAX" cache build odd open/theirs.h5 >out 2>err
+    check "a cache without permission gives 66" [ $? = 66 ]
+    says err "open/theirs.h5: Permission denied"
     as_nobody "$SAGAX" validate odd --json >out 2>err
     check "and is reported with its reason" [ "$(jq -r '.reason // "ok"' out | tr '\n' ' ')" = "ok unreadable " ]
 else

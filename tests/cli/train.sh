@@ -43,7 +43,7 @@ same() {
 newest_step() { ls "$1/ckpt" | sed -n 's/^step-0*\([0-9]*\)\.h5$/\1/p' | tail -n 1; }
 steps_in_metrics() { jq -s -c 'map(.step)' "$1/metrics.jsonl"; }
 deterministic_metrics() {
-    jq -c '[.step, .loss, .grad_norm, .lr, .val_loss, .psnr_sr_db]' "$1/metrics.jsonl"
+    jq -c '[.step, .loss, .grad_norm, .lr, .val_loss, .psnr_sr_db, .psnr_lr_db]' "$1/metrics.jsonl"
 }
 
 # ---- any number of ranks, more than shards too ----
@@ -124,14 +124,14 @@ train 66 2 blocked --steps 20
 says err "blocked/ckpt"
 
 # ---- previews, and what is measured after the last step ----
-train 0 2 shown --steps 13 --set train.preview_every=6 --set train.preview_images=2 \
+train 0 2 shown --steps 13 --set train.preview_every=6 --set train.preview_images=5 \
     --set diffusion.steps=2
 check "previews when due and at the end" \
     test "$(cd shown/preview && echo *)" = "final.png step-00000006.png step-00000012.png"
 check "the last line is that of the last step" test "$(steps_in_metrics shown)" = "[10,13]"
 check "with what was measured then" jq -e -s '.[1] | .val_loss > 0 and .psnr_sr_db > 0' \
     shown/metrics.jsonl
-train 0 3 shown3 --steps 13 --set train.preview_every=6 --set train.preview_images=2 \
+train 0 3 shown3 --steps 13 --set train.preview_every=6 --set train.preview_images=5 \
     --set diffusion.steps=2
 check "previews do not depend on ranks" diff -r shown/preview shown3/preview
 check "nor what they measured" \

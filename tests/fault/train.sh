@@ -90,4 +90,18 @@ for n in 1 2 4 8; do
 done
 echo "eio at reads of a checkpoint: met at $n_unread"
 check "reads were met" [ $n_unread = 4 ]
+
+# Nor is a cache damaged then, which a training reads while it goes on.
+for n in 1 5 10 20; do
+    for what in "cache verify cache.h5" "train cache.h5 unread --steps 4 ${tiny[*]}"; do
+        code=0
+        rm -rf unread mark
+        last="eio at read $n of the cache: $what"
+        FAULT_UNDER=$PWD/cache.h5 FAULT_CALLS=read FAULT_MARK=$PWD/mark FAULT_AT=$n FAULT_DO=eio LD_PRELOAD=$faults \
+            "$SAGAX" $what >out 2>err || code=$?
+        check "$last: met" [ -e mark ]
+        check "$last: exit $code" [ $code = 74 ]
+        check "$last: says why" grep -q "cache.h5: cannot be read: Input/output error" err
+    done
+done
 finish

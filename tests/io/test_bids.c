@@ -231,6 +231,10 @@ static const char *const bad_lists[][2] = {
     {"path\tsubject\na.nii\n", ":2: 1 cells"},
     {"path\tsubject\na.nii\t1\n./a.nii\t2\n", "twice"},
     {"path\tsubject\na.nii\t../1\n", ":2: a label"},
+    {"path\tsubject\tfolder\na.nii\t1\t../x\n", ":2: the item"},
+    {"path\tsubject\tfolder\na.nii\t1\tx//..\n", ":2: the item"},
+    {"path\tsubject\tfolder\na.nii\t1\t/x\n", ":2: the item"},
+    {"path\tsubject\titem\na.nii\t1\t\n", ":2: the item"},
 };
 
 START_TEST(a_bad_list_is_refused_with_its_line) {

@@ -4,6 +4,7 @@
 
 #include "base/sx_rng.h"
 #include "io/io_ckpt.h"
+#include "io/io_hdf5.h"
 #include "tests/check_run.h"
 #include "tests/io/io_test.h"
 
@@ -243,6 +244,20 @@ START_TEST(names_may_lack_the_last_line_end) {
 }
 END_TEST
 
+/* The library opens first what is not there: that is no error of the file that it makes then. */
+START_TEST(a_file_is_made_where_there_was_none) {
+    const char *path = io_test_path("fresh.h5");
+    unlink(path);
+    io__hdf5_lock();
+    hid_t file = io__hdf5_create(path, NULL);
+    ck_assert(file >= 0 && io__hdf5_put_attribute(file, "name", "value"));
+    ck_assert_msg(io__hdf5_close(file), "%s", io__hdf5_reason());
+    ck_ok(io__hdf5_open(path, &file));
+    ck_assert(io__hdf5_close(file));
+    io__hdf5_unlock();
+}
+END_TEST
+
 START_TEST(a_checkpoint_of_another_version_is_no_damage) {
     const char *path = io_test_path("newer.h5"), *newer = "9";
     io_block b[3];
@@ -273,6 +288,7 @@ int main(void) {
     tcase_add_test(c, an_attribute_of_many_texts_is_not_read_into_the_room_of_one);
     tcase_add_test(c, a_text_longer_than_the_file_takes_no_memory);
     tcase_add_test(c, names_may_lack_the_last_line_end);
+    tcase_add_test(c, a_file_is_made_where_there_was_none);
     tcase_add_test(c, a_checkpoint_of_another_version_is_no_damage);
     suite_add_tcase(s, c);
     return check_run_suite(s);

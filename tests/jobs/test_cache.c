@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/cache.h"
 #include "jobs/verbs.h"
@@ -296,6 +297,33 @@ START_TEST(a_part_of_a_failure_says_why_and_is_no_good_one) {
 }
 END_TEST
 
+static int64_t left_in(const char *folder) {
+    int64_t n_unfinished, n = cache_parts_count(folder, &n_unfinished);
+    return n + n_unfinished;
+}
+
+START_TEST(parts_of_another_build_stay_while_it_is_at_work) {
+    io_item item = {.path = "1.nii", .rel = "sub-1/1.nii", .subject = "1"};
+    const io_items items = {.item = &item, .n = 1};
+    cache_step s;
+    io_cache_volume v = to_part(true, &s);
+    char folder[64], path[128];
+    snprintf(folder, sizeof folder, "parts-%d", (int)getpid());
+    ck_assert_int_eq(cache_part_write(folder, &s, config, &v), SX_OK);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/ff%s", folder, i == 0 ? ".h5" : ".h5.tmp.17");
+        ck_assert_int_eq(sx_file_write(path, "x", 1), SX_OK);
+    }
+    cache_parts_remove(folder, &s, &items, NULL, false);
+    ck_assert(!cache_part_exists(folder, &s));
+    ck_assert_int_eq(left_in(folder), 2);
+    cache_parts_remove(folder, &s, &items, NULL, true);
+    ck_assert_int_eq(left_in(folder), 0);
+    rmdir(folder);
+    io_cache_volume_clear(&v);
+}
+END_TEST
+
 int main(void) {
     return CHECK_RUN(
         "cache", the_brightest_pixel_is_where_the_affine_says,
@@ -304,5 +332,6 @@ int main(void) {
         fractions_are_met_by_a_large_cohort, a_subject_stays_where_it_is_when_the_cohort_grows,
         three_subjects_give_three_splits_for_every_seed, a_fraction_of_zero_stays_empty,
         a_part_is_taken_for_its_input_and_configuration_alone,
-        a_part_of_a_failure_says_why_and_is_no_good_one);
+        a_part_of_a_failure_says_why_and_is_no_good_one,
+        parts_of_another_build_stay_while_it_is_at_work);
 }

@@ -1,9 +1,10 @@
 /* Ranks under a watchdog: lease_ranks FOLDER WHO SECONDS moves|hangs|leaves
  * All meet. Rank WHO works for SECONDS, telling again and again that it moves, or (hangs) only
  * once; the others wait for it, as in a collective; all meet again and end. Or (leaves) it does not
- * come to meet anybody: it leaves, and the others wait a second longer than it worked. A file
- * FOLDER/ready.<rank> with its pid says that a rank has come so far, FOLDER/stalled.<rank> what a
- * rank said when it was blamed. */
+ * come to meet anybody: it leaves, and the others wait for another second.
+ *
+ * A file FOLDER/ready.<rank> with its pid says that a rank has come so far, FOLDER/stalled.<rank>
+ * what a rank said when it was blamed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,31 +46,36 @@ static void work(mp_leases *l, double seconds, bool moves) {
 }
 
 /* Without the turning of a collective: many of these run at the same time. */
-static void wait_for(int who) {
-    for (char *path = file_of("ended", who);; nap()) {
-        if (!sx_file_exists(path)) continue;
-        sx_free(path);
-        return;
-    }
+static void wait_for(const char *what, int who) {
+    char *path = file_of(what, who);
+    while (!sx_file_exists(path)) nap();
+    sx_free(path);
 }
 
-static void run(mp_comm *world, mp_leases *l, int who, double seconds, const char *how) {
-    const int rank = mp_rank(world);
-    const bool leaves = strcmp(how, "leaves") == 0;
+static void begin(mp_comm *world, mp_leases *l) {
     mp_lease_wait(l, "the end");
     mp_barrier(world);
     char *pid = sx_strf("%d\n", (int)getpid());
-    tell("ready", rank, pid);
+    tell("ready", mp_rank(world), pid);
     sx_free(pid);
-    if (rank == who) {
-        work(l, seconds, strcmp(how, "hangs") != 0);
-        if (!leaves) tell("ended", rank, "");
-    } else if (leaves) {
-        for (int i = 0; i < (int)(50 * (seconds + 1)); i++) nap();
-    } else {
-        wait_for(who);
+}
+
+static void meet_again(mp_comm *world, mp_leases *l, int who) {
+    if (mp_rank(world) == who)
+        tell("ended", who, "");
+    else
+        wait_for("ended", who);
+    mp_barrier(world);
+    mp_leases_close(l);
+}
+
+static void leave_alone(mp_comm *world, mp_leases *l, int who) {
+    if (mp_rank(world) != who) {
+        wait_for("left", who);
+        for (double end_s = sx_now_s() + 1; sx_now_s() < end_s;) nap();
     }
-    if (!leaves) mp_barrier(world);
+    mp_leases_close(l);
+    if (mp_rank(world) == who) tell("left", who, "");
 }
 
 int main(int argc, char **argv) {
@@ -85,8 +91,10 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", sx_err_text());
         return sx_err_exit(rc);
     }
-    run(world, l, atoi(argv[2]), atof(argv[3]), argv[4]);
-    mp_leases_close(l);
+    const int who = atoi(argv[2]);
+    begin(world, l);
+    if (rank == who) work(l, atof(argv[3]), strcmp(argv[4], "hangs") != 0);
+    (strcmp(argv[4], "leaves") == 0 ? leave_alone : meet_again)(world, l, who);
     mp_finish(world);
     return 0;
 }

@@ -66,16 +66,18 @@ start away 1 6 moves
 for name in "${!job[@]}"; do ready "$name"; done
 send stopped STOP 1
 send lowest STOP 0 # whose part it would be to speak
-send short STOP 1
 send suspended STOP 0 1 2
 mv away/crew away/crew.away
+send short STOP 1
 sleep 1
 send short CONT 1
 
-# A process without others, meanwhile.
+# A process without others, meanwhile. It needs no beat to know that it hangs.
 mkdir single
 timeout 60 "$program" single 0 50 hangs >single/out 2>&1 &
 job[single]=$!
+for _ in $(seq 600); do [ -e single/ready.0 ] && break || sleep 0.05; done
+mv single/crew single/crew.away
 
 ends stopped 75
 blames stopped 1

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/sx_mem.h"
 #include "mpi/mp_comm.h"
-#include "mpi/mp_queue.h"
+#include "mpi/mp_queue_hook.h"
 #include "mpi/mp_stop.h"
 #include "tests/check_run.h"
 #include "tests/mpi/mpi_run.h"
@@ -81,21 +81,45 @@ START_TEST(allgather_concatenates_by_rank) {
 }
 END_TEST
 
-START_TEST(the_queue_gives_every_item_exactly_once_in_order) {
-    enum { N = 997 };
-    int64_t seen[N] = {0}, last = -1, item;
-    mp_queue *q = NULL;
-    q = mp_queue_new(world, N);
+/* Take items until none is left; each rank's come in order, and each came to one rank. */
+static void take_all(mp_queue *q, int n) {
+    int64_t *seen = SX_NEW_ARRAY(int64_t, n), last = -1, item;
     while ((item = mp_queue_next(q)) >= 0) {
         ck_assert_int_gt(item, last);
         last = item;
         seen[item]++;
+        mp_queue_serve(q);
     }
     ck_assert_int_eq(mp_queue_next(q), -1);
     mp_queue_free(q);
-    mp_sum_i64(world, seen, N);
-    for (int i = 0; i < N; i++)
+    mp_sum_i64(world, seen, n);
+    for (int i = 0; i < n; i++)
         ck_assert_msg(seen[i] == 1, "item %d: got %d times, want 1", i, (int)seen[i]);
+    sx_free(seen);
+}
+
+START_TEST(the_queue_gives_every_item_exactly_once_in_order) {
+    take_all(mp_queue_new(world, 997), 997);
+}
+END_TEST
+
+START_TEST(it_does_so_for_ranks_of_other_nodes) {
+    const int rank = mp_rank(world);
+    take_all(mp__queue_new(world, 997, rank), 997);     // each on a node of its own
+    take_all(mp__queue_new(world, 997, rank % 2), 997); // two nodes
+    take_all(mp__queue_new(world, 997, rank > 0), 997); // rank 0 alone, the others together
+}
+END_TEST
+
+START_TEST(a_drained_queue_gives_nothing_to_anybody) {
+    for (int node = 0; node < 2; node++) {
+        mp_queue *q = mp__queue_new(world, 50, node * mp_rank(world));
+        if (mp_rank(world) == mp_size(world) - 1) mp_queue_drain(q);
+        while (mp_queue_next(q) >= 0) {
+        }
+        ck_assert_int_eq(mp_queue_next(q), -1);
+        mp_queue_free(q);
+    }
 }
 END_TEST
 
@@ -160,6 +184,8 @@ int main(int argc, char **argv) {
     tcase_add_test(t, broadcast_gives_the_bytes_of_the_root);
     tcase_add_test(t, allgather_concatenates_by_rank);
     tcase_add_test(t, the_queue_gives_every_item_exactly_once_in_order);
+    tcase_add_test(t, it_does_so_for_ranks_of_other_nodes);
+    tcase_add_test(t, a_drained_queue_gives_nothing_to_anybody);
     tcase_add_test(t, an_empty_queue_gives_nothing);
     tcase_add_test(t, everything_works_on_the_communicator_of_one);
     tcase_add_test(t, a_stop_request_on_one_rank_stops_all);

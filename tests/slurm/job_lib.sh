@@ -67,21 +67,33 @@ tries() {
     echo 0 >"$SAGAX_VERDICT"
 }
 srun() { while [[ $1 == -* ]]; do case $1 in -N | -n | -w) echo "$1 $2" >>where && shift 2 ;; *) shift ;; esac; done && "$@"; }
-last="a node lost twice"
+last="a node lost, then a rank"
 sagax_run 2>err
 check "$last: ends well" [ $? = 0 ]
 check "started on the others" [ "$(sort -u where | tr '\n' ' ')" = "-N 2 -n 4 -w n1,n3 " ]
-says err "exit code 137 and nodes of n1,n2,n3 lost: goes on with 4 ranks on n1 n3"
+says err "exit code 137, nodes of n1,n2,n3 lost: goes on with 4 ranks on n1 n3"
+says err "exit code 137, a rank died: goes on with 4 ranks on n1 n3"
 rm tries
 SAGAX_MAX_RESTARTS=1 sagax_restarts=0
 sagax_run 2>err
 check "but not for ever" [ $? = 137 ]
 says err "started again 1 times already"
 sagax_answering() { printf 'n1\nn2\nn3\n'; }
-tries() { exit 137; }
-SAGAX_MAX_RESTARTS=20 sagax_restarts=0
-sagax_run 2>err
-check "a crash with all nodes there is a crash" [ $? = 137 ]
+tries() { echo x >>tries && exit "$dies_with"; }
+while read -r dies_with times; do
+    rm -f tries
+    SAGAX_MAX_RESTARTS=2 sagax_restarts=0
+    sagax_run 2>err
+    got=$?
+    check "all nodes well, code $dies_with: $got" [ $got = "$dies_with" ]
+    check "code $dies_with: started $(wc -l <tries) times, want $times" [ "$(wc -l <tries)" = "$times" ]
+done <<'END'
+137 3
+139 3
+75 1
+74 1
+70 1
+END
 
 # ---- who comes back ----
 sleep() { :; }
