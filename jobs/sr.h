@@ -146,7 +146,7 @@ void sr_engine_clear(sr_engine *e);
 /* Key of the noise of an item. */
 uint64_t sr_noise_key(const sr_config *c, const io_item *item);
 
-/* Told after each slice that this rank restored: how many of how many it restores. */
+/* Told after each step of the sampler: how many slices of how many this rank has restored. */
 typedef void sr_step(void *user, int64_t done, int64_t total);
 
 /* Who looks on while an item is made. */

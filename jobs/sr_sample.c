@@ -82,6 +82,9 @@ typedef struct slice {
     const sr_engine *e;
     const dg_operator *op;
     int h, w, top, left, n_measured;
+    sr_step *step; /* may be NULL */
+    void *user;
+    int64_t done, mine; /* slices of this rank */
 } slice;
 
 static slice slice_make(const sr_engine *e, const sr_volume *v, const dg_operator *op) {
@@ -134,6 +137,13 @@ static void correct(void *user, int t, float *x0, int64_t n) {
     pad(s, x0);
 }
 
+/* A slice can take minutes: who looks on hears of each step of the sampler. */
+static void after_step(void *user, int i, float *x, int64_t n) {
+    const slice *s = user;
+    (void)i, (void)x, (void)n;
+    if (s->step) s->step(s->user, s->done, s->mine);
+}
+
 static void restore(sr_engine *e, const slice *s, const float *cubic, const float *measured,
                     uint64_t key, int sample, float *out) {
     for (int64_t i = 0; i < (int64_t)s->n_measured * s->w; i++)
@@ -141,7 +151,7 @@ static void restore(sr_engine *e, const slice *s, const float *cubic, const floa
     put(s, cubic, e->lr);
     fill_noise(e, key, sample);
     df_sample(&e->c->schedule, e->net, e->c->params, e->lr, e->c->steps, e->x,
-              e->c->project ? correct : NULL, NULL, (void *)(uintptr_t)s);
+              e->c->project ? correct : NULL, after_step, (void *)(uintptr_t)s);
     take(s, e->x, out);
 }
 
@@ -178,10 +188,11 @@ static void gather(mp_comm *share, const int *owner, int64_t n_slices, int64_t n
 sx_err sr_sample(sr_engine *e, mp_comm *share, const sr_volume *v, const dg_operator *op,
                  uint64_t noise_key, int sample, float *out, sr_step *step, void *user) {
     int64_t n_slices = v->cubic.dim[2], n_pixels = v->cubic.dim[0] * v->cubic.dim[1];
-    int64_t n_measured = v->measured.dim[0] * v->measured.dim[1], done = 0, mine;
+    int64_t n_measured = v->measured.dim[0] * v->measured.dim[1], mine;
     int *owner = deal(e, share, v, &mine);
     sx_err rc = fit(e, v);
     slice s = slice_make(e, v, op);
+    s.step = step, s.user = user, s.mine = mine;
     for (int64_t k = 0; k < n_slices && rc == SX_OK; k++) {
         const float *cubic = v->cubic.voxel + k * n_pixels;
         const float *measured = v->measured.voxel + k * n_measured;
@@ -194,7 +205,7 @@ sx_err sr_sample(sr_engine *e, mp_comm *share, const sr_volume *v, const dg_oper
             continue;
         if (e->c->project) dg_operator_project(op, measured, s.w, to, s.w, e->scratch);
         if (mp_stop_wanted()) rc = sx_fail(SX_E_AGAIN, "stopped on request; run again to finish");
-        if (step && owner[k] >= 0) step(user, ++done, mine);
+        if (step && owner[k] >= 0) step(user, ++s.done, mine);
     }
     rc = mp_agree(share, rc);
     if (rc == SX_OK) gather(share, owner, n_slices, n_pixels, out);

@@ -183,13 +183,15 @@ static void wait_a_little(work *w, int64_t n_held) {
     nanosleep(&between_looks, NULL);
 }
 
-static void come_back(work *w, int64_t *held, int64_t n) {
-    while (n > 0 && !mp_stop_wanted() && !w->lost) {
+/* Items until none of the n is open; those that others hold are come back to. Uses up `open`.
+ * Collective over `share`. */
+static void process_open(work *w, mp_comm *share, int64_t *open, int64_t n) {
+    while (n > 0 && !w->lost && !mp_stop_agreed(share)) {
         int64_t still = 0;
-        wait_a_little(w, n);
         for (int64_t k = 0; k < n; k++)
-            if (w->lost || !attempt(w, mp_self(), held[k])) held[still++] = held[k];
-        n = still;
+            if (w->lost || mp_stop_agreed(share) || !attempt(w, share, open[k]))
+                open[still++] = open[k];
+        if ((n = still) > 0) wait_a_little(w, n);
     }
 }
 
@@ -209,7 +211,7 @@ static void process_shared_out(work *w) {
         sx_progress_step(&w->progress, k + 1, NULL);
         if (w->lost) mp_queue_drain(w->queue);
     }
-    come_back(w, held, n_held);
+    process_open(w, mp_self(), held, n_held);
     mp_lease_wait(w->leases, "waiting for other ranks");
     sx_progress_end(&w->progress);
     mp_queue_free(w->queue);
@@ -219,11 +221,10 @@ static void process_shared_out(work *w) {
 
 /* All ranks on each item. */
 static void process_together(work *w) {
-    for (int64_t k = 0; k < w->n_mine && !w->lost && !mp_stop_agreed(w->comm);)
-        if (attempt(w, w->comm, w->mine[k]))
-            k++;
-        else
-            wait_a_little(w, 1);
+    int64_t *open = SX_NEW_ARRAY(int64_t, w->n_mine + 1);
+    for (int64_t k = 0; k < w->n_mine; k++) open[k] = w->mine[k];
+    process_open(w, w->comm, open, w->n_mine);
+    sx_free(open);
 }
 
 /* Every rank's outcomes on all ranks. */

@@ -81,8 +81,8 @@ static void add_lines(work_history *h, const char *text) {
 /* What counts more among the records of one run. */
 static int weight(work_state s) {
     static const int table[WORK_N_STATES] = {
-        [WORK_BEGUN] = 0,  [WORK_CRASHED] = 0, [WORK_STOPPED] = 0,
-        [WORK_FAILED] = 0, [WORK_MADE] = 1,    [WORK_UNCHANGED] = 1};
+        [WORK_BEGUN] = 0,  [WORK_CRASHED] = 1, [WORK_STOPPED] = 1,
+        [WORK_FAILED] = 1, [WORK_MADE] = 2,    [WORK_UNCHANGED] = 2};
     return table[s];
 }
 

@@ -18,6 +18,7 @@ sagax_stop=""    # USR1: asked to stop and come back; TERM: to end, by a user or
 sagax_woken=""   # a trap has run, and a wait may have ended because of it
 sagax_pid=""     # of srun, while it runs
 sagax_restarts=0 # inside of this allocation
+sagax_crashes=0  # of those, because a rank died
 
 sagax_warn_ranks() { [ -z "$sagax_pid" ] || kill -USR1 "$sagax_pid" 2>/dev/null; }
 
@@ -125,8 +126,9 @@ sagax_run() {
         [ -n "$left" ] || return $rc
         if [ "$left" != "$alive" ]; then
             why="nodes of $SLURM_JOB_NODELIST lost"
-        elif [ $rc -gt 128 ]; then # a rank died of a signal; what killed it twice is left out by then
-            why="a rank died"
+        elif [ $rc -gt 128 ] && [ $sagax_crashes -lt "${SAGAX_MAX_CRASHES:-5}" ]; then
+            why="a rank died" # of a signal; what the program crashed in twice is left out after that
+            sagax_crashes=$((sagax_crashes + 1))
         else
             return $rc
         fi
