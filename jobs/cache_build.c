@@ -312,13 +312,23 @@ static sx_err run_plan(cache_run *r, double start_s) {
                    counts[N_FAILED], r->items.n);
 }
 
+/* A task cannot know which parts of the others are from before. */
+static sx_err check_share(const cache_run *r) {
+    if (!asked_to_make_all(r) || !*job_text(r->j, "run.part")) return SX_OK;
+    return sx_fail(SX_E_USAGE,
+                   "cache build: run.retry = all goes with the whole cohort, not with "
+                   "run.part = %s",
+                   job_text(r->j, "run.part"));
+}
+
 sx_err cache_build(const job *j, const char *root, const char *path) {
     const double start_s = sx_now_s();
     cache_run r = {.j = j, .c = job_comm(j), .path = path, .recipe = cache_recipe_of(j)};
     r.folder = work_folder(path, false);
     r.parts = sx_path_join(r.folder, "parts");
     cache_recipe_hash(&r.recipe, r.config);
-    sx_err rc = prepare(&r, root);
+    sx_err rc = check_share(&r);
+    if (rc == SX_OK) rc = prepare(&r, root);
     if (rc == SX_OK) rc = run_plan(&r, start_s);
     work_close(r.w);
     io_cache_close(r.old);

@@ -53,8 +53,9 @@ const job_option options_train[] = {
     JOB_OPTIONS_END,
 };
 
-/* What may differ when a training is resumed: it changes how long, where and what is reported, not
- * what a step does. (train.steps shapes the cosine, see is_free.) */
+/* What may differ when a training is resumed: it changes how long, where and what is reported, and
+ * which checkpoint many bad steps lead back to, not what a step does. (train.steps shapes the
+ * cosine, see is_free.) */
 static const char *const free_keys[] = {
     "train.steps",          "train.minutes",   "train.init",       "train.max_bad",
     "train.log_every",      "train.val_every", "train.val_images", "train.preview_every",

@@ -53,6 +53,9 @@ check "tasks write what one process writes" cmp serial.h5 tasks.h5
 expect 0 cache build bids tasks.h5 --json --set run.part=1/3
 json .written false
 expect 64 cache build bids fourth.h5 --set run.part=3/3
+# Everything again is for the whole cohort: a task cannot tell whose parts are old.
+expect 64 cache build bids tasks.h5 --set run.part=0/3 --set run.retry=all
+says err "not with run.part = 0/3"
 expect 0 cache build bids rest.h5
 says err "7 of 10 volumes are there already"
 says err "3 made, 7 unchanged, 0 failed of 10"
