@@ -16,7 +16,7 @@ took_ms=$((($(date +%s%N) - start) / 1000000))
 whole_files() {
     local f
     while read -r f; do cmp -s "$1/$f" "whole/$f" || { echo "$f differs" && return 1; }; done \
-        < <(cd "$1" && find . -path '*anat*' -type f ! -name '*.tmp.*')
+        < <(cd "$1" && find . -path '*anat*' -type f ! -path './.sagax/*' ! -name '*.tmp.*')
 }
 
 n_killed=0
