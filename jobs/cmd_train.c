@@ -275,6 +275,7 @@ static sx_err write_weights(const training *t) {
 }
 
 static sx_err stopped(training *t, bool saved) {
+    mp_stop_tell();
     sx_err rc = saved ? SX_OK : save(t, false);
     if (rc == SX_OK) rc = write_weights(t);
     if (rc != SX_OK) return rc;

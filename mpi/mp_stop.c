@@ -53,16 +53,21 @@ void mp_stop_needs(double seconds) {
     job.margin_s = fmax(job.margin_s, seconds);
 }
 
-static bool job_is_over(void) {
+/* With `early_s`, also when another rank may have seen it so much earlier. */
+static bool job_is_over(double early_s) {
     const double left_s = job.end_s - sx_now_s();
-    if (!job.known || left_s > job.margin_s) return false;
+    if (!job.known || left_s > job.margin_s + early_s) return false;
     if (!job.told) sx_info("the job's time ends in %.0f s: stopping", left_s);
     job.told = true;
     return true;
 }
 
+void mp_stop_tell(void) {
+    job_is_over(1);
+}
+
 bool mp_stop_wanted(void) {
-    return stop_flag != 0 || (deadline_s > 0 && sx_now_s() >= deadline_s) || job_is_over();
+    return stop_flag != 0 || (deadline_s > 0 && sx_now_s() >= deadline_s) || job_is_over(0);
 }
 
 bool mp_stop_agreed(mp_comm *c) {

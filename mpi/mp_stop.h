@@ -17,6 +17,9 @@ void mp_stop_at_job_end(mp_comm *c, double margin_s);
 /* This rank has seen that from one look at the flag to a safe end takes so long: a smaller margin
  * grows to that. Not collective. */
 void mp_stop_needs(double seconds);
+/* After an agreed stop: log that the job's end was why, if it was and this rank has not yet noticed
+ * itself. Not collective. */
+void mp_stop_tell(void);
 /* This rank's flag. Not collective. */
 bool mp_stop_wanted(void);
 /* True on all ranks as soon as one wants to stop. Collective over c. */
