@@ -179,23 +179,34 @@ static void print_states(const report *r) {
     }
 }
 
-static void print_crew(const report *r) {
-    if (r->n_alive > 0) printf("\nat work:\n");
-    for (int i = 0; i < r->n_alive; i++) {
-        const mp_member *m = &r->crew[i];
-        printf("  rank %d of %d on %s, job %s, %s", m->rank, m->size, m->host,
-               *m->job ? m->job : "-", *m->doing ? m->doing : "beginning");
-        if (m->idle_s >= 60) {
-            printf(" (since ");
-            print_duration(m->idle_s);
-            printf(")");
-        }
-        if (is_silent(m)) {
-            printf(", no heartbeat for ");
-            print_duration(m->age_s);
-        }
-        putchar('\n');
+static void print_member(const mp_member *m) {
+    printf("  rank %d of %d on %s, job %s, %s", m->rank, m->size, m->host, *m->job ? m->job : "-",
+           *m->doing ? m->doing : "beginning");
+    if (m->idle_s >= 60) {
+        printf(" (since ");
+        print_duration(m->idle_s);
+        printf(")");
     }
+    if (is_silent(m)) {
+        printf(", no heartbeat for ");
+        print_duration(m->age_s);
+    }
+    putchar('\n');
+}
+
+static void print_members(const report *r, bool silent, const char *title) {
+    bool titled = false;
+    for (int i = 0; i < r->n_alive; i++) {
+        if (is_silent(&r->crew[i]) != silent) continue;
+        if (!titled) printf("\n%s:\n", title);
+        titled = true;
+        print_member(&r->crew[i]);
+    }
+}
+
+static void print_crew(const report *r) {
+    print_members(r, false, "at work");
+    print_members(r, true, "gone without a word");
 }
 
 static void print_failures(const report *r) {

@@ -92,7 +92,7 @@ static const job_verb *find_verb(const char *name) {
 static sx_err build(submit *s) {
     const job_verb *v = find_verb(job_arg(s->j, 0));
     if (!v)
-        return sx_fail(SX_E_USAGE, "submit: unknown verb %s; options of submit go before the verb",
+        return sx_fail(SX_E_USAGE, "unknown verb %s; options of submit go before the verb",
                        job_arg(s->j, 0));
     sx_err rc = job_new(&s->inner, v, mp_self(), s->j->n_args - 1, s->j->arg + 1);
     if (rc == SX_OK) rc = submit_plan_of(s->inner, &s->plan);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/sx_mem.h"
+#include "io/io_cache.h"
 #include "io/io_nifti.h"
 #include "base/sx_file.h"
 #include "jobs/job_internal.h"
@@ -21,11 +22,37 @@ static sx_err check_sr(job *inner) {
 
 static sx_err check_train(job *inner) {
     train_config c = {0};
-    return train_config_read(&c, inner);
+    io_cache *k = NULL;
+    sx_err rc = train_config_read(&c, inner);
+    if (rc == SX_OK) rc = io_cache_open(&k, job_arg(inner, 0));
+    io_cache_close(k);
+    return rc;
+}
+
+static sx_err check_there(const char *path) {
+    if (!*path || sx_file_exists(path)) return SX_OK;
+    return sx_fail(SX_E_NOINPUT, "%s: is not there", path);
+}
+
+static sx_err check_cache(job *inner) {
+    const char *list = job_text(inner, "data.list");
+    return check_there(*list ? list : job_arg(inner, 1));
+}
+
+static sx_err check_eval(job *inner) {
+    static const char *const keys[] = {"eval.lr", "eval.truth", "eval.sr"};
+    sx_err rc = SX_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && rc == SX_OK; i++)
+        rc = check_there(job_text(inner, keys[i]));
+    return rc;
 }
 
 static const submit_plan plans[] = {
-    {.verb = "cache", .action = "build", .template = "cache.sbatch", .out = 2},
+    {.verb = "cache",
+     .action = "build",
+     .template = "cache.sbatch",
+     .out = 2,
+     .check = check_cache},
     {.verb = "train",
      .template = "train.sbatch",
      .out = 1,
@@ -38,7 +65,7 @@ static const submit_plan plans[] = {
      .out_is_folder = true,
      .check = check_sr,
      .find = sr_items_find},
-    {.verb = "eval", .action = "images", .template = "eval.sbatch", .out = 1},
+    {.verb = "eval", .action = "images", .template = "eval.sbatch", .out = 1, .check = check_eval},
 };
 #define N_PLANS ((int)(sizeof plans / sizeof *plans))
 

@@ -6,9 +6,10 @@
 #                                  several runs, after sagax_listen and sagax_prepare
 #
 # A job that ends with 75 (stopped, run me again) is put back into the queue, but not one that
-# somebody cancelled. When a node is lost, the program starts again on those that are left (results
-# do not depend on the number of ranks), and so it does when a rank died of a signal. All of that is
-# bounded by SAGAX_MAX_RESTARTS.
+# somebody cancelled. When a rank died of a signal, the program starts again in the allocation; when a
+# node is lost, Slurm requeues the job, or, with sbatch --no-kill, the program starts again on the
+# nodes that are left (results do not depend on the number of ranks). All of that is bounded by
+# SAGAX_MAX_RESTARTS.
 #
 # Signals. Slurm warns this script alone (--signal=B:USR1@180), which passes the warning on to all
 # ranks. So one that comes while no rank runs is not lost, and kills none that has no handler yet.

@@ -13,6 +13,8 @@ submit --nodes 2 --ntasks 4 --time 10:00 train cache.h5 long "${small[@]}" --ste
     --set train.checkpoint_every=20
 wait_until 60 test -e long/ckpt/step-00000020.h5
 "$cluster" kill-node n1
+gone() { [ "$(job_field "$id" JobState)" != RUNNING ]; }
+wait_until 90 gone # once Slurm has noticed (SlurmdTimeout): not left with a node that nobody works on
 "$cluster" start-node n1
 wait_until 180 grep -q "resumed step" "long/.sagax/log/train-$id.out"
 check "started again by Slurm" [ "$(job_field "$id" Restarts)" = 1 ]

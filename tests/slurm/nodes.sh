@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A node dies under a cohort: the job goes on with the other one, and every image is made once.
+# A node dies under a cohort whose job keeps what is left (--no-kill): it goes on with the other one, and
+# every image is made once.
 set -u
 . "$SAGAX_SOURCE_DIR/tests/slurm/lib.sh"
 rm -rf ./*
@@ -10,7 +11,7 @@ make_weights
 made() { grep -l . sr-out/.sagax/journal/*.jsonl 2>/dev/null | xargs -r cat | grep -c '"made"'; }
 at_least() { [ "$(made)" -ge "$1" ]; }
 
-submit --nodes 2 --ntasks 4 --time 10:00 sr bids sr-out --weights run --steps 6 --set run.lease_s=3
+submit --nodes 2 --ntasks 4 --time 10:00 --sbatch --no-kill sr bids sr-out --weights run --steps 6 --set run.lease_s=3
 # The batch script is on the first node; the other one loses its power in the middle of the work.
 wait_until 90 at_least 4
 check "there is still work to do" [ "$(made)" -lt 22 ]
