@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "io/io_cache.h"
 #include "io/io_nifti.h"
 #include "base/sx_file.h"
 #include "jobs/job_internal.h"
@@ -20,31 +20,27 @@ static sx_err check_sr(job *inner) {
     return rc;
 }
 
-static sx_err check_train(job *inner) {
-    train_config c = {0};
-    io_cache *k = NULL;
-    sx_err rc = train_config_read(&c, inner);
-    if (rc == SX_OK) rc = io_cache_open(&k, job_arg(inner, 0));
-    io_cache_close(k);
-    return rc;
+/* What is not there may come until the job starts: said, not refused. */
+static void look_for(const char *path) {
+    if (*path && !sx_file_exists(path)) sx_warn("%s: is not there; the job will need it", path);
 }
 
-static sx_err check_there(const char *path) {
-    if (!*path || sx_file_exists(path)) return SX_OK;
-    return sx_fail(SX_E_NOINPUT, "%s: is not there", path);
+static sx_err check_train(job *inner) {
+    train_config c = {0};
+    look_for(job_arg(inner, 0));
+    return train_config_read(&c, inner);
 }
 
 static sx_err check_cache(job *inner) {
     const char *list = job_text(inner, "data.list");
-    return check_there(*list ? list : job_arg(inner, 1));
+    look_for(*list ? list : job_arg(inner, 1));
+    return SX_OK;
 }
 
 static sx_err check_eval(job *inner) {
     static const char *const keys[] = {"eval.lr", "eval.truth", "eval.sr"};
-    sx_err rc = SX_OK;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && rc == SX_OK; i++)
-        rc = check_there(job_text(inner, keys[i]));
-    return rc;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) look_for(job_text(inner, keys[i]));
+    return SX_OK;
 }
 
 static const submit_plan plans[] = {

@@ -23,6 +23,7 @@ done
 # ---- names with blanks, quotes, line ends ----
 odd=$'a run\'s "name"\ntouch intruder\n$(touch intruder)'
 expect 0 submit train cache.h5 "$odd" --steps 2
+says err "cache.h5: is not there; the job will need it"
 folder=$(echo "$odd"/.sagax/submit/*)
 check "frozen below it" [ -f "$folder/job.sh" ]
 check "the script is one for bash" bash -n "$folder/job.sh"
