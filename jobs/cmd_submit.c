@@ -82,15 +82,9 @@ typedef struct submit {
 
 /* ---- the submitted verb ---- */
 
-static const job_verb *find_verb(const char *name) {
-    for (int i = 0; job_verbs[i]; i++)
-        if (strcmp(job_verbs[i]->name, name) == 0) return job_verbs[i];
-    return NULL;
-}
-
 /* Build its job from the words behind its name. */
 static sx_err build(submit *s) {
-    const job_verb *v = find_verb(job_arg(s->j, 0));
+    const job_verb *v = job_verb_find(job_arg(s->j, 0));
     if (!v)
         return sx_fail(SX_E_USAGE, "unknown verb %s; options of submit go before the verb",
                        job_arg(s->j, 0));

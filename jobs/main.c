@@ -13,12 +13,6 @@
 #include "jobs/verbs.h"
 #include "mpi/mp_stop.h"
 
-static const job_verb *find_verb(const char *name) {
-    for (int i = 0; job_verbs[i]; i++)
-        if (strcmp(job_verbs[i]->name, name) == 0) return job_verbs[i];
-    return NULL;
-}
-
 static int unknown_verb(const char *name) {
     const char *near = NULL;
     int least = 3;
@@ -136,7 +130,7 @@ int main(int argc, char **argv) {
         job__print_verbs(job_verbs);
         return 0;
     }
-    const job_verb *v = find_verb(argv[1]);
+    const job_verb *v = job_verb_find(argv[1]);
     if (!v) return unknown_verb(argv[1]);
     if (has_flag(argc - 2, argv + 2, help_flags)) {
         job__print_usage(v);

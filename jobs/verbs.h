@@ -20,6 +20,8 @@ extern const job_verb cmd_weights;  /* weights import|export|verify             
 
 /* All of them, NULL-terminated (job_verbs.c). */
 extern const job_verb *const job_verbs[];
+/* One of them, NULL when there is none of this name. */
+const job_verb *job_verb_find(const char *name);
 
 extern const job_option options_data[];          /* data.*      which images, splits          */
 extern const job_option options_data_axial[];    /* … without splits, axial scans         */
