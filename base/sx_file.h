@@ -36,6 +36,9 @@ sx_err sx_file_read(const char *path, size_t limit, char **data, size_t *n_bytes
 
 bool sx_file_exists(const char *path); /* any kind of entry */
 bool sx_file_is_dir(const char *path);
+/* Make this client ask the server anew what a folder holds: NFS remembers absent names, but looks
+ * after itself when the folder is opened. */
+void sx_folder_refresh(const char *folder);
 /* Size in bytes, or -1. */
 int64_t sx_file_size(const char *path);
 /* mkdir -p; equal calls may race. Errors: SX_E_CREATE. */

@@ -92,7 +92,8 @@ bool cache_plan_is_idle(const cache_step *steps, const io_items *items, const io
 void cache_part_key(const io_item *item, const char *sha256, const char *config_hash, char key[65]);
 /* FOLDER/KEY.h5, new (sx_free). */
 char *cache_part_path(const char *folder, const cache_step *s);
-/* Whether there is a part, of whatever kind and in whatever state. */
+/* Whether there is a part, of whatever kind and in whatever state. Of other hosts' parts it is sure
+ * after sx_folder_refresh. */
 bool cache_part_exists(const char *folder, const cache_step *s);
 /* Whether there is one, whole, and no failure. */
 bool cache_part_is_good(const char *folder, const cache_step *s, const char *config_hash);

@@ -22,6 +22,7 @@ static bool is_there(const cache_run *r, int64_t i) {
 
 bool cache_is_complete(const cache_run *r) {
     int64_t missing = 0;
+    if (mp_rank(r->c) == 0) sx_folder_refresh(r->parts);
     for (int64_t i = 0; mp_rank(r->c) == 0 && i < r->items.n; i++) missing += !is_there(r, i);
     mp_bcast(r->c, &missing, sizeof missing, 0);
     return missing == 0;

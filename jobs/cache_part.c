@@ -23,12 +23,8 @@ char *cache_part_path(const char *folder, const cache_step *s) {
     return sx_strf("%s/%s.h5", folder, s->key);
 }
 
-/* The folder is opened, since that is when a file system over a network asks its server for names
- * that were not there before. */
 bool cache_part_exists(const char *folder, const cache_step *s) {
     char *path = cache_part_path(folder, s);
-    DIR *d = opendir(folder);
-    if (d) closedir(d);
     const bool exists = sx_file_exists(path);
     sx_free(path);
     return exists;
@@ -38,7 +34,8 @@ bool cache_part_exists(const char *folder, const cache_step *s) {
 static io_cache *open_part(const char *folder, const cache_step *s, const char *config_hash) {
     io_cache *k = NULL;
     char *path = cache_part_path(folder, s);
-    const bool ours = cache_part_exists(folder, s) && io_cache_open(&k, path) == SX_OK &&
+    sx_folder_refresh(folder);
+    const bool ours = sx_file_exists(path) && io_cache_open(&k, path) == SX_OK &&
                       strcmp(io_cache_config_hash(k), config_hash) == 0 &&
                       io_cache_n_volumes(k) == 1 &&
                       strcmp(io_cache_entry(k, 0)->sha256, s->sha256) == 0;

@@ -238,11 +238,6 @@ double mp__pulse_silent_s(mp__pulse *p, int64_t beat, double now_s) {
     return now_s - p->since_s;
 }
 
-void mp__folder_refresh(const char *folder) {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) close(fd);
-}
-
 /* ---- for others to see ---- */
 
 static mp_member member_of(const mp__entry *e, const mp__entry *me) {

@@ -53,8 +53,4 @@ typedef struct mp__pulse {
 /* Seconds for which the beat has stood still, at time now_s of the reader's clock. */
 double mp__pulse_silent_s(mp__pulse *p, int64_t beat, double now_s);
 
-/* Make this client ask the server anew what a folder holds: NFS remembers absent names, but looks
- * after itself when the folder is opened. */
-void mp__folder_refresh(const char *folder);
-
 #endif

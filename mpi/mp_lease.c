@@ -184,7 +184,7 @@ static sx_err chain_walk(const mp_leases *l, const char *key, chain *c) {
     *c = (chain){.with_me = false};
     first_name(c->first, key);
     memcpy(c->next, c->first, FILE_NAME);
-    mp__folder_refresh(l->claims);
+    sx_folder_refresh(l->claims);
     while ((rc = link_read(l, c->next, id)) == SX_OK && id[0]) {
         c->with_me |= is_mine(l, id);
         memcpy(c->last, id, CLAIM_ID);
