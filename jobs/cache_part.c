@@ -8,7 +8,6 @@
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "jobs/cache.h"
-#include "jobs/job_json.h"
 
 void cache_part_key(const io_item *item, const char *sha256, const char *config_hash,
                     char key[65]) {
@@ -88,8 +87,7 @@ static const io_item *item_of(const char *file, const cache_step *steps, const i
 
 /* An unfinished part is somebody's while the lease of its item cannot be had. */
 static bool is_abandoned(const io_item *item, mp_leases *leases) {
-    char *name = sx_strdup(item->rel);
-    job_json_clean(name);
+    char *name = work_name(item->rel);
     const bool mine = mp_lease_claim(leases, name, NULL) == MP_CLAIM_MINE;
     mp_lease_release(leases, name);
     sx_free(name);

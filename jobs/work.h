@@ -78,6 +78,10 @@ extern const job_option
 /* The share of run.part: items first, first + step, …; all without one. Errors: SX_E_USAGE. */
 sx_err work_part(const job *j, int64_t *first, int64_t *step);
 
+/* The name of an item as it stands in JSON and tables, and is the key of its lease; new (sx_free).
+ */
+char *work_name(const char *name);
+
 /* "OUT/.sagax" for a folder, "FILE.sagax" for a file; new (sx_free). */
 char *work_folder(const char *out, bool is_folder);
 

@@ -58,13 +58,16 @@ static sx_err choose_part(work *w) {
     return rc;
 }
 
+char *work_name(const char *name) {
+    char *clean = sx_strdup(name);
+    job_json_clean(clean);
+    job_shell_flatten(clean);
+    return clean;
+}
+
 static void copy_names(work *w) {
     w->name = SX_NEW_ARRAY(char *, w->n + 1);
-    for (int64_t i = 0; i < w->n; i++) {
-        w->name[i] = sx_strdup(w->kind->name(w->user, i));
-        job_json_clean(w->name[i]);
-        job_shell_flatten(w->name[i]);
-    }
+    for (int64_t i = 0; i < w->n; i++) w->name[i] = work_name(w->kind->name(w->user, i));
 }
 
 /* Of all files that tell of earlier runs rank 0 alone reads; what matters of them goes to all. */
