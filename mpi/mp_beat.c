@@ -12,7 +12,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "mpi/mp_watch.h"
@@ -152,12 +151,6 @@ static void beat_free(mp__beat *b) {
     sx_free(b);
 }
 
-static void leave(const mp__beat *b) {
-    char *path = sx_path_join(b->crew, b->me.owner);
-    unlink(path);
-    sx_free(path);
-}
-
 sx_err mp__beat_start(mp__beat **out, const char *crew, const mp__entry *me,
                       const char (*owner)[MP__OWNER], const mp_lease_opt *opt) {
     sx_err rc = SX_OK;
@@ -174,7 +167,7 @@ sx_err mp__beat_start(mp__beat **out, const char *crew, const mp__entry *me,
     if (failed) rc = sx_fail(SX_E_NOMEM, "no thread for the heartbeat: %s", strerror(failed));
 out:
     if (rc != SX_OK) {
-        leave(b);
+        mp__entry_remove(b->crew, b->me.owner);
         beat_free(b);
         return rc;
     }
@@ -189,6 +182,6 @@ void mp__beat_stop(mp__beat *b) {
     pthread_cond_signal(&b->wake);
     pthread_mutex_unlock(&b->lock);
     pthread_join(b->thread, NULL);
-    leave(b);
+    mp__entry_remove(b->crew, b->me.owner);
     beat_free(b);
 }

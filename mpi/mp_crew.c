@@ -18,6 +18,7 @@
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "mpi/mp_internal.h"
+#include "mpi/mp_job_end.h"
 
 enum { ENTRY_BYTES = 1024 }; /* all fields at their longest need less than 900 */
 
@@ -75,19 +76,10 @@ static bool process_stat(int64_t pid, stat_line *s) {
                         &s->state, &s->n_threads, &s->start) == 3;
 }
 
-static const char *env_or(const char *name, const char *otherwise) {
-    const char *text = getenv(name);
-    return text && text[0] ? text : otherwise;
-}
-
 static void job_name(char *job, size_t n) {
-    char text[128];
-    const char *array = getenv("SLURM_ARRAY_JOB_ID");
-    if (array && array[0])
-        snprintf(text, sizeof text, "%s_%s", array, env_or("SLURM_ARRAY_TASK_ID", "0"));
-    else
-        snprintf(text, sizeof text, "%s", env_or("SLURM_JOB_ID", "0"));
-    mp__file_name(job, n, text);
+    char *number = mp__job_number();
+    mp__file_name(job, n, number ? number : "0");
+    sx_free(number);
 }
 
 /* A number that no other entry has: the process, where and when. */
@@ -102,8 +94,9 @@ static uint64_t once(const mp__entry *e) {
 
 void mp__entry_self(mp__entry *e, const mp_comm *c, double silence_s) {
     stat_line s = {0};
+    const char *restarts = getenv("SLURM_RESTART_COUNT");
     *e = (mp__entry){.pid = getpid(),
-                     .restart = atoi(env_or("SLURM_RESTART_COUNT", "0")),
+                     .restart = restarts ? atoi(restarts) : 0,
                      .rank = c->rank,
                      .size = c->size,
                      .blames = -1,
@@ -173,7 +166,7 @@ static void parse_line(mp__entry *e, const char *line) {
     }
 }
 
-static sx_err cannot(sx_err code, const char *path) {
+sx_err mp__cannot(sx_err code, const char *path) {
     return sx_fail(code, "%s: %s", path, strerror(errno));
 }
 
@@ -184,14 +177,20 @@ sx_err mp__entry_write(const mp__entry *e, const char *folder) {
     char *path = sx_path_join(folder, e->owner);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) {
-        rc = cannot(SX_E_CREATE, path);
+        rc = mp__cannot(SX_E_CREATE, path);
         goto out;
     }
-    if (pwrite(fd, text, sizeof text, 0) != (ssize_t)sizeof text) rc = cannot(SX_E_IO, path);
-    if (close(fd) != 0 && rc == SX_OK) rc = cannot(SX_E_IO, path);
+    if (pwrite(fd, text, sizeof text, 0) != (ssize_t)sizeof text) rc = mp__cannot(SX_E_IO, path);
+    if (close(fd) != 0 && rc == SX_OK) rc = mp__cannot(SX_E_IO, path);
 out:
     sx_free(path);
     return rc;
+}
+
+void mp__entry_remove(const char *folder, const char *owner) {
+    char *path = sx_path_join(folder, owner);
+    unlink(path);
+    sx_free(path);
 }
 
 mp__look mp__entry_read(mp__entry *e, const char *folder, const char *owner) {
@@ -270,7 +269,7 @@ sx_err mp_crew_read(const char *folder, mp_member **all, int *n) {
     *n = 0;
     mp__entry_self(&me, mp_self(), 0);
     DIR *d = opendir(crew);
-    if (!d && errno != ENOENT) rc = cannot(SX_E_IO, crew);
+    if (!d && errno != ENOENT) rc = mp__cannot(SX_E_IO, crew);
     for (struct dirent *f; d && (f = readdir(d));) {
         if (f->d_name[0] == '.' || strlen(f->d_name) >= MP__OWNER) continue;
         if (mp__entry_read(&e, crew, f->d_name) == MP__ABSENT) continue;

@@ -34,6 +34,10 @@ void mp__file_name(char *to, size_t n, const char *text);
 /* Copy in one line without control characters, cut to n - 1 bytes. */
 void mp__one_line(char *to, size_t n, const char *text);
 
+/* A failed call of the system, "PATH: reason"; returns `code`. */
+sx_err mp__cannot(sx_err code, const char *path);
+
+void mp__entry_remove(const char *folder, const char *owner);
 /* Errors: SX_E_CREATE, SX_E_IO. */
 sx_err mp__entry_write(const mp__entry *e, const char *folder);
 

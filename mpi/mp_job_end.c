@@ -22,10 +22,14 @@ extern char **environ;
 
 static const double patience_s = 10;
 
-/* Number of the job as squeue takes it; new (sx_free). */
-static char *job_number(void) {
-    const char *array = getenv("SLURM_ARRAY_JOB_ID"), *task = getenv("SLURM_ARRAY_TASK_ID");
-    return array && task ? sx_strf("%s_%s", array, task) : sx_strdup(getenv("SLURM_JOB_ID"));
+static const char *variable(const char *name) {
+    const char *text = getenv(name);
+    return text && *text ? text : NULL;
+}
+
+char *mp__job_number(void) {
+    const char *array = variable("SLURM_ARRAY_JOB_ID"), *task = variable("SLURM_ARRAY_TASK_ID");
+    return array && task ? sx_strf("%s_%s", array, task) : sx_strdup(variable("SLURM_JOB_ID"));
 }
 
 /* The environment of this process, but times as seconds since 1970. New array (sx_free) of borrowed
@@ -82,10 +86,10 @@ static size_t read_until(int fd, double until_s, char *text, size_t room) {
 
 /* Answer of squeue, "" when it has none or takes too long. */
 static void ask_squeue(char *text, size_t room) {
-    char *job = job_number();
+    char *job = mp__job_number();
     int from;
     *text = '\0';
-    pid_t pid = start_squeue(job, &from);
+    pid_t pid = job ? start_squeue(job, &from) : -1;
     if (pid > 0) {
         read_until(from, sx_now_s() + patience_s, text, room);
         close(from);

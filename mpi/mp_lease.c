@@ -99,10 +99,6 @@ static bool is_mine(const mp_leases *l, const char *id) {
 
 /* ---- links ---- */
 
-static sx_err cannot(sx_err code, const char *path) {
-    return sx_fail(code, "%s: %s", path, strerror(errno));
-}
-
 /* id: "" when there is no such link; "?<name>" when it says nothing. Errors: SX_E_IO. */
 static sx_err link_read(const mp_leases *l, const char *name, char id[CLAIM_ID]) {
     sx_err rc = SX_OK;
@@ -111,11 +107,11 @@ static sx_err link_read(const mp_leases *l, const char *name, char id[CLAIM_ID])
     ssize_t n = 0;
     id[0] = '\0';
     if (fd < 0) {
-        if (errno != ENOENT) rc = cannot(SX_E_IO, path);
+        if (errno != ENOENT) rc = mp__cannot(SX_E_IO, path);
         goto out;
     }
     n = read(fd, id, CLAIM_ID - 1);
-    if (n < 0) rc = cannot(SX_E_IO, path);
+    if (n < 0) rc = mp__cannot(SX_E_IO, path);
     close(fd);
     id[n > 0 ? n : 0] = '\0';
     char *end = strchr(id, '\n');
@@ -142,10 +138,10 @@ static void link_take_back(const mp_leases *l, const char *name) {
  */
 static sx_err write_new(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) return errno == EEXIST ? SX_OK : cannot(SX_E_CREATE, path);
+    if (fd < 0) return errno == EEXIST ? SX_OK : mp__cannot(SX_E_CREATE, path);
     const size_t n = strlen(text);
-    sx_err rc = write(fd, text, n) == (ssize_t)n ? SX_OK : cannot(SX_E_IO, path);
-    if (close(fd) != 0 && rc == SX_OK) rc = cannot(SX_E_IO, path);
+    sx_err rc = write(fd, text, n) == (ssize_t)n ? SX_OK : mp__cannot(SX_E_IO, path);
+    if (close(fd) != 0 && rc == SX_OK) rc = mp__cannot(SX_E_IO, path);
     if (rc != SX_OK) unlink(path);
     return rc;
 }
@@ -161,7 +157,7 @@ static sx_err link_make(mp_leases *l, const char *name) {
     SX_TRY(rc, write_new(tmp, id));
     if (link(tmp, path) == 0 || errno == EEXIST) goto out;
     const bool unknown = errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS;
-    rc = unknown ? write_new(path, id) : cannot(SX_E_CREATE, path);
+    rc = unknown ? write_new(path, id) : mp__cannot(SX_E_CREATE, path);
 out:
     unlink(tmp);
     sx_free(tmp);
@@ -241,9 +237,7 @@ static void bury(mp_leases *l) {
         mp__entry e;
         if (!m->dead || mp__entry_read(&e, l->crew, m->owner) != MP__READ) continue;
         if (e.beat != m->pulse.beat) continue;
-        char *path = sx_path_join(l->crew, m->owner);
-        unlink(path);
-        sx_free(path);
+        mp__entry_remove(l->crew, m->owner);
     }
 }
 
@@ -314,12 +308,8 @@ static void sweep_crew(const mp_leases *l, const char *folder) {
     mp_member *all = NULL;
     int n = 0;
     if (mp_crew_read(folder, &all, &n) != SX_OK) return;
-    for (int i = 0; i < n; i++) {
-        if (!all[i].gone) continue;
-        char *path = sx_path_join(l->crew, all[i].owner);
-        unlink(path);
-        sx_free(path);
-    }
+    for (int i = 0; i < n; i++)
+        if (all[i].gone) mp__entry_remove(l->crew, all[i].owner);
     sx_free(all);
 }
 
