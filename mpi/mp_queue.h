@@ -13,9 +13,8 @@ int64_t mp_queue_next(mp_queue *q);
 /* Answer the ranks of other nodes that ask this one; cheap. Rank 0 calls it now and then during
  * long work on an item: those ranks wait for it. Not collective. */
 void mp_queue_serve(mp_queue *q);
-/* Give out no more items, but those that ranks of other nodes have asked for already. Not
- * collective.
- */
+/* Give out no more items, but those that ranks of other nodes have asked for already: each may get
+ * one more. Not collective. */
 void mp_queue_drain(mp_queue *q);
 /* Waits for all ranks, and answers them meanwhile: no other collective call may come between a
  * rank's last item and this. Collective over c; takes NULL. */
