@@ -10,5 +10,5 @@ tool=$(command -v clang-format-14 || command -v clang-format) || {
     exit 77
 }
 cd "$SAGAX_SOURCE_DIR"
-find base image mpi degrade phantom io model jobs tests -name '*.[ch]' -print0 |
+find base image mpi degrade spine phantom io model jobs tests -name '*.[ch]' -print0 |
     xargs -0 -n 16 "$tool" --dry-run -Werror --ferror-limit=1

@@ -6,7 +6,7 @@ cd "${1:?usage: layers.sh ROOT}"
 
 files=$(mktemp)
 trap 'rm -f "$files"' EXIT
-find base image mpi degrade phantom io model jobs -name '*.[ch]' 2>/dev/null | sort >"$files"
+find base image mpi degrade spine phantom io model jobs -name '*.[ch]' 2>/dev/null | sort >"$files"
 [ -s "$files" ] || {
     echo "no C files under $PWD"
     exit 1
@@ -19,10 +19,11 @@ BEGIN {
     allow("image", "base")
     allow("mpi", "base")
     allow("degrade", "base image")
-    allow("phantom", "base image degrade")
+    allow("spine", "base image")
+    allow("phantom", "base image degrade spine")
     allow("io", "base image mpi")
     allow("model", "base mpi")
-    allow("jobs", "base image mpi degrade phantom io model")
+    allow("jobs", "base image mpi degrade spine phantom io model")
     # foreign header: folders that own it
     own("mpi.h", "mpi"); own("hdf5.h", "io"); own("hdf5_hl.h", "io")
     own("nifti1.h", "io"); own("nifti1_io.h", "io"); own("znzlib.h", "io")
@@ -31,7 +32,7 @@ BEGIN {
     own("immintrin.h", "model"); own("cpuid.h", "model")
     own("jansson.h", "io jobs"); own("ini.h", "jobs")
     # prefix of names shared inside a folder only: its folder
-    split("sx=base im=image mp=mpi dg=degrade ph=phantom io=io nn=model net=model df=model " \
+    split("sx=base im=image mp=mpi dg=degrade sp=spine ph=phantom io=io nn=model net=model df=model " \
           "job=jobs cmd=jobs ev=jobs", pairs, " ")
     for (i in pairs) { split(pairs[i], p, "="); home[p[1]] = p[2] }
 }
