@@ -39,6 +39,17 @@ START_TEST(a_circle_keeps_its_length_places_and_directions) {
 }
 END_TEST
 
+START_TEST(between_points_it_is_the_natural_cubic_spline) {
+    /* Chords of 5: y'' = -0.36 at the middle, hence y = 1.5 + 0.5625 half way up to it. */
+    double p[3][3] = {{0, 0, 0}, {0, 3, -4}, {0, 0, -8}}, at[3];
+    const double on[3] = {0, 2.0625, -2};
+    sp_curve *c = fit(p, 3, 0.0);
+    sp_curve_at(c, sp_curve_project(c, on), at, NULL);
+    for (int k = 0; k < 3; k++) ck_assert_double_eq_tol(at[k], on[k], 0.005);
+    sp_curve_free(c);
+}
+END_TEST
+
 START_TEST(the_foot_of_a_perpendicular_is_found_on_either_side) {
     double p[N][3];
     circle(p);
@@ -132,6 +143,7 @@ END_TEST
 
 int main(void) {
     return CHECK_RUN("sp_curve", a_circle_keeps_its_length_places_and_directions,
+                     between_points_it_is_the_natural_cubic_spline,
                      the_foot_of_a_perpendicular_is_found_on_either_side,
                      beyond_its_ends_the_curve_is_straight,
                      smoothing_takes_noise_away_and_keeps_the_distance_that_was_asked_for,
