@@ -93,21 +93,18 @@ out:
     return rc;
 }
 
-static void add_network(json_t *o, const sr_config *c) {
-    json_t *mult = json_array();
-    for (int i = 0; i < c->net.levels; i++)
-        json_array_append_new(mult, json_integer(c->net.mult[i]));
-    json_object_set_new(o, "network",
-                        json_pack("{s:s, s:i, s:o, s:i}", "arch", c->net.arch, "base_channels",
-                                  c->net.base_channels, "mult", mult, "res_blocks",
-                                  c->net.res_blocks));
+/* Dropout is a matter of training. */
+static json_t *network_json(const job *j) {
+    json_t *o = job_net_json(j, true);
+    json_object_del(o, "dropout");
+    return o;
 }
 
 /* All that decides about an output beside its input and the weights. Instruction set and number of
  * threads change its last bits only: no reason to make it again. */
 static void record_values(sr_config *c, const job *j) {
     json_t *o = json_object();
-    add_network(o, c);
+    json_object_set_new(o, "network", network_json(j));
     json_object_set_new(o, "kernels", json_string(c->kernels->name));
     json_object_set_new(o, "target", json_string(job_text(j, "diffusion.target")));
     json_object_set_new(o, "schedule", json_string(job_text(j, "diffusion.schedule")));
