@@ -125,8 +125,13 @@ tampered=$id
 folder=$(sed -n 's/^works from //p' err)
 chmod u+w "$folder/items.tsv"
 sed -i '2d' "$folder/items.tsv"
+expect 0 status sr-out
+says out "  $tampered: waiting (JobHeldUser)"
 scontrol release "$tampered"
 wait_end 60 "$tampered"
+expect 0 status sr-out
+says out "  $tampered: ended before any item began (FAILED, NonZeroExitCode); the last line of its log:"
+says out "not what was submitted"
 ended "$tampered" FAILED 78:0
 check "one clear sentence" grep -q "${folder##*/}: not what was submitted" "sr-out/.sagax/log/sr-$tampered.out"
 expect 66 sr bids sr-out --submission absent
