@@ -112,14 +112,11 @@ out:
     return rc;
 }
 
-static void add_network(json_t *o, const sr_config *c) {
-    json_t *mult = json_array();
-    for (int i = 0; i < c->net.levels; i++)
-        json_array_append_new(mult, json_integer(c->net.mult[i]));
-    json_object_set_new(o, "network",
-                        json_pack("{s:s, s:i, s:o, s:i}", "arch", c->net.arch, "base_channels",
-                                  c->net.base_channels, "mult", mult, "res_blocks",
-                                  c->net.res_blocks));
+/* Dropout is a matter of training. */
+static void add_network(json_t *o, const sr_config *c, const job *j) {
+    json_t *network = job_net_json(j, true);
+    json_object_del(network, "dropout");
+    json_object_set_new(o, "network", network);
     json_object_set_new(o, "kernels", json_string(c->kernels->name));
 }
 
@@ -136,7 +133,7 @@ static void add_sampler(json_t *o, const sr_config *c, const job *j) {
  * Instruction set and number of threads change its last bits only: no reason to make it again. */
 static void record_values(sr_config *c, const job *j) {
     json_t *o = json_object();
-    if (c->method->network) add_network(o, c);
+    if (c->method->network) add_network(o, c, j);
     if (c->method->sampled)
         add_sampler(o, c, j);
     else

@@ -63,7 +63,7 @@ static const char *const free_keys[] = {
     "train.steps",          "train.minutes",   "train.init",       "train.max_bad",
     "train.log_every",      "train.val_every", "train.val_images", "train.preview_every",
     "train.preview_images", "train.keep",      "train.workers",    "train.checkpoint_every",
-    "model.kernels",        "model.threads",   "diffusion.steps",
+    "diffusion.steps",
 };
 static const char *const shaping_sections[] = {"model", "diffusion", "degrade", "train"};
 
@@ -138,6 +138,7 @@ out:
 /* The cosine ends at train.steps; where the clock sets the pace (train.minutes) it ends with that.
  */
 static bool is_free(const job *j, const char *key) {
+    if (strncmp(key, "model.", strlen("model.")) == 0 && !job_net_reads(j, key)) return true;
     if (strcmp(key, "train.steps") == 0 && job_real(j, "train.minutes") <= 0 &&
         strcmp(job_text(j, "train.lr_schedule"), "cosine") == 0)
         return false;
