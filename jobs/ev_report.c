@@ -46,8 +46,7 @@ void ev_rows_sort(ev_row *row, int64_t n) {
     qsort(row, (size_t)n, sizeof *row, by_item);
 }
 
-/* "nan" whatever its sign bit, which differs between machines. */
-static void number_text(char text[32], double x) {
+void ev_number_text(char text[32], double x) {
     if (isnan(x))
         snprintf(text, 32, "nan");
     else
@@ -69,7 +68,7 @@ sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row,
         cell[2] = it->stem;
         cell[3] = row[i].method;
         for (int m = 0; m < N_METRICS; m++) {
-            number_text(text[m], metric_of(&row[i], m));
+            ev_number_text(text[m], metric_of(&row[i], m));
             cell[4 + m] = text[m];
         }
         snprintf(text[N_METRICS], 32, "%lld", (long long)row[i].scores.n_voxels);

@@ -24,6 +24,9 @@ char *ev_rows_text(const ev_row *row, int64_t n);
 /* The way back: rows of `item`, *row new [*n] (sx_free). Errors: SX_E_DATA. */
 sx_err ev_rows_parse(const char *text, int64_t item, ev_row **row, int64_t *n);
 
+/* Six decimals, or "nan" whatever its sign bit, which differs between machines. */
+void ev_number_text(char text[32], double x);
+
 /* subject session item method psnr nrmse ssim gms hf psnr_fit nrmse_fit ssim_fit n_voxels, one line
  * a row. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row, int64_t n);
