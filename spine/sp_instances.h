@@ -3,9 +3,8 @@
  * Bodies are the connected pieces of body voxels, in the order in which they lie along a curve
  * through the canal; pieces that are two vertebrae are cut at discs, or where their cross-section
  * is least. Discs and end-plates go to the body above and the nearest one. Arches and processes
- * are flooded from the
- * bodies through their pedicles. Arches without a body above the first or below the last body are
- * vertebrae too: the atlas, and those that the field of view cuts.
+ * are flooded from the bodies through their pedicles. Arches without a body above the first or
+ * below the last body are vertebrae too: the atlas, and those that the field of view cuts.
  *
  * Life cycle: sp_instances_find, sp_instances_number, sp_instances_mask; sp_instances_clear takes a
  * zeroed struct. Masks are "PIR" volumes with voxels of about 0.5 to 1.5 mm. Not collective. */
