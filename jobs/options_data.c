@@ -37,6 +37,7 @@ const job_option options_data[] = {
     JOB_OPTIONS_END,
 };
 
+const job_option options_data_any[] = {ACQUISITIONS(""), SUBJECTS, SEARCH, PIXELS, JOB_OPTIONS_END};
 const job_option options_data_axial[] = {ACQUISITIONS("ax"), SUBJECTS, SEARCH, PIXELS,
                                          JOB_OPTIONS_END};
 const job_option options_data_subjects[] = {SUBJECTS, PIXELS, JOB_OPTIONS_END};
