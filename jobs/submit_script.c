@@ -3,14 +3,13 @@
  * Templates can be submitted as they are, by slurm/sbatch.sh; then they read site.env and job.sh
  * when they start. A submission must not change with those files, so the lines that read them are
  * replaced by what they hold now, and behind the lines for sbatch the script gets its arguments. */
-#define _XOPEN_SOURCE 700 /* readlink */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/job_internal.h"
+#include "jobs/job_share.h"
 #include "jobs/job_shell.h"
 #include "jobs/submit.h"
 
@@ -18,16 +17,9 @@ enum { TEXT_LIMIT = 1 << 20 };
 
 /* ---- places ---- */
 
-static char *program(void) {
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = '\0';
-    return sx_strdup(n > 0 ? path : "sagax");
-}
-
 /* <prefix>/share/sagax/slurm of <prefix>/bin/sagax. */
 static char *installed(void) {
-    char *exe = program();
+    char *exe = job_program();
     char *folder = sx_strf("%.*s../share/sagax/slurm", (int)(sx_path_base(exe) - exe), exe);
     sx_free(exe);
     return folder;
@@ -77,7 +69,7 @@ static sx_err put_file(FILE *f, const char *templates, int reader) {
 /* What the job is about: its arguments without options, which are in the submission, and how it
  * talks. */
 static void put_arguments(FILE *f, const submit_plan *plan, const job *inner, int64_t parts) {
-    char *exe = program(), *command = sx_strdup(inner->command);
+    char *exe = job_program(), *command = sx_strdup(inner->command);
     job_shell_flatten(command); // a name may hold a line end, which would end the comment
     fprintf(f, "# Written by: %s\nSAGAX=", command);
     sx_free(command);
