@@ -17,6 +17,7 @@
 #include "jobs/job_weights.h"
 #include "jobs/verbs.h"
 #include "model/nn_optim.h"
+#include "model/nn_spectral.h"
 
 /* ---- options ---- */
 
@@ -43,10 +44,11 @@ static const job_alias aliases[] = {{"--net", "model.arch"},        {"--kernels"
 typedef struct session {
     io_tensors weights, input, result;
     net_config config;
+    const net_about *about;
     const nn_kernels *kernels;
     int threads;
     net *net;
-    float *params; /* block */
+    float *orig, *params; /* blocks */
     int n_images, h, w;
     int64_t pixels;
 } session;
@@ -56,6 +58,7 @@ static void session_clear(session *s) {
     io_tensors_clear(&s->input);
     io_tensors_clear(&s->result);
     net_free(s->net);
+    sx_free(s->orig);
     sx_free(s->params);
 }
 
@@ -117,18 +120,24 @@ static sx_err read_files(job *j, session *s) {
     SX_TRY(rc, io_tensors_read(job_text(j, "net.input"), &s->input));
     SX_TRY(rc, job_weights_inherit_tensors(j, job_text(j, "net.weights"), &s->weights));
     SX_TRY(rc, job_net_config(j, &s->config));
+    s->about = net_about_arch(s->config.arch);
     SX_TRY(rc, job_kernels(j, &s->kernels));
     s->threads = job_threads(j);
 out:
     return rc;
 }
 
+/* With a spectral norm, params is what the network runs with, orig what is stored. */
 static sx_err make_net(const job *j, session *s, bool train, bool input_grad) {
     sx_err rc = net_new(&s->net, &s->config, s->h, s->w, s->kernels,
                         (net_opt){train, input_grad, s->threads});
     if (rc != SX_OK) return rc;
-    s->params = nn_params_block(net_params(s->net));
-    return job_weights_take(job_text(j, "net.weights"), &s->weights, net_params(s->net), s->params);
+    const nn_params *p = net_params(s->net);
+    s->orig = nn_params_block(p);
+    s->params = nn_params_block(p);
+    rc = job_weights_take(job_text(j, "net.weights"), &s->weights, p, s->orig);
+    nn_spectral_effective(p, s->orig, s->params);
+    return rc;
 }
 
 /* ---- losses: mean over all pixels of all images ---- */
@@ -165,10 +174,12 @@ static loss_function *loss_of(const io_tensors *input) {
 
 /* ---- net run ---- */
 
+/* States have none. */
 static void add_gradients(session *s, const float *grads) {
     const nn_params *p = net_params(s->net);
     for (int i = 0; i < p->n; i++) {
         const nn_param *it = &p->item[i];
+        if (it->state) continue;
         char *name = sx_strf("grad/%s", it->name);
         float *values = SX_NEW_ARRAY(float, it->count);
         nn_params_get(p, i, grads, values);
@@ -178,37 +189,77 @@ static void add_gradients(session *s, const float *grads) {
     }
 }
 
+/* What the network is given: images [batch][h][w]; x and t NULL without a diffusion time. */
+typedef struct images {
+    const io_tensor *x, *lr;
+    const int64_t *t;
+} images;
+
+static sx_err find_inputs(const job *j, session *s, const char *x_name, images *in) {
+    sx_err rc;
+    SX_TRY(rc, find_images(j, s, s->about->image, &in->lr));
+    if (!s->about->has_time) goto out;
+    SX_TRY(rc, find_images(j, s, x_name, &in->x));
+    SX_TRY(rc, find_times(j, s, &in->t));
+out:
+    return rc;
+}
+
+static const float *forward(session *s, const images *in, int image) {
+    const int64_t at = image * s->pixels;
+    const float *lr = in->lr->f32 + at;
+    if (!s->about->has_time) return net_forward(s->net, s->params, NULL, lr, 0);
+    return net_forward(s->net, s->params, in->x->f32 + at, lr, (double)in->t[image]);
+}
+
 /* Buffers of one `net run`; images [batch][h][w]. */
 typedef struct run_buffers {
-    const io_tensor *x, *lr, *target; /* target NULL: no loss */
-    const int64_t *t;
+    images in;
+    const io_tensor *target; /* NULL: no loss */
+    int64_t values;          /* of an answer */
     float *y, *d_y, *d_x, *d_lr, *grads;
     double loss;
 } run_buffers;
 
 static void run_image(session *s, run_buffers *b, int image, bool backward) {
-    int64_t at = image * s->pixels, n_all = s->n_images * s->pixels;
-    size_t n_bytes = (size_t)s->pixels * sizeof(float);
-    const float *y =
-        net_forward(s->net, s->params, b->x->f32 + at, b->lr->f32 + at, (double)b->t[image]);
-    memcpy(b->y + at, y, n_bytes);
+    const int64_t at = image * s->pixels, n_all = s->n_images * s->pixels;
+    const size_t n_bytes = (size_t)s->pixels * sizeof(float);
+    const float *y = forward(s, &b->in, image);
+    memcpy(b->y + image * b->values, y, (size_t)b->values * sizeof *y);
     if (b->target == NULL) return;
     b->loss += loss_of(&s->input)(y, b->target->f32 + at, b->d_y, s->pixels, n_all);
     if (!backward) return;
     net_backward(s->net, s->params, b->d_y, b->grads);
-    memcpy(b->d_x + at, nn_graph_input_grad(net_graph(s->net), "x"), n_bytes);
-    memcpy(b->d_lr + at, nn_graph_input_grad(net_graph(s->net), "lr"), n_bytes);
+    memcpy(b->d_lr + at, net_input_grad(s->net, "lr"), n_bytes);
+    if (s->about->has_time) memcpy(b->d_x + at, net_input_grad(s->net, "x"), n_bytes);
 }
 
 static sx_err run_inputs(const job *j, session *s, run_buffers *b) {
     sx_err rc;
-    SX_TRY(rc, find_images(j, s, "x", &b->x));
-    SX_TRY(rc, find_images(j, s, "lr", &b->lr));
-    SX_TRY(rc, find_times(j, s, &b->t));
+    SX_TRY(rc, find_inputs(j, s, "x", &b->in));
     if (find(&s->input, "input", "target") != NULL || job_bool(j, "net.backward"))
         SX_TRY(rc, find_images(j, s, "target", &b->target));
+    if (b->target != NULL && s->config.classes > 0)
+        rc = sx_fail(SX_E_USAGE, "net run: a loss against classes is not to be had here");
 out:
     return rc;
+}
+
+static void add_run(session *s, const run_buffers *b, bool backward) {
+    const int64_t *shape = b->in.lr->shape;
+    /* [batch][h][w][channels]: the only network with several channels has them last */
+    const int channels = net_channels(s->net);
+    const int64_t several[] = {s->n_images, s->h, s->w, channels};
+    io_tensors_add_f32(&s->result, "output", 4, channels == 1 ? shape : several, b->y);
+    if (b->target != NULL)
+        io_tensors_add_f32(&s->result, "loss", 1, (int64_t[]){1}, (float[]){(float)b->loss});
+    if (!backward) return;
+    char *name = sx_strf("grad_input/%s", s->about->image);
+    io_tensors_add_f32(&s->result, name, 4, shape, b->d_lr);
+    sx_free(name);
+    if (s->about->has_time) io_tensors_add_f32(&s->result, "grad_input/x", 4, shape, b->d_x);
+    nn_spectral_gradient(net_params(s->net), s->orig, b->grads);
+    add_gradients(s, b->grads);
 }
 
 static sx_err net_run(const job *j, session *s) {
@@ -217,21 +268,15 @@ static sx_err net_run(const job *j, session *s) {
     bool backward = job_bool(j, "net.backward");
     SX_TRY(rc, run_inputs(j, s, &b));
     SX_TRY(rc, make_net(j, s, backward, backward));
-    int64_t n_all = s->n_images * s->pixels;
-    b.y = SX_NEW_ARRAY(float, n_all);
-    b.d_y = SX_NEW_ARRAY(float, s->pixels);
+    const int64_t n_all = s->n_images * s->pixels;
+    b.values = s->pixels * net_channels(s->net);
+    b.y = SX_NEW_ARRAY(float, s->n_images *b.values);
+    b.d_y = SX_NEW_ARRAY(float, b.values);
     b.d_x = SX_NEW_ARRAY(float, n_all);
     b.d_lr = SX_NEW_ARRAY(float, n_all);
     b.grads = nn_params_block(net_params(s->net));
     for (int i = 0; i < s->n_images; i++) run_image(s, &b, i, backward);
-    io_tensors_add_f32(&s->result, "output", 4, b.x->shape, b.y);
-    if (b.target != NULL)
-        io_tensors_add_f32(&s->result, "loss", 1, (int64_t[]){1}, (float[]){(float)b.loss});
-    if (backward) {
-        io_tensors_add_f32(&s->result, "grad_input/x", 4, b.x->shape, b.d_x);
-        io_tensors_add_f32(&s->result, "grad_input/lr", 4, b.x->shape, b.d_lr);
-        add_gradients(s, b.grads);
-    }
+    add_run(s, &b, backward);
 out:
     sx_free(b.y);
     sx_free(b.d_y);
@@ -263,6 +308,9 @@ static sx_err net_sample(const job *j, session *s) {
     int t[DF_STEPS];
     int64_t asked = job_int(j, job_int(j, "net.steps") > 0 ? "net.steps" : "diffusion.steps");
     int n_steps = df_timesteps(asked < DF_STEPS ? (int)asked : DF_STEPS, t);
+    if (!s->about->has_time)
+        return sx_fail(SX_E_USAGE, "net sample: %s has no diffusion time; net run gives its answer",
+                       s->about->name);
     SX_TRY(rc, find_images(j, s, "lr", &lr));
     SX_TRY(rc, find_images(j, s, "x_T", &noise));
     SX_TRY(rc, job_schedule(j, &schedule));
@@ -292,8 +340,8 @@ enum { FIT_STEPS = 5 };
 
 /* Blocks of the optimizer, and the batch. */
 typedef struct fit_state {
-    const io_tensor *x, *lr, *eps;
-    const int64_t *t;
+    images in;
+    const io_tensor *target;
     float *d_y, *grads, *m, *v;
     float *loss, *norm; /* [steps] */
 } fit_state;
@@ -304,11 +352,11 @@ static double batch_gradient(session *s, fit_state *f) {
     memset(f->grads, 0, (size_t)net_params(s->net)->block * sizeof *f->grads);
     for (int i = 0; i < s->n_images; i++) {
         int64_t at = i * s->pixels;
-        const float *y =
-            net_forward(s->net, s->params, f->x->f32 + at, f->lr->f32 + at, (double)f->t[i]);
-        loss += mean_square(y, f->eps->f32 + at, f->d_y, s->pixels, n_all);
+        const float *y = forward(s, &f->in, i);
+        loss += loss_of(&s->input)(y, f->target->f32 + at, f->d_y, s->pixels, n_all);
         net_backward(s->net, s->params, f->d_y, f->grads);
     }
+    nn_spectral_gradient(net_params(s->net), s->orig, f->grads);
     return loss;
 }
 
@@ -316,10 +364,11 @@ static void fit_steps(session *s, fit_state *f, int64_t n_steps) {
     const nn_adam adam = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     int64_t block = net_params(s->net)->block;
     for (int64_t i = 0; i < n_steps; i++) {
+        nn_spectral_effective(net_params(s->net), s->orig, s->params);
         f->loss[i] = (float)batch_gradient(s, f);
         double norm = nn_norm2(f->grads, block, net_pool(s->net));
         f->norm[i] = (float)norm;
-        const nn_adam_blocks b = {.p = s->params,
+        const nn_adam_blocks b = {.p = s->orig,
                                   .grad = f->grads,
                                   .grad_scale = norm > fit_clip ? fit_clip / norm : 1.0,
                                   .m = f->m,
@@ -329,12 +378,13 @@ static void fit_steps(session *s, fit_state *f, int64_t n_steps) {
     }
 }
 
+/* A network with a diffusion time learns the noise, the others the target. */
 static sx_err fit_inputs(const job *j, session *s, fit_state *f) {
     sx_err rc;
-    SX_TRY(rc, find_images(j, s, "x_t", &f->x));
-    SX_TRY(rc, find_images(j, s, "lr", &f->lr));
-    SX_TRY(rc, find_images(j, s, "eps", &f->eps));
-    SX_TRY(rc, find_times(j, s, &f->t));
+    if (s->config.classes > 0)
+        return sx_fail(SX_E_USAGE, "net fit: a loss against classes is not to be had here");
+    SX_TRY(rc, find_inputs(j, s, "x_t", &f->in));
+    rc = find_images(j, s, s->about->has_time ? "eps" : "target", &f->target);
 out:
     return rc;
 }
@@ -389,7 +439,7 @@ static sx_err parse_size(const char *text, int *h, int *w) {
 static void time_ops(net *n, info *f) {
     const nn_params *p = net_params(n);
     float *params = nn_params_block(p), *grads = nn_params_block(p);
-    float *image = SX_NEW_ARRAY(float, net_pixels(n));
+    float *image = SX_NEW_ARRAY(float, net_pixels(n) * net_channels(n));
     nn_params_init(p, params, 1);
     for (int i = 0; i <= TIMED_RUNS; i++) {
         net_forward(n, params, image, image, 500);
@@ -445,48 +495,55 @@ static json_t *ops_json(const info *f) {
     return ops;
 }
 
-static json_t *mult_json(const net_config *c) {
-    json_t *mult = json_array();
-    for (int i = 0; i < c->levels; i++) json_array_append_new(mult, json_integer(c->mult[i]));
-    return mult;
-}
-
-static void print_info_json(const info *f) {
-    json_t *o = json_pack(
-        "{s:s,s:i,s:o,s:i,s:i,s:i,s:s,s:s,s:i,s:I,s:I,s:i,s:o,s:o,s:o}", "net", f->config.arch,
-        "base_channels", f->config.base_channels, "mult", mult_json(&f->config), "res_blocks",
-        f->config.res_blocks, "height", f->h, "width", f->w, "kernels", f->kernels->name, "isa",
-        f->kernels->isa, "threads", f->threads, "parameters", (json_int_t)f->n_parameters, "macs",
-        (json_int_t)f->forward.macs, "ops", f->forward.n_ops, "forward_plan",
-        plan_json(&f->forward), "train_plan", plan_json(&f->train), "times", ops_json(f));
+/* "net" for "arch", then the sizes, as they are in one flat object. */
+static void print_info_json(const job *j, const info *f) {
+    json_t *o = json_pack("{s:s}", "net", f->config.arch), *sizes = job_net_json(j, true);
+    json_object_del(sizes, "arch");
+    json_object_update(o, sizes);
+    json_decref(sizes);
+    json_t *rest =
+        json_pack("{s:i,s:i,s:s,s:s,s:i,s:I,s:I,s:i,s:o,s:o,s:o}", "height", f->h, "width", f->w,
+                  "kernels", f->kernels->name, "isa", f->kernels->isa, "threads", f->threads,
+                  "parameters", (json_int_t)f->n_parameters, "macs", (json_int_t)f->forward.macs,
+                  "ops", f->forward.n_ops, "forward_plan", plan_json(&f->forward), "train_plan",
+                  plan_json(&f->train), "times", ops_json(f));
+    json_object_update(o, rest);
+    json_decref(rest);
     job_json_print(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
 }
 
-static void print_info_text(const info *f) {
+static void print_sizes(const job *j, const net_about *about) {
+    printf("%s", about->name);
+    for (const net_setting *s = about->sizes; s->key != NULL; s++)
+        printf(", %s %s", s->key + strlen("model."), job_as_given(j, s->key));
+    printf("\n");
+}
+
+static void print_info_text(const job *j, const info *f) {
     const double mib = 1024.0 * 1024.0;
     double forward_s = 0, backward_s = 0;
-    printf("%s, width %d, %d levels, %d residual blocks a level\n", f->config.arch,
-           f->config.base_channels, f->config.levels, f->config.res_blocks);
+    print_sizes(j, net_about_arch(f->config.arch));
     printf("parameters  %lld\n", (long long)f->n_parameters);
     printf("MACs        %lld for %d x %d pixels\n", (long long)f->forward.macs, f->h, f->w);
     printf("memory      forward %.1f MiB + %.1f scratch, training %.1f MiB + %.1f scratch\n",
            (double)f->forward.activation_bytes / mib, (double)f->forward.scratch_bytes / mib,
            (double)f->train.activation_bytes / mib, (double)f->train.scratch_bytes / mib);
-    printf("kernels     %s (%s), %d thread%s\n\nop           calls   forward ms  backward ms\n",
-           f->kernels->name, f->kernels->isa, f->threads, f->threads > 1 ? "s" : "");
+    printf(
+        "kernels     %s (%s), %d thread%s\n\nop                calls   forward ms  backward ms\n",
+        f->kernels->name, f->kernels->isa, f->threads, f->threads > 1 ? "s" : "");
     for (int i = 0; i < f->n_ops; i++) {
-        printf("%-12s %5lld %12.3f %12.3f\n", f->op[i].op, (long long)f->op[i].calls,
+        printf("%-17s %5lld %12.3f %12.3f\n", f->op[i].op, (long long)f->op[i].calls,
                1e3 * f->op[i].forward_s, 1e3 * f->op[i].backward_s);
         forward_s += f->op[i].forward_s;
         backward_s += f->op[i].backward_s;
     }
-    printf("%-12s %5d %12.3f %12.3f\n", "all", f->forward.n_ops, 1e3 * forward_s, 1e3 * backward_s);
+    printf("%-17s %5d %12.3f %12.3f\n", "all", f->forward.n_ops, 1e3 * forward_s, 1e3 * backward_s);
 }
 
 static sx_err net_info(const job *j) {
     info f = {0};
     sx_err rc = collect_info(j, &f);
-    if (rc == SX_OK) (job_json(j) ? print_info_json : print_info_text)(&f);
+    if (rc == SX_OK) (job_json(j) ? print_info_json : print_info_text)(j, &f);
     return rc;
 }
 

@@ -15,6 +15,7 @@
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"
 #include "jobs/job_weights.h"
+#include "jobs/train_kind.h"
 #include "jobs/train_owner.h"
 #include "jobs/train_report.h"
 #include "jobs/train_val.h"
@@ -264,7 +265,8 @@ static sx_err write_weights(const training *t) {
     train_owner_moves(&t->c, "weights of step %lld", (long long)t->state.step);
     if (mp_rank(t->c.comm) == 0) {
         char *path = sx_path_join(t->c.run_path, "weights.h5");
-        char *json = job_weights_describe(t->j, t->state.step, t->c.degrade.hr_mm, t->quantile);
+        char *json = job_weights_describe(t->j, t->c.kind->name, t->state.step, t->c.degrade.hr_mm,
+                                          t->quantile);
         rc = job_weights_write(path, json, t->state.params, t->state.ema, train_owner_holds,
                                (void *)&t->c);
         if (rc == SX_OK) sx_info("weights of step %lld: %s", (long long)t->state.step, path);

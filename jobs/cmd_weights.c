@@ -102,9 +102,9 @@ static sx_err import(job *j) {
     block = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_take(from, &t, net_params(n), block));
     SX_TRY(rc, check_block(from, net_params(n), block));
-    text =
-        ours ? sx_strdup(ours)
-             : job_weights_describe(j, 0, job_real(j, "data.hr_mm"), job_real(j, "data.quantile"));
+    text = ours ? sx_strdup(ours)
+                : job_weights_describe(j, "diffusion", 0, job_real(j, "data.hr_mm"),
+                                       job_real(j, "data.quantile"));
     if (!job_dry_run(j)) {
         SX_TRY(rc, sx_mkdirs(run_folder));
         SX_TRY(rc, job_weights_write(to, text, net_params(n), block, NULL, NULL));
@@ -119,8 +119,8 @@ out:
     return rc;
 }
 
-/* Read weights.h5 and hold it against the network it names. */
-static sx_err read_checked(job *j, const char *path, io_ckpt *k, net_config *c) {
+/* Read weights.h5 and hold it against the network it names, which has *count parameters. */
+static sx_err read_checked(job *j, const char *path, io_ckpt *k, net_config *c, int64_t *count) {
     sx_err rc;
     net *n = NULL;
     float *block = NULL;
@@ -128,6 +128,7 @@ static sx_err read_checked(job *j, const char *path, io_ckpt *k, net_config *c) 
     SX_TRY(rc, job_weights_inherit(j, path));
     SX_TRY(rc, job_net_config(j, c));
     SX_TRY(rc, table_of(c, &n));
+    *count = net_params(n)->count;
     block = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_read(path, net_params(n), block));
     rc = check_block(path, net_params(n), block);
@@ -137,28 +138,17 @@ out:
     return rc;
 }
 
-static int64_t count_of(const io_ckpt *k) {
-    int64_t total = 0;
-    for (int i = 0; i < k->n; i++) {
-        int64_t n = 1;
-        for (int d = 0; d < k->block[i].rank; d++) n *= k->block[i].shape[d];
-        total += n;
-    }
-    return total;
-}
-
 /* The whole text for ourselves, and for others the sizes and what the network predicts. */
 static void add_meta(io_tensors *t, const io_ckpt *k, const job *j, const net_config *c) {
-    char *base = sx_strf("%d", c->base_channels), *blocks = sx_strf("%d", c->res_blocks);
+    const net_about *about = net_about_arch(c->arch);
     io_tensors_add_meta(t, "net", c->arch);
-    io_tensors_add_meta(t, "base_channels", base);
-    io_tensors_add_meta(t, "mult", job_text(j, "model.mult"));
-    io_tensors_add_meta(t, "res_blocks", blocks);
-    io_tensors_add_meta(t, "target", job_text(j, "diffusion.target"));
-    io_tensors_add_meta(t, "schedule", job_text(j, "diffusion.schedule"));
+    for (const net_setting *s = about->sizes; s->key; s++)
+        io_tensors_add_meta(t, s->key + strlen("model."), job_as_given(j, s->key));
+    if (about->has_time) {
+        io_tensors_add_meta(t, "target", job_text(j, "diffusion.target"));
+        io_tensors_add_meta(t, "schedule", job_text(j, "diffusion.schedule"));
+    }
     io_tensors_add_meta(t, "sagax", k->json);
-    sx_free(base);
-    sx_free(blocks);
 }
 
 static sx_err export(job *j) {
@@ -167,13 +157,14 @@ static sx_err export(job *j) {
     io_ckpt k = {0};
     io_tensors t = {0};
     net_config c;
+    int64_t count;
     sx_err rc;
-    SX_TRY(rc, read_checked(j, from, &k, &c));
+    SX_TRY(rc, read_checked(j, from, &k, &c, &count));
     for (int i = 0; i < k.n; i++)
         io_tensors_add_f32(&t, k.block[i].name, k.block[i].rank, k.block[i].shape, k.block[i].data);
     add_meta(&t, &k, j, &c);
     if (!job_dry_run(j)) SX_TRY(rc, io_tensors_write(to, &t));
-    say(j, to, "exported", &c, count_of(&k), k.digest);
+    say(j, to, "exported", &c, count, k.digest);
 out:
     io_ckpt_clear(&k);
     io_tensors_clear(&t);
@@ -185,8 +176,9 @@ static sx_err verify(job *j) {
     char *path = job_weights_path(job_arg(j, 1));
     io_ckpt k = {0};
     net_config c;
-    sx_err rc = read_checked(j, path, &k, &c);
-    if (rc == SX_OK) say(j, path, "ok", &c, count_of(&k), k.digest);
+    int64_t count;
+    sx_err rc = read_checked(j, path, &k, &c, &count);
+    if (rc == SX_OK) say(j, path, "ok", &c, count, k.digest);
     io_ckpt_clear(&k);
     sx_free(path);
     return rc;

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/sx_mem.h"
 #include "jobs/job_internal.h"
+#include "jobs/job_model.h"
 
 sx_err job_new(job **out, const job_verb *v, mp_comm *c, int argc, char **argv) {
     job *j = SX_NEW(job);
@@ -10,6 +11,7 @@ sx_err job_new(job **out, const job_verb *v, mp_comm *c, int argc, char **argv) 
     job__init_values(j);
     sx_err rc = job__parse_command_line(j, argc, argv);
     if (rc == SX_OK) rc = job__apply_preset(j);
+    if (rc == SX_OK) rc = job_net_preset(j);
     if (rc != SX_OK) {
         job_free(j);
         j = NULL;
@@ -87,6 +89,10 @@ const char *job_text(const job *j, const char *key) {
     const job_value *v = value_of(j, key);
     SX_ASSERT(v->option->type == JOB_TEXT || v->option->type == JOB_CHOICE);
     return v->text;
+}
+
+const char *job_as_given(const job *j, const char *key) {
+    return value_of(j, key)->text;
 }
 
 bool job_given(const job *j, const char *key) {

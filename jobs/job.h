@@ -76,6 +76,8 @@ int64_t job_int(const job *j, const char *key);
 double job_real(const job *j, const char *key);
 bool job_bool(const job *j, const char *key);
 const char *job_text(const job *j, const char *key); /* borrowed; "" when empty */
+/* A value of any type as the text it was read from; borrowed. */
+const char *job_as_given(const job *j, const char *key);
 /* True when the value came from a file or the command line. */
 bool job_given(const job *j, const char *key);
 /* True when the verb reads this key at all (shared code asks before it reads an optional section).

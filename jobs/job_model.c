@@ -3,34 +3,73 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/sx_err.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "base/sx_pool.h"
+#include "jobs/job_json.h"
 
-#define MAX_LEVELS ((int)(sizeof((net_config){0}).mult / sizeof(int)))
+/* The row of model.arch, which is one of them (options_model). */
+static const net_about *about_of(const job *j) {
+    const net_about *about = net_about_arch(job_text(j, "model.arch"));
+    SX_ASSERT(about != NULL);
+    return about;
+}
 
-sx_err job_mult_parse(const char *text, net_config *c) {
-    const char *p = text;
-    for (c->levels = 0; c->levels < MAX_LEVELS; p++) {
-        char *end;
-        long m = strtol(p, &end, 10);
-        if (end == p || m < 1 || m > 64 || (*end != ',' && *end != '\0')) break;
-        c->mult[c->levels++] = (int)m;
-        if (*end == '\0') return SX_OK;
-        p = end;
-    }
-    return sx_fail(SX_E_CONFIG,
-                   "model.mult = \"%s\": should be 1 to %d integers from 1 to 64 with commas", text,
-                   MAX_LEVELS);
+/* What is there already stays: its origin does not change without need. */
+static sx_err preset_all(job *j, const net_setting *s) {
+    sx_err rc = SX_OK;
+    for (; s->key != NULL && rc == SX_OK; s++)
+        if (job_has(j, s->key) && strcmp(job_as_given(j, s->key), s->text) != 0)
+            rc = job_preset(j, s->key, s->text);
+    return rc;
+}
+
+sx_err job_net_preset(job *j) {
+    if (!job_has(j, "model.arch")) return SX_OK;
+    sx_err rc = preset_all(j, about_of(j)->sizes);
+    return rc == SX_OK ? preset_all(j, about_of(j)->training) : rc;
 }
 
 sx_err job_net_config(const job *j, net_config *c) {
-    *c = net_config_default();
-    snprintf(c->arch, sizeof c->arch, "%s", job_text(j, "model.arch"));
-    c->base_channels = (int)job_int(j, "model.base_channels");
-    c->res_blocks = (int)job_int(j, "model.res_blocks");
-    c->dropout = job_real(j, "model.dropout");
-    return job_mult_parse(job_text(j, "model.mult"), c);
+    const net_about *about = about_of(j);
+    sx_err rc = net_config_of(about->name, c);
+    for (const net_setting *s = about->sizes; s->key != NULL && rc == SX_OK; s++)
+        rc = net_config_set(c, s->key, job_as_given(j, s->key));
+    return rc;
+}
+
+bool job_net_reads(const job *j, const char *key) {
+    if (strcmp(key, "model.arch") == 0) return true;
+    for (const net_setting *s = about_of(j)->sizes; s->key != NULL; s++)
+        if (strcmp(s->key, key) == 0) return true;
+    return false;
+}
+
+/* "4,4" as [4, 4]. */
+static json_t *list_json(const char *text) {
+    json_t *list = json_array();
+    for (const char *p = text; p != NULL; p = strchr(p, ',')) {
+        p += *p == ',';
+        json_array_append_new(list, json_integer(strtol(p, NULL, 10)));
+    }
+    return list;
+}
+
+json_t *job_net_json(const job *j, bool arrays) {
+    json_t *o = json_pack("{s:s}", "arch", about_of(j)->name);
+    json_t *section = job_section_json(j, "model"), *value;
+    const char *name;
+    json_object_foreach(section, name, value) {
+        char *key = sx_strf("model.%s", name);
+        const bool is_list = arrays && json_is_string(value);
+        if (strcmp(key, "model.arch") != 0 && job_net_reads(j, key))
+            json_object_set_new(o, name,
+                                is_list ? list_json(json_string_value(value)) : json_incref(value));
+        sx_free(key);
+    }
+    json_decref(section);
+    return o;
 }
 
 sx_err job_kernels(const job *j, const nn_kernels **k) {

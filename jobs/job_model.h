@@ -3,16 +3,24 @@
 #ifndef JOB_MODEL_H
 #define JOB_MODEL_H
 
+#include <jansson.h>
 #include "degrade/dg_degrade.h"
 #include "jobs/job.h"
 #include "model/df_diffusion.h"
 #include "model/net.h"
 #include "model/nn_kernels.h"
 
-/* Section model (options_model). *c is filled. Errors: SX_E_CONFIG (model.mult unreadable). */
+/* Section model (options_model). *c is filled. Errors: SX_E_CONFIG (a list unreadable). */
 sx_err job_net_config(const job *j, net_config *c);
-/* "1,1,2,2" into c->mult and c->levels. Errors: SX_E_CONFIG. Needs no job. */
-sx_err job_mult_parse(const char *text, net_config *c);
+/* What model.arch says of its sizes and training as published becomes the default of those keys
+ * that the verb has; what the user sets wins. When a job is built, and when weights name another
+ * architecture. Nothing for verbs without section model. Errors: SX_E_CONFIG. */
+sx_err job_net_preset(job *j);
+/* Whether the network of this configuration depends on `key` ("model.window"). */
+bool job_net_reads(const job *j, const char *key);
+/* The keys of section model that the network depends on, new: {"arch": "rcan", "groups": 10, …},
+ * lists as text ("1,1,2,2"), or as arrays if asked. */
+json_t *job_net_json(const job *j, bool arrays);
 /* model.kernels. *k is borrowed, valid for ever. Errors: SX_E_CONFIG (not on this machine). */
 sx_err job_kernels(const job *j, const nn_kernels **k);
 /* Threads of a rank: model.threads, or what the job was given; at most the processors this process

@@ -31,6 +31,12 @@ sx_err job_weights_take(const char *path, const io_tensors *t, const nn_params *
 sx_err job_weights_write(const char *path, const char *json, const nn_params *p, const float *block,
                          io_gate *gate, void *user);
 
+/* The architecture that names and shapes of a set belong to, NULL if none does. */
+const char *job_weights_arch(const io_tensors *t);
+/* What the shapes say of a size of this architecture ("model.window") as text, new (sx_free); NULL
+ * if nothing. */
+char *job_weights_size(const io_tensors *t, const char *arch, const char *key);
+
 /* Whether a file is read as safetensors, by its name. */
 bool job_weights_is_tensors(const char *file);
 /* Parameter `name` in a set, with or without the prefix; borrowed, NULL if there is none. */
@@ -47,8 +53,10 @@ sx_err job_weights_about(const char *path, char **text);
 sx_err job_weights_inherit(job *j, const char *path);
 /* The same from a set that was read from `path`. */
 sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t);
-/* The JSON text of weights.h5 for the network of this configuration: {"format", "step", "model":
- * {…}, "diffusion": {…}, "degrade": {…}, "data": {"hr_mm", "quantile"}}; new (sx_free). */
-char *job_weights_describe(const job *j, int64_t step, double hr_mm, double quantile);
+/* The JSON text of weights.h5 for the network of this configuration, trained as `kind`
+ * (train_kind.h): {"format", "step", "model": {…}, "diffusion": {…}, "degrade": {…}, "data":
+ * {"hr_mm", "quantile"}, "train": {"kind"}}; new (sx_free). */
+char *job_weights_describe(const job *j, const char *kind, int64_t step, double hr_mm,
+                           double quantile);
 
 #endif

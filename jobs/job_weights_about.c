@@ -2,7 +2,8 @@
  *
  * weights.h5 says it in its JSON text, which an export carries on in the metadata of safetensors
  * ("sagax"). Files from elsewhere have plain metadata (base_channels, mult, …), or nothing but the
- * shapes of their tensors. All of it becomes the default of the configuration (job_weights.h). */
+ * shapes of their tensors (job_weights_shapes.c). All of it becomes the default of the
+ * configuration (job_weights.h). */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,24 +11,48 @@
 #include "base/sx_mem.h"
 #include "io/io_ckpt.h"
 #include "jobs/job_json.h"
+#include "jobs/job_model.h"
 #include "jobs/job_weights.h"
 #include "model/net.h"
 
-/* Keys that a file can speak of; `meta` is the name in plain metadata, NULL: none. */
+/* Keys beside model.* that a file can speak of; `meta` is the name in plain metadata, NULL: none.
+ */
 static const struct {
     const char *key, *meta;
 } spoken_of[] = {
-    {"model.arch", NULL},           {"model.base_channels", "base_channels"},
-    {"model.mult", "mult"},         {"model.res_blocks", "res_blocks"},
-    {"diffusion.target", "target"}, {"diffusion.schedule", "schedule"},
-    {"data.hr_mm", NULL},           {"data.quantile", NULL},
+    {"diffusion.target", "target"},
+    {"diffusion.schedule", "schedule"},
+    {"data.hr_mm", NULL},
+    {"data.quantile", NULL},
 };
 enum { N_SPOKEN_OF = sizeof spoken_of / sizeof *spoken_of };
 
+/* What published code calls sizes in plain metadata, beside our own names of them. */
+static const struct {
+    const char *key, *meta;
+} others_names[] = {
+    {"model.base_channels", "features"},  {"model.base_channels", "num_feat"},
+    {"model.base_channels", "embed_dim"}, {"model.blocks", "num_block"},
+    {"model.growth", "num_grow_ch"},      {"model.heads", "num_heads"},
+    {"model.window", "window_size"},      {"model.compress", "compress_ratio"},
+    {"model.squeeze", "squeeze_factor"},
+};
+enum { N_OTHERS_NAMES = sizeof others_names / sizeof *others_names };
+
+/* Another architecture brings the sizes that it was published with. Dropout is a matter of a
+ * training, not of weights. */
 static sx_err preset(job *j, const char *path, const char *key, const char *value) {
-    if (!value || !job_has(j, key)) return SX_OK;
+    if (!value || !job_has(j, key) || strcmp(key, "model.dropout") == 0) return SX_OK;
     sx_err rc = job_preset(j, key, value);
+    if (rc == SX_OK && strcmp(key, "model.arch") == 0) rc = job_net_preset(j);
     return rc == SX_OK ? rc : sx_fail_context(rc, "%s", path);
+}
+
+/* The sizes that the network of this configuration has. */
+static const net_setting *sizes_of(const job *j) {
+    static const net_setting none = {NULL, NULL};
+    if (!job_has(j, "model.arch")) return &none;
+    return net_about_arch(job_text(j, "model.arch"))->sizes;
 }
 
 /* ---- JSON ---- */
@@ -43,62 +68,70 @@ static char *value_text(const json_t *root, const char *key) {
     return json_is_real(v) ? sx_strf("%.9g", json_real_value(v)) : NULL;
 }
 
+static sx_err preset_from_json(job *j, const char *path, const json_t *root, const char *key) {
+    char *value = value_text(root, key);
+    sx_err rc = preset(j, path, key, value);
+    sx_free(value);
+    return rc;
+}
+
 static sx_err inherit_json(job *j, const char *path, const char *text) {
     json_t *root = json_loads(text, 0, NULL);
     sx_err rc = SX_OK;
     if (!json_is_string(json_object_get(json_object_get(root, "model"), "arch")))
         rc = sx_fail(SX_E_DATA, "%s: does not say which network it is for", path);
-    for (int i = 0; i < N_SPOKEN_OF && rc == SX_OK; i++) {
-        char *value = value_text(root, spoken_of[i].key);
-        rc = preset(j, path, spoken_of[i].key, value);
-        sx_free(value);
-    }
+    if (rc == SX_OK) rc = preset_from_json(j, path, root, "model.arch");
+    for (const net_setting *s = sizes_of(j); s->key && rc == SX_OK; s++)
+        rc = preset_from_json(j, path, root, s->key);
+    for (int i = 0; i < N_SPOKEN_OF && rc == SX_OK; i++)
+        rc = preset_from_json(j, path, root, spoken_of[i].key);
     json_decref(root);
     return rc;
 }
 
-/* ---- shapes of Palette's state dict ---- */
+/* ---- safetensors ---- */
 
-/* Output channels of the first 3x3 convolution of a block; 0 if there is no such block. */
-static int64_t block_channels(const io_tensors *w, const char *side, int index, int part) {
-    char name[96];
-    snprintf(name, sizeof name, "%s_blocks.%d.%d.in_layers.2.weight", side, index, part);
-    const io_tensor *it = job_weights_find(w, name);
-    return it && it->rank == 4 ? it->shape[0] : 0;
+/* "[2, 2]", as Python prints lists, becomes "2,2"; for an integer, its first; new. */
+static char *plain_value(const char *text, bool first) {
+    char *out = sx_strdup(text), *to = out;
+    for (const char *p = text; *p && !(first && *p == ','); p++)
+        if (!strchr("[]() ", *p)) *to++ = *p;
+    *to = '\0';
+    return out;
 }
 
-/* A level of the decoder has res_blocks + 1 blocks, the last of them with an upsampling part 1; a
- * level of the encoder begins at input block 1 + level * (res_blocks + 1). */
-static sx_err inherit_shapes(job *j, const char *path, const io_tensors *w) {
-    const io_tensor *stem = job_weights_find(w, "input_blocks.0.0.weight");
-    int n_blocks = 0, first_up = -1;
-    for (; block_channels(w, "output", n_blocks, 0) > 0; n_blocks++)
-        if (first_up < 0 && block_channels(w, "output", n_blocks, 1) > 0) first_up = n_blocks;
-    if (!stem || stem->rank != 4 || stem->shape[0] < 1 || n_blocks == 0) return SX_OK;
-    const int a_level = first_up < 0 ? n_blocks : first_up + 1;
-    char *base = sx_strf("%" PRId64, stem->shape[0]), *blocks = sx_strf("%d", a_level - 1);
-    char mult[160] = "";
-    for (int level = 0, used = 0; level < n_blocks / a_level && used < 128; level++)
-        used += snprintf(mult + used, sizeof mult - (size_t)used, "%s%" PRId64, level ? "," : "",
-                         block_channels(w, "input", 1 + level * a_level, 0) / stem->shape[0]);
-    sx_err rc;
-    SX_TRY(rc, preset(j, path, "model.base_channels", base));
-    SX_TRY(rc, preset(j, path, "model.res_blocks", blocks));
-    rc = preset(j, path, "model.mult", mult);
-out:
-    sx_free(base);
-    sx_free(blocks);
+static sx_err preset_from_meta(job *j, const char *path, const io_tensors *t, const char *key,
+                               const char *name) {
+    const char *text = io_tensors_meta(t, name);
+    if (!text || !job_has(j, key)) return SX_OK;
+    const bool is_list = strcmp(key, "model.mult") == 0 || strcmp(key, "model.depths") == 0;
+    char *value = plain_value(text, !is_list);
+    sx_err rc = preset(j, path, key, value);
+    sx_free(value);
     return rc;
 }
 
-/* ---- the two containers ---- */
+static sx_err inherit_sizes(job *j, const char *path, const io_tensors *t) {
+    sx_err rc = SX_OK;
+    for (const net_setting *s = sizes_of(j); s->key && rc == SX_OK; s++) {
+        char *value = job_weights_size(t, job_text(j, "model.arch"), s->key);
+        rc = preset(j, path, s->key, value);
+        sx_free(value);
+        if (rc == SX_OK) rc = preset_from_meta(j, path, t, s->key, s->key + strlen("model."));
+    }
+    for (int i = 0; i < N_OTHERS_NAMES && rc == SX_OK; i++)
+        if (job_has(j, "model.arch") && job_net_reads(j, others_names[i].key))
+            rc = preset_from_meta(j, path, t, others_names[i].key, others_names[i].meta);
+    return rc;
+}
 
 sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t) {
     sx_err rc;
     /* published weights predict the noise, under the linear schedule */
     SX_TRY(rc, preset(j, path, "diffusion.target", "eps"));
     SX_TRY(rc, preset(j, path, "diffusion.schedule", "linear"));
-    SX_TRY(rc, inherit_shapes(j, path, t));
+    SX_TRY(rc, preset(j, path, "model.arch", job_weights_arch(t)));
+    SX_TRY(rc, inherit_sizes(j, path, t));
     for (int i = 0; i < N_SPOKEN_OF; i++)
         if (spoken_of[i].meta)
             SX_TRY(rc, preset(j, path, spoken_of[i].key, io_tensors_meta(t, spoken_of[i].meta)));
@@ -107,6 +140,8 @@ sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t
 out:
     return rc;
 }
+
+/* ---- both containers ---- */
 
 sx_err job_weights_about(const char *path, char **text) {
     char *file = job_weights_path(path);
@@ -148,13 +183,15 @@ out:
 
 /* ---- writing ---- */
 
-char *job_weights_describe(const job *j, int64_t step, double hr_mm, double quantile) {
-    static const char *const sections[] = {"model", "diffusion", "degrade"};
-    json_t *o = json_pack("{s:s, s:I, s:{s:f, s:f}}", "format", "sagax weights", "step",
-                          (json_int_t)step, "data", "hr_mm", hr_mm, "quantile", quantile);
+char *job_weights_describe(const job *j, const char *kind, int64_t step, double hr_mm,
+                           double quantile) {
+    static const char *const sections[] = {"diffusion", "degrade"};
+    json_t *o = json_pack("{s:s, s:I, s:{s:f, s:f}, s:{s:s}}", "format", "sagax weights", "step",
+                          (json_int_t)step, "data", "hr_mm", hr_mm, "quantile", quantile, "train",
+                          "kind", kind);
+    json_object_set_new(o, "model", job_net_json(j, false));
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         json_t *section = job_section_json(j, sections[i]);
-        json_object_del(section, "kernels"); /* how, not what */
         if (json_object_size(section) > 0) json_object_set(o, sections[i], section);
         json_decref(section);
     }

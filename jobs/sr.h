@@ -23,10 +23,27 @@
 #include "model/net.h"
 #include "mpi/mp_share.h"
 
+/* ---- methods ---- */
+
+typedef struct sr_engine sr_engine;
+struct sr__slice;
+
+/* How a slice is restored; a row of the table in sr_sample.c. */
+typedef struct sr_method {
+    const char *name; /* the training kind of the weights (train_kind.h), or "cubic" */
+    bool network;     /* needs weights */
+    bool sampled;     /* starts from noise: samples differ */
+    /* From the padded slice e->lr to e->x, both -1..1. NULL: the slice stays as it is. */
+    void (*restore)(sr_engine *e, const struct sr__slice *s, uint64_t noise_key, int sample);
+} sr_method;
+/* The method of this name; NULL: there is none. */
+const sr_method *sr_method_find(const char *name);
+
 /* ---- configuration ---- */
 
 typedef struct sr_config {
     mp_comm *comm;
+    const sr_method *method;
     const char *input, *out; /* borrowed from the job */
     io_read_opt read;
     st_config stitch; /* of items that are several chunks */
@@ -44,16 +61,16 @@ typedef struct sr_config {
     float *params;   /* block of the network */
     mp_share *ready; /* weights prepared for the kernels, once a node; NULL: nothing to prepare */
     int64_t n_ready; /* floats; 0: nothing for the kernels of this node */
-    char weights_sha256[65];
-    char *values;  /* JSON of what decides about an output; sorted keys */
-    char hash[65]; /* SHA-256 of `values` */
+    char weights_sha256[65]; /* "none" without weights */
+    char *values;            /* JSON of what decides about an output; sorted keys */
+    char hash[65];           /* SHA-256 of `values` */
 } sr_config;
 
 extern const job_option options_sr[];
 
 /* Read configuration and weights; what the weights file says about its network, diffusion and data
- * becomes the default of those keys. Errors: SX_E_USAGE (no weights given), SX_E_CONFIG, those of
- * job_weights_read. Not collective. */
+ * becomes the default of those keys. Errors: SX_E_USAGE (no weights given), SX_E_CONFIG (also
+ * samples of a method that has none), those of job_weights_read. Not collective. */
 sx_err sr_config_read(sr_config *c, job *j);
 /* Prepare the weights for the kernels, unless the user does not want it; the ranks of a node do so
  * together and share the result. Collective over c->comm. Errors: SX_E_NOMEM. */
@@ -141,13 +158,13 @@ sx_err sr_check_dtype(const sr_config *c, const io_item *item, const im_mapping 
 /* ---- sampling ---- */
 
 /* Network of the size last asked for, and room for one slice. */
-typedef struct sr_engine {
+struct sr_engine {
     const sr_config *c;
     net *net;
     int h, w; /* of the padded slice */
     float *lr, *x, *scratch, *measured;
-    int64_t room, measured_room;
-} sr_engine;
+    int64_t measured_room;
+};
 void sr_engine_clear(sr_engine *e);
 
 /* Key of the noise of an item. */

@@ -100,17 +100,19 @@ static sx_err put_line(FILE *f, const char *templates, const char *line, size_t 
     return SX_OK;
 }
 
+char *submit_template(const char *templates, const submit_plan *plan, int64_t parts) {
+    return sx_strf("%s/templates/%s", templates, parts > 0 ? plan->array_template : plan->template);
+}
+
 /* The first lines, "#!" and "#SBATCH", stay first: sbatch reads no others. */
-sx_err submit_script(const char *templates, const submit_plan *plan, const job *inner,
-                     int64_t parts, char **script) {
-    char *name =
-        sx_strf("%s/templates/%s", templates, parts > 0 ? plan->array_template : plan->template);
+sx_err submit_script(const char *templates, const char *template, const submit_plan *plan,
+                     const job *inner, int64_t parts, char **script) {
     char *text = NULL;
     size_t n_bytes;
     FILE *f = open_memstream(script, &n_bytes);
     bool head = true;
     SX_ASSERT(f);
-    sx_err rc = sx_file_read(name, TEXT_LIMIT, &text, &n_bytes);
+    sx_err rc = sx_file_read(template, TEXT_LIMIT, &text, &n_bytes);
     for (const char *line = text; rc == SX_OK && *line;) {
         const size_t n = strcspn(line, "\n") + (line[strcspn(line, "\n")] == '\n');
         if (head && strncmp(line, "#!", 2) != 0 && strncmp(line, "#SBATCH", 7) != 0) {
@@ -122,6 +124,5 @@ sx_err submit_script(const char *templates, const submit_plan *plan, const job *
     }
     fclose(f);
     sx_free(text);
-    sx_free(name);
     return rc;
 }

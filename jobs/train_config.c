@@ -5,9 +5,12 @@
 #include "base/sx_mem.h"
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"
-#include "jobs/train.h"
+#include "jobs/train_kind.h"
+#include "jobs/verbs.h"
 
 const job_option options_train[] = {
+    {"train.kind", JOB_CHOICE, "auto", "auto|diffusion|regression|adversarial", 0, 0,
+     "what is trained how; auto: as the architecture is"},
     {"train.steps", JOB_INT, "100000", NULL, 1, 1e12, "optimizer steps in all"},
     {"train.minutes", JOB_REAL, "0", NULL, 0, 1e7,
      "end after this wall time in all, minutes; the cosine then follows the clock and weights "
@@ -60,9 +63,15 @@ static const char *const free_keys[] = {
     "train.steps",          "train.minutes",   "train.init",       "train.max_bad",
     "train.log_every",      "train.val_every", "train.val_images", "train.preview_every",
     "train.preview_images", "train.keep",      "train.workers",    "train.checkpoint_every",
-    "model.kernels",        "model.threads",   "diffusion.steps",
+    "diffusion.steps",
 };
 static const char *const shaping_sections[] = {"model", "diffusion", "degrade", "train"};
+
+/* What train.kind means. */
+static const char *kind_name(const job *j) {
+    const char *name = job_text(j, "train.kind");
+    return strcmp(name, "auto") == 0 ? "diffusion" : name;
+}
 
 int train_default_shards(int batch) {
     return batch < 8 ? batch : 8;
@@ -70,6 +79,7 @@ int train_default_shards(int batch) {
 
 sx_err train_config_read(train_config *c, const job *j) {
     sx_err rc = SX_OK;
+    c->kind = train_kind_find(kind_name(j));
     c->comm = job_comm(j);
     c->dry_run = job_dry_run(j);
     c->cache_path = job_arg(j, 0);
@@ -128,6 +138,7 @@ out:
 /* The cosine ends at train.steps; where the clock sets the pace (train.minutes) it ends with that.
  */
 static bool is_free(const job *j, const char *key) {
+    if (strncmp(key, "model.", strlen("model.")) == 0 && !job_net_reads(j, key)) return true;
     if (strcmp(key, "train.steps") == 0 && job_real(j, "train.minutes") <= 0 &&
         strcmp(job_text(j, "train.lr_schedule"), "cosine") == 0)
         return false;
@@ -148,6 +159,7 @@ char *train_identity(const job *j, const char *cache_hash) {
         }
         json_decref(section);
     }
+    json_object_set_new(flat, "train.kind", json_string(kind_name(j)));
     json_object_set_new(flat, "cache", json_string(cache_hash));
     return job_json_text(flat, JSON_SORT_KEYS | JSON_COMPACT);
 }
@@ -158,25 +170,32 @@ static void print_value(const json_t *v, char text[80]) {
     free(dumped);
 }
 
-/* What a key was before there was one: trainings that began then go on. */
-static const struct { const char *key, *value; } younger_keys[] = {{"train.wire", "fp32"}};
-
-static json_t *value_then(const json_t *theirs, const char *key) {
-    json_t *value = json_incref(json_object_get(theirs, key));
-    for (size_t i = 0; i < sizeof younger_keys / sizeof younger_keys[0] && !value; i++)
-        if (strcmp(key, younger_keys[i].key) == 0) value = json_string(younger_keys[i].value);
-    return value;
+/* What a training has that says nothing: keys are younger than checkpoints, and trainings that
+ * began before there was one go on as its default would have it. */
+static json_t *identity_by_default(void) {
+    char *argv[] = {"cache", "run"};
+    job *j = NULL;
+    json_t *o = NULL;
+    if (job_new(&j, &cmd_train, mp_self(), 2, argv) == SX_OK) {
+        char *text = train_identity(j, "");
+        o = json_loads(text, 0, NULL);
+        sx_free(text);
+    }
+    job_free(j);
+    return o;
 }
 
 sx_err train_identity_check(const char *ours, const char *theirs, const char *where) {
     json_t *a = json_loads(ours, 0, NULL), *b = json_loads(theirs, 0, NULL);
+    json_t *unsaid = identity_by_default();
     sx_err rc = SX_OK;
     const char *key;
     json_t *value;
     if (!json_is_object(b)) rc = sx_fail(SX_E_DATA, "%s: no configuration inside", where);
     json_object_foreach(a, key, value) {
         if (rc != SX_OK) break;
-        json_t *other = value_then(b, key);
+        const json_t *said = json_object_get(b, key);
+        const json_t *other = said ? said : json_object_get(unsaid, key);
         if (!other || !json_equal(value, other)) {
             char now[80], then[80];
             print_value(value, now);
@@ -186,9 +205,9 @@ sx_err train_identity_check(const char *ours, const char *theirs, const char *wh
                          "configuration it began with, another one needs another folder",
                          where, key, then, now);
         }
-        json_decref(other);
     }
     json_decref(a);
     json_decref(b);
+    json_decref(unsaid);
     return rc;
 }

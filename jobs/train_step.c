@@ -6,6 +6,7 @@
 #include <math.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "jobs/train_kind.h"
 #include "jobs/train_owner.h"
 
 enum {
@@ -53,27 +54,13 @@ void train_stepper_shards(const train_stepper *t, int *first, int *last) {
     mp_tree_leaves(t->tree, first, last);
 }
 
-/* Mean squared error of one image as its share of the batch's loss; d_answer is its gradient. */
-static double squared_error(const float *answer, const float *target, float *d_answer, int64_t n,
-                            int batch) {
-    double scale = 1.0 / ((double)n * batch), sum = 0;
-    float slope = (float)(2.0 * scale);
-    for (int64_t i = 0; i < n; i++) {
-        float d = answer[i] - target[i];
-        sum += (double)d * (double)d;
-        d_answer[i] = slope * d;
-    }
-    return sum * scale;
-}
-
 /* Forward of one image; returns its share of the loss. */
 static double answer_image(train_stepper *t, const train_state *s, const train_pair *p) {
     const train_config *c = t->c;
-    int64_t n = (int64_t)c->crop * c->crop;
     uint64_t image = (uint64_t)(p->item - s->step * c->batch);
     nn_graph_dropout(net_graph(t->n), c->net.dropout > 0, c->seed, (uint64_t)s->step, image);
     const float *answer = net_forward(t->n, s->param, p->x_t, p->lr, p->t);
-    return squared_error(answer, p->target, t->d_answer, n, c->batch);
+    return c->kind->loss(c, p, answer, t->d_answer);
 }
 
 /* What is final of the last leaf is summed over ranks while backward goes on. */

@@ -2,15 +2,21 @@
 #include "model/net.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "model/net_arch.h"
+#include "model/nn_ops.h"
 
 enum { MAX_SIDE = 16384 };
 
-static const net__arch *const archs[] = {&net__palette};
+static const net__arch *const archs[] = {&net__palette, &net__rcan,          &net__rrdb,
+                                         &net__hat,     &net__discriminator, &net__seg};
+enum { N_ARCHS = sizeof archs / sizeof *archs };
 
 struct net {
     nn_graph *graph;
@@ -21,25 +27,75 @@ struct net {
     int time_channels;
 };
 
-net_config net_config_default(void) {
-    return (net_config){.arch = "palette",
-                        .base_channels = 64,
-                        .mult = {1, 1, 2, 2},
-                        .levels = 4,
-                        .res_blocks = 2,
-                        .dropout = 0.1};
-}
+/* ---- the table ---- */
 
 static const net__arch *arch_of(const char *name) {
-    for (size_t i = 0; i < sizeof archs / sizeof *archs; i++)
-        if (strcmp(archs[i]->name, name) == 0) return archs[i];
+    for (int i = 0; i < N_ARCHS; i++)
+        if (strcmp(archs[i]->about.name, name) == 0) return archs[i];
     return NULL;
+}
+
+const net_about *net_about_arch(const char *name) {
+    const net__arch *arch = arch_of(name);
+    return arch != NULL ? &arch->about : NULL;
+}
+
+const net_about *net_about_row(int i) {
+    return i >= 0 && i < N_ARCHS ? &archs[i]->about : NULL;
+}
+
+sx_err net_config_of(const char *name, net_config *c) {
+    const net__arch *arch = arch_of(name);
+    sx_err rc = SX_OK;
+    if (arch == NULL) return sx_fail(SX_E_CONFIG, "model.arch: there is no network \"%s\"", name);
+    *c = (net_config){.base_channels = 0};
+    snprintf(c->arch, sizeof c->arch, "%s", name);
+    for (const net_setting *s = arch->about.sizes; s->key != NULL && rc == SX_OK; s++)
+        rc = net_config_set(c, s->key, s->text);
+    return rc;
+}
+
+net_config net_config_default(void) {
+    net_config c;
+    SX_ASSERT(net_config_of("palette", &c) == SX_OK);
+    return c;
 }
 
 int net_granularity(const net_config *c) {
     const net__arch *arch = arch_of(c->arch);
     return arch != NULL ? arch->granularity(c) : 1;
 }
+
+/* ---- layers and checks that several have ---- */
+
+net__name net__name_of(const char *format, ...) {
+    net__name name;
+    va_list args;
+    va_start(args, format);
+    const int length = vsnprintf(name.text, sizeof name.text, format, args);
+    va_end(args);
+    SX_ASSERT(length > 0 && (size_t)length < sizeof name.text);
+    return name;
+}
+
+sx_err net__check_int(const char *key, int value, int min, int max) {
+    if (value >= min && value <= max) return SX_OK;
+    return sx_fail(SX_E_CONFIG, "%s = %d: should be %d to %d", key, value, min, max);
+}
+
+nn_tensor net__conv3(nn_graph *g, nn_tensor x, const char *name, int k) {
+    return nn_conv(g, x, name, k, (nn_conv_opt){.kernel = 3});
+}
+
+nn_tensor net__channel_attention(nn_graph *g, nn_tensor x, const char *squeeze, const char *excite,
+                                 int c, int squeezed) {
+    const nn_conv_opt one = {.kernel = 1};
+    nn_tensor s = nn_global_avgpool(g, x);
+    s = nn_relu(g, nn_conv(g, s, squeeze, squeezed, one));
+    return nn_channel_gate(g, x, nn_conv(g, s, excite, c, one));
+}
+
+/* ---- building ---- */
 
 static sx_err check(const net_config *c, int h, int w) {
     const net__arch *arch = arch_of(c->arch);
@@ -51,14 +107,17 @@ static sx_err check(const net_config *c, int h, int w) {
     if (h < 1 || w < 1 || h > MAX_SIDE || w > MAX_SIDE || h % step != 0 || w % step != 0)
         return sx_fail(SX_E_CONFIG, "%d x %d pixels: sides should be multiples of %d, at most %d",
                        h, w, step, MAX_SIDE);
-    for (int level = 0; level < c->levels; level++) {
-        int64_t values = (int64_t)(h >> level) * (w >> level) * c->base_channels * c->mult[level];
-        if (values > INT32_MAX) /* what kernels and dropout masks count with */
+    return SX_OK;
+}
+
+/* Kernels and dropout masks count the values of a layer with 31 bits. */
+static sx_err check_layers(const nn_graph *g, int h, int w) {
+    for (int i = 0; i < g->n_tensors; i++)
+        if (g->tensor[i].count > INT32_MAX)
             return sx_fail(SX_E_CONFIG,
                            "%d x %d pixels: %lld values in a layer of %d channels, at most %d can "
                            "be held",
-                           h, w, (long long)values, c->base_channels * c->mult[level], INT32_MAX);
-    }
+                           h, w, (long long)g->tensor[i].count, g->tensor[i].c, INT32_MAX);
     return SX_OK;
 }
 
@@ -68,13 +127,13 @@ sx_err net_new(net **out, const net_config *c, int h, int w, const nn_kernels *k
     SX_TRY(rc, check(c, h, w));
     n = SX_NEW(net);
     *n = (net){.graph = nn_graph_new(), .h = h, .w = w, .time_channels = c->base_channels};
-    arch_of(c->arch)->build(n->graph, c, h, w);
+    const net__arch *arch = arch_of(c->arch);
+    arch->build(n->graph, c, h, w);
+    SX_TRY(rc, check_layers(n->graph, h, w));
     SX_TRY(rc, sx_pool_new(&n->pool, opt.threads > 0 ? opt.threads : 1));
     nn_graph_share(n->graph, n->pool);
-    if (opt.input_grad) {
-        nn_graph_want_input_grad(n->graph, "x");
-        nn_graph_want_input_grad(n->graph, "lr");
-    }
+    if (opt.input_grad) nn_graph_want_input_grad(n->graph, "lr");
+    if (opt.input_grad && arch->about.has_time) nn_graph_want_input_grad(n->graph, "x");
     SX_TRY(rc, nn_graph_plan(n->graph, k, opt.train, &n->plan));
     n->x = nn_graph_input(n->graph, "x");
     n->lr = nn_graph_input(n->graph, "lr");
@@ -113,6 +172,12 @@ int64_t net_pixels(const net *n) {
     return (int64_t)n->h * n->w;
 }
 
+int net_channels(const net *n) {
+    return n->graph->tensor[n->graph->output].c;
+}
+
+/* ---- running ---- */
+
 /* cos(t f_k), then sin(t f_k), f_k = 10000^(-k / half) (Vaswani et al. 2017; order of ADM). */
 static void fill_time(float *time, int channels, double t) {
     int half = channels / 2;
@@ -133,4 +198,8 @@ const float *net_forward(net *n, const float *params, const float *x, const floa
 
 void net_backward(net *n, const float *params, const float *d_out, float *grads) {
     nn_graph_backward(n->graph, params, d_out, grads);
+}
+
+const float *net_input_grad(net *n, const char *input) {
+    return nn_graph_input_grad(n->graph, input);
 }

@@ -1,6 +1,9 @@
-/* "palette": the conditional diffusion UNet of Palette (Saharia et al. 2022) in the form of ADM
+/* "palette" and "seg", two uses of one UNet.
+ *
+ * "palette": the conditional diffusion UNet of Palette (Saharia et al. 2022) in the form of ADM
  * (Dhariwal & Nichol 2021) and "BeatGANs": residual blocks with FiLM from the time, one attention
- * in the bottleneck, concatenated skips. Parameter names are those of the published state dicts. */
+ * in the bottleneck, concatenated skips. Parameter names are those of the published state dicts.
+ * "seg": image -> logits of `classes`, the same without a diffusion time and FiLM. */
 #include <stdio.h>
 
 #include "model/net_arch.h"
@@ -10,13 +13,23 @@ enum { TIME_CHANNELS = 512, MAX_SKIPS = 8 * 9 + 8 };
 /* A network under construction. */
 typedef struct builder {
     nn_graph *g;
-    nn_tensor time; /* SiLU of the embedded time, shared by all blocks */
+    nn_tensor time; /* SiLU of the embedded time, shared by all blocks; -1: none */
     float dropout;
     nn_tensor skip[MAX_SKIPS]; /* encoder outputs that the decoder has not used */
     int skip_c[MAX_SKIPS], n_skips;
 } builder;
 
 typedef enum resample { SAME, DOWN, UP } resample;
+
+static const net_setting palette_sizes[] = {{"model.base_channels", "64"},
+                                            {"model.mult", "1,1,2,2"},
+                                            {"model.res_blocks", "2"},
+                                            {"model.dropout", "0.1"},
+                                            {NULL, NULL}};
+static const net_setting seg_sizes[] = {{"model.base_channels", "32"}, {"model.mult", "1,2,2,2"},
+                                        {"model.res_blocks", "1"},     {"model.dropout", "0.1"},
+                                        {"model.classes", "6"},        {NULL, NULL}};
+static const net_setting as_usual[] = {{NULL, NULL}};
 
 static int granularity(const net_config *c) {
     return 1 << (c->levels - 1);
@@ -25,19 +38,25 @@ static int granularity(const net_config *c) {
 /* ---- checks ---- */
 
 static sx_err check(const net_config *c) {
+    sx_err rc;
     if (c->base_channels < 2 || c->base_channels > 1024 || c->base_channels % 2 != 0)
         return sx_fail(SX_E_CONFIG, "model.base_channels = %d: should be even, 2 to 1024",
                        c->base_channels);
-    if (c->levels < 1 || c->levels > 8)
-        return sx_fail(SX_E_CONFIG, "model.mult has %d levels: should be 1 to 8", c->levels);
-    if (c->res_blocks < 1 || c->res_blocks > 8)
-        return sx_fail(SX_E_CONFIG, "model.res_blocks = %d: should be 1 to 8", c->res_blocks);
+    if (c->levels < 1 || c->levels > NET_MAX_LIST)
+        return sx_fail(SX_E_CONFIG, "model.mult has %d levels: should be 1 to %d", c->levels,
+                       NET_MAX_LIST);
     if (!(c->dropout >= 0 && c->dropout < 1))
         return sx_fail(SX_E_CONFIG, "model.dropout = %g: should be from 0 to below 1", c->dropout);
-    for (int i = 0; i < c->levels; i++)
-        if (c->mult[i] < 1 || c->mult[i] > 64)
-            return sx_fail(SX_E_CONFIG, "model.mult: %d should be 1 to 64", c->mult[i]);
-    return SX_OK;
+    SX_TRY(rc, net__check_int("model.res_blocks", c->res_blocks, 1, 8));
+    for (int i = 0; i < c->levels && rc == SX_OK; i++)
+        rc = net__check_int("model.mult", c->mult[i], 1, 64);
+out:
+    return rc;
+}
+
+static sx_err check_seg(const net_config *c) {
+    sx_err rc = check(c);
+    return rc == SX_OK ? net__check_int("model.classes", c->classes, 2, 256) : rc;
 }
 
 /* ---- blocks ---- */
@@ -61,7 +80,7 @@ static nn_tensor resampled(nn_graph *g, nn_tensor x, resample how) {
 /* x [h][w][c] -> [h'][w'][k]. */
 static nn_tensor res_block(builder *b, nn_tensor x, const char *name, int c, int k, resample how) {
     nn_graph *g = b->g;
-    nn_conv_opt conv3 = {.kernel = 3}, last3 = {.kernel = 3, .zero_init = true};
+    nn_conv_opt conv3 = {.kernel = 3}, last3 = {.kernel = 3, .init = NN_INIT_ZERO};
     /* The skip comes first: backward then adds its gradient to that of the norm, which is made in
      * place and needs no room of its own. */
     nn_tensor skip = resampled(g, x, how);
@@ -70,7 +89,8 @@ static nn_tensor res_block(builder *b, nn_tensor x, const char *name, int c, int
             nn_conv(g, skip, name_of(name, "skip_connection").text, k, (nn_conv_opt){.kernel = 1});
     nn_tensor h = nn_norm(g, x, name_of(name, "in_layers.0").text, -1, true);
     h = nn_conv(g, resampled(g, h, how), name_of(name, "in_layers.2").text, k, conv3);
-    nn_tensor film = nn_linear(g, b->time, name_of(name, "emb_layers.1").text, 2 * k);
+    nn_tensor film =
+        b->time >= 0 ? nn_linear(g, b->time, name_of(name, "emb_layers.1").text, 2 * k) : -1;
     h = nn_norm(g, h, name_of(name, "out_layers.0").text, film, true);
     if (b->dropout > 0) h = nn_dropout(g, h, b->dropout);
     h = nn_conv(g, h, name_of(name, "out_layers.3").text, k, last3);
@@ -80,7 +100,7 @@ static nn_tensor res_block(builder *b, nn_tensor x, const char *name, int c, int
 /* x [h][w][c] -> the same. */
 static nn_tensor attention_block(nn_graph *g, nn_tensor x, const char *name, int c) {
     nn_conv_opt qkv = {.kernel = 1, .conv1d = true};
-    nn_conv_opt out = {.kernel = 1, .conv1d = true, .zero_init = true};
+    nn_conv_opt out = {.kernel = 1, .conv1d = true, .init = NN_INIT_ZERO};
     nn_tensor h = nn_norm(g, x, name_of(name, "norm").text, -1, false);
     h = nn_conv(g, h, name_of(name, "qkv").text, 3 * c, qkv);
     h = nn_attention(g, h);
@@ -137,17 +157,36 @@ static nn_tensor decoder(builder *b, const net_config *c, nn_tensor x, int now) 
     return x;
 }
 
-static void build(nn_graph *g, const net_config *c, int h, int w) {
+/* From the image x to `classes` channels. */
+static void unet(builder *b, const net_config *c, nn_tensor x, int classes) {
+    int now;
+    nn_tensor y = encoder(b, c, x, &now);
+    y = decoder(b, c, middle(b, y, now), now);
+    y = nn_norm(b->g, y, "out.0", -1, true);
+    const nn_conv_opt last = {.kernel = 3, .init = NN_INIT_ZERO};
+    nn_output(b->g, nn_conv(b->g, y, "out.2", classes, last));
+}
+
+static void build_palette(nn_graph *g, const net_config *c, int h, int w) {
     nn_tensor x = nn_input(g, "x", h, w, 1), lr = nn_input(g, "lr", h, w, 1);
     nn_tensor time = nn_input(g, "time", 1, 1, c->base_channels);
     time = nn_silu(g, nn_linear(g, time, "time_embed.0", TIME_CHANNELS));
     time = nn_silu(g, nn_linear(g, time, "time_embed.2", TIME_CHANNELS));
     builder b = {.g = g, .time = time, .dropout = (float)c->dropout};
-    int now;
-    nn_tensor y = encoder(&b, c, nn_concat(g, x, lr), &now);
-    y = decoder(&b, c, middle(&b, y, now), now);
-    y = nn_norm(g, y, "out.0", -1, true);
-    nn_output(g, nn_conv(g, y, "out.2", 1, (nn_conv_opt){.kernel = 3, .zero_init = true}));
+    unet(&b, c, nn_concat(g, x, lr), 1);
 }
 
-const net__arch net__palette = {"palette", granularity, check, build};
+static void build_seg(nn_graph *g, const net_config *c, int h, int w) {
+    builder b = {.g = g, .time = -1, .dropout = (float)c->dropout};
+    unet(&b, c, nn_input(g, "lr", h, w, 1), c->classes);
+}
+
+const net__arch net__palette = {
+    .about = {"palette", "diffusion", "lr", true, palette_sizes, as_usual},
+    granularity,
+    check,
+    build_palette};
+const net__arch net__seg = {.about = {"seg", "segmentation", "lr", false, seg_sizes, as_usual},
+                            granularity,
+                            check_seg,
+                            build_seg};

@@ -106,6 +106,23 @@ int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank
     return p->n++;
 }
 
+static void state_append(nn_graph *g, const char *name, const char *suffix, int64_t count) {
+    const int i = nn__param_append(g, name, suffix, 1, &count, count, NN_INIT_DIRECTION);
+    g->params.item[i].state = true;
+    g->params.count -= count;
+}
+
+int nn__weight_append(nn_graph *g, const char *name, const int64_t shape[4], nn_init init,
+                      bool spectral) {
+    const int64_t window = shape[1] * shape[2] * shape[3];
+    const int weight =
+        nn__param_append(g, name, spectral ? "weight_orig" : "weight", 4, shape, window, init);
+    if (!spectral) return weight;
+    state_append(g, name, "weight_u", shape[0]);
+    state_append(g, name, "weight_v", window);
+    return weight;
+}
+
 void nn_output(nn_graph *g, nn_tensor y) {
     SX_ASSERT(g->output < 0 && y >= 0 && y < g->n_tensors);
     g->output = y;

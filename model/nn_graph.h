@@ -34,11 +34,14 @@ nn_tensor nn_input(nn_graph *g, const char *name, int h, int w, int c);
  * rank 4 weights [k][c][ks][ks], or rank 3 [k][c][1] if `conv1d` (attention of ADM), or rank 2
  * [k][c] if `linear` (a linear layer of every pixel). */
 typedef struct nn_conv_opt {
-    int kernel; /* 1 or 3 */
-    bool zero_init;
-    bool conv1d;  /* PyTorch Conv1d names and shape */
-    bool linear;  /* PyTorch Linear names and shape */
-    bool no_bias; /* name.weight alone */
+    int kernel;    /* 1 or 3 */
+    nn_init init;  /* of the weights; the bias is zero unless they are NN_INIT_FAN_IN */
+    bool conv1d;   /* PyTorch Conv1d names and shape */
+    bool linear;   /* PyTorch Linear names and shape */
+    bool no_bias;  /* name.weight alone */
+    bool spectral; /* spectral norm: the weight is name.weight_orig, with the states name.weight_u
+                      [k] and name.weight_v [c ks ks]; runs take the effective block
+                      (nn_spectral.h) */
 } nn_conv_opt;
 nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt opt);
 nn_tensor nn_linear(nn_graph *g, nn_tensor x, const char *name, int k);
@@ -59,7 +62,7 @@ nn_tensor nn_attention(nn_graph *g, nn_tensor qkv);
  * / stride + 1][..][k]. */
 typedef struct nn_strided_opt {
     int kernel, stride, pad;
-    bool no_bias;
+    bool no_bias, spectral; /* as in nn_conv_opt */
 } nn_strided_opt;
 nn_tensor nn_conv_strided(nn_graph *g, nn_tensor x, const char *name, int k, nn_strided_opt opt);
 nn_tensor nn_relu(nn_graph *g, nn_tensor x);

@@ -301,6 +301,8 @@ static int64_t total_macs(const nn_graph *g) {
 
 sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, nn_plan *plan) {
     SX_ASSERT(g->output >= 0 && g->block == NULL);
+    for (int i = 0; i < g->n_tensors; i++) /* what kernels and dropout masks count with */
+        SX_ASSERT(g->tensor[i].count <= INT32_MAX);
     g->kernels = kernels;
     g->train = opt.train;
     if (opt.fuse) nn__graph_fuse(g);

@@ -128,6 +128,10 @@ nn__op nn__op_make(const nn__kind *kind, nn_tensor a, nn_tensor b);
 /* Register parameter "name.suffix"; returns its index. */
 int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank,
                      const int64_t *shape, int64_t fan_in, nn_init init);
+/* The weight of a convolution, rank 4, with the states of its spectral norm if it has one; returns
+ * its index. */
+int nn__weight_append(nn_graph *g, const char *name, const int64_t shape[4], nn_init init,
+                      bool spectral);
 /* Shape rule of an op that works element by element. */
 void nn__shape_of_input(const nn_graph *g, const nn__op *op, nn__tensor *out);
 

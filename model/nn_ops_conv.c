@@ -75,14 +75,14 @@ nn_tensor nn_conv(nn_graph *g, nn_tensor x, const char *name, int k, nn_conv_opt
     op.k = k;
     op.ks = opt.kernel;
     int64_t c = g->tensor[x].c, ks = opt.kernel;
-    nn_init init = opt.zero_init ? NN_INIT_ZERO : NN_INIT_FAN_IN;
-    op.weight = nn__param_append(g, name, "weight",
-                                 opt.linear   ? 2
-                                 : opt.conv1d ? 3
-                                              : 4,
-                                 (int64_t[]){k, c, ks, ks}, c * ks * ks, init);
+    const int64_t shape[4] = {k, c, ks, ks};
+    if (opt.linear || opt.conv1d)
+        op.weight = nn__param_append(g, name, "weight", opt.linear ? 2 : 3, shape, c, opt.init);
+    else
+        op.weight = nn__weight_append(g, name, shape, opt.init, opt.spectral);
     if (!opt.no_bias)
-        op.bias = nn__param_append(g, name, "bias", 1, (int64_t[]){k}, c * ks * ks, init);
+        op.bias = nn__param_append(g, name, "bias", 1, shape, c * ks * ks,
+                                   opt.init == NN_INIT_FAN_IN ? NN_INIT_FAN_IN : NN_INIT_ZERO);
     return nn__op_append(g, op);
 }
 

@@ -144,8 +144,7 @@ nn_tensor nn_conv_strided(nn_graph *g, nn_tensor x, const char *name, int k, nn_
     op.ks = opt.kernel;
     op.stride = opt.stride;
     op.pad = opt.pad;
-    op.weight =
-        nn__param_append(g, name, "weight", 4, (int64_t[]){k, c, ks, ks}, fan_in, NN_INIT_FAN_IN);
+    op.weight = nn__weight_append(g, name, (int64_t[]){k, c, ks, ks}, NN_INIT_FAN_IN, opt.spectral);
     if (!opt.no_bias)
         op.bias = nn__param_append(g, name, "bias", 1, (int64_t[]){k}, fan_in, NN_INIT_FAN_IN);
     return nn__op_append(g, op);

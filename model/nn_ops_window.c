@@ -541,6 +541,6 @@ nn_tensor nn_window_attention(nn_graph *g, nn_tensor qkv, const char *name, nn_w
     op.windows = opt;
     const int64_t t = opt.window + opt.keys - 1;
     op.weight = nn__param_append(g, name, "relative_position_bias_table", 2,
-                                 (int64_t[]){t * t, opt.heads}, t, NN_INIT_ZERO);
+                                 (int64_t[]){t * t, opt.heads}, t, NN_INIT_SMALL_NORMAL);
     return nn__op_append(g, op);
 }

@@ -22,14 +22,46 @@ static void fill_fan_in(float *values, const nn_param *it, sx_rng *r) {
     for (int64_t e = 0; e < it->count; e++) values[e] = sx_rng_range(r, -bound, bound);
 }
 
+static void fill_normal(float *values, const nn_param *it, sx_rng *r, double deviation) {
+    sx_rng_normals(r, values, it->count);
+    for (int64_t e = 0; e < it->count; e++) values[e] *= (float)deviation;
+}
+
+static void fill_direction(float *values, const nn_param *it, sx_rng *r) {
+    double squares = 0;
+    sx_rng_normals(r, values, it->count);
+    for (int64_t e = 0; e < it->count; e++) squares += (double)values[e] * (double)values[e];
+    for (int64_t e = 0; e < it->count; e++) values[e] = (float)((double)values[e] / sqrt(squares));
+}
+
+static void fill(float *values, const nn_param *it, sx_rng *r) {
+    switch (it->init) {
+    case NN_INIT_FAN_IN:
+        fill_fan_in(values, it, r);
+        break;
+    case NN_INIT_ZERO: /* as it is allocated */
+        break;
+    case NN_INIT_ONE:
+        for (int64_t e = 0; e < it->count; e++) values[e] = 1.0f;
+        break;
+    case NN_INIT_SMALL_NORMAL:
+        fill_normal(values, it, r, 0.02);
+        break;
+    case NN_INIT_SMALL_KAIMING:
+        fill_normal(values, it, r, 0.1 * sqrt(2.0 / (double)it->fan_in));
+        break;
+    case NN_INIT_DIRECTION:
+        fill_direction(values, it, r);
+        break;
+    }
+}
+
 void nn_params_init(const nn_params *p, float *block, uint64_t seed) {
     for (int i = 0; i < p->n; i++) {
         const nn_param *it = &p->item[i];
         float *values = SX_NEW_ARRAY(float, it->count);
         sx_rng r = sx_rng_make(seed, SX_RNG_INIT, 0, (uint64_t)i);
-        if (it->init == NN_INIT_FAN_IN) fill_fan_in(values, it, &r);
-        if (it->init == NN_INIT_ONE)
-            for (int64_t e = 0; e < it->count; e++) values[e] = 1.0f;
+        fill(values, it, &r);
         nn_params_set(p, i, block, values);
         sx_free(values);
     }

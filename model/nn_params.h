@@ -8,13 +8,17 @@
 #ifndef NN_PARAMS_H
 #define NN_PARAMS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/sx_err.h"
 
 typedef enum nn_init {
+    NN_INIT_FAN_IN, /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for conv and linear */
     NN_INIT_ZERO,
     NN_INIT_ONE,
-    NN_INIT_FAN_IN /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for conv and linear */
+    NN_INIT_SMALL_NORMAL,  /* N(0, 0.02): transformers; the usual cut at 2 is 100 deviations away */
+    NN_INIT_SMALL_KAIMING, /* N(0, 2 / fan_in) x 0.1: dense blocks of ESRGAN */
+    NN_INIT_DIRECTION      /* N(0, 1), then length 1: vectors of the spectral norm */
 } nn_init;
 
 typedef struct nn_param {
@@ -25,13 +29,14 @@ typedef struct nn_param {
     int64_t offset;   /* in floats from the start of the block; multiple of 16 */
     int64_t fan_in;
     nn_init init;
+    bool state; /* has no gradient, changes otherwise (nn_spectral.h): Adam leaves it as it is */
 } nn_param;
 
 typedef struct nn_params {
     nn_param *item; /* owned by the network */
     int n;
     int64_t block; /* floats in a block, padding (zero) included */
-    int64_t count; /* parameters */
+    int64_t count; /* parameters, without states */
 } nn_params;
 
 /* Index of a name, or -1. */

@@ -36,7 +36,8 @@ static nn_tensor bare(nn_graph *g, nn_tensor x, int k) {
     return nn_conv(g, x, "l", k, (nn_conv_opt){.kernel = 3, .no_bias = true});
 }
 static nn_tensor strided(nn_graph *g, nn_tensor x, int k) {
-    return nn_conv_strided(g, x, "l", k, (nn_strided_opt){4, 2, 1, true});
+    return nn_conv_strided(g, x, "l", k,
+                           (nn_strided_opt){.kernel = 4, .stride = 2, .pad = 1, .no_bias = true});
 }
 static nn_tensor layer_norm(nn_graph *g, nn_tensor x, int k) {
     (void)k;

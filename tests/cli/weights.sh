@@ -21,8 +21,18 @@ check "export of an import is the same file" cmp one.safetensors two.safetensors
 expect 0 weights import "$fixtures/palette.safetensors" dry --dry-run
 check "a dry run writes nothing" [ ! -e dry ]
 
+# ---- every architecture is known by its names and shapes ----
+for arch in rcan rrdb hat discriminator; do
+    expect 0 weights import "$fixtures/$arch.safetensors" $arch --json
+    json .arch $arch
+    expect 0 weights verify $arch --json
+    expect 0 weights export $arch $arch.safetensors --json
+    expect 0 weights import $arch.safetensors $arch-again
+    check "$arch: import of an export is the same file" cmp $arch/weights.h5 $arch-again/weights.h5
+done
+
 # ---- refusals ----
-expect 65 weights import "$fixtures/rcan.safetensors" other
+expect 65 weights import "$fixtures/rcan.safetensors" other --set model.arch=palette
 says err "the network has no parameter"
 expect 65 weights import "$fixtures/palette.safetensors" other --set model.base_channels=64
 says err "has shape"

@@ -195,7 +195,8 @@ static nn_tensor many_other_readers(nn_graph *g) {
     nn_tensor x = nn_silu(g, input_a(g, 4, 4, 12));
     nn_tensor bare = nn_conv(g, x, "l", 12, (nn_conv_opt){.kernel = 3, .no_bias = true});
     nn_tensor few = nn_conv(g, bare, "few", 4, (nn_conv_opt){.kernel = 1, .no_bias = true});
-    nn_tensor half = nn_conv_strided(g, x, "s", 12, (nn_strided_opt){4, 2, 1, false});
+    nn_tensor half =
+        nn_conv_strided(g, x, "s", 12, (nn_strided_opt){.kernel = 4, .stride = 2, .pad = 1});
     nn_tensor gate = nn_global_avgpool(g, x);
     nn_tensor gated = nn_channel_gate(g, x, gate), other = nn_channel_gate(g, bare, gate);
     nn_tensor large = nn_add_scaled(g, nn_upsample2(g, x), nn_bilinear2(g, x), 0.3f);

@@ -188,7 +188,8 @@ static double bilinear(const run *r, int i, int j, int k) {
 /* arg: kernel, stride, pad, channels out, bias. */
 static nn_tensor build_strided(nn_graph *g, const spec *s, nn_tensor a, nn_tensor b) {
     (void)b;
-    const nn_strided_opt opt = {s->arg[0], s->arg[1], s->arg[2], !s->arg[4]};
+    const nn_strided_opt opt = {
+        .kernel = s->arg[0], .stride = s->arg[1], .pad = s->arg[2], .no_bias = !s->arg[4]};
     return nn_conv_strided(g, a, "l", s->arg[3], opt);
 }
 static double strided(const run *r, int i, int j, int k) {
@@ -336,7 +337,8 @@ static nn_tensor all_ops(nn_graph *g, nn_tensor x) {
     nn_tensor w = nn_window_attention(g, n, "w", (nn_window_opt){2, 4, 2, 4});
     w = nn_concat(g, w, nn_window_attention(g, n, "o", (nn_window_opt){2, 4, 0, 8}));
     w = nn_concat(g, w, nn_window_attention(g, y, "s", (nn_window_opt){1, 8, 0, 8}));
-    nn_tensor half = nn_conv_strided(g, w, "h", 4 * C, (nn_strided_opt){4, 2, 1, false});
+    nn_tensor half =
+        nn_conv_strided(g, w, "h", 4 * C, (nn_strided_opt){.kernel = 4, .stride = 2, .pad = 1});
     nn_tensor full = nn_add_scaled(g, nn_pixel_shuffle(g, half, 2), w, -0.5f);
     full = nn_add_scaled(g, full, full, 0.5f);
     full = nn_add(g, full, nn_pixel_shuffle(g, nn_pixel_unshuffle(g, full, 4), 4));
