@@ -351,11 +351,17 @@ out:
 static const job_option *const sections[] = {options_train,   options_model,    options_diffusion,
                                              options_degrade, options_run_crew, NULL};
 
-static const job_alias aliases[] = {{"--steps", "train.steps"},     {"--minutes", "train.minutes"},
-                                    {"--batch", "train.batch"},     {"--lr", "train.lr"},
-                                    {"--seed", "train.seed"},       {"--init", "train.init"},
-                                    {"--kernels", "model.kernels"}, {"--threads", "model.threads"},
-                                    {"--level", "degrade.level"},   JOB_ALIASES_END};
+static const job_alias aliases[] = {{"--steps", "train.steps"},
+                                    {"--minutes", "train.minutes"},
+                                    {"--batch", "train.batch"},
+                                    {"--lr", "train.lr"},
+                                    {"--seed", "train.seed"},
+                                    {"--init", "train.init"},
+                                    {"--kind", "train.kind"},
+                                    {"--kernels", "model.kernels"},
+                                    {"--threads", "model.threads"},
+                                    {"--level", "degrade.level"},
+                                    JOB_ALIASES_END};
 
 const job_verb cmd_train = {
     .name = "train",
