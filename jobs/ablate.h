@@ -96,8 +96,8 @@ sx_err ablate_state(const char *folder, io_table *t);
 
 /* STUDY/ablate.json: rows and steps. Errors: SX_E_CREATE, SX_E_IO. Not collective. */
 sx_err ablate_plan_write(const ablate_study *s);
-/* Whether a folder is a study; and the grid of its rows and steps on stdout. Not collective. Errors:
- * SX_E_NOINPUT, SX_E_DATA. */
+/* Whether a folder is a study; and the grid of its rows and steps on stdout. Not collective.
+ * Errors: SX_E_NOINPUT, SX_E_DATA. */
 bool ablate_is_study(const char *folder);
 sx_err ablate_status(const char *study, bool as_json);
 

@@ -13,10 +13,11 @@
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
+#include "jobs/ev_vertebrae.h"
 #include "jobs/job_ini.h"
 #include "jobs/job_share.h"
 
-enum { MAX_ROWS = 256 };
+enum { MAX_ROWS = EV_MAX_METHODS };
 
 typedef struct reading {
     ablate_plan *p;
@@ -109,7 +110,7 @@ static sx_err on_sweep(ablate_plan *p, const char *name, const char *value) {
 }
 
 static sx_err on_paper(ablate_plan *p, const char *name, const char *value) {
-    ablate_row *row;
+    ablate_row *row = NULL;
     char *end = NULL;
     sx_err rc = row_of(p, name, &row);
     for (int i = 0; i < ABLATE_N_FIGURES && rc == SX_OK; i++, value = end) {
@@ -139,7 +140,7 @@ static const struct {
 /* What is in no known section belongs to a size. */
 static sx_err on_entry(void *user, const char *section, const char *name, const char *value) {
     reading *r = user;
-    ablate_row *row;
+    ablate_row *row = NULL;
     for (size_t i = 0; i < N_SECTIONS; i++)
         if (strcmp(sections[i].section, section) == 0) return sections[i].take(r->p, name, value);
     sx_err rc = row_of(r->p, name, &row);
@@ -151,13 +152,15 @@ static sx_err on_entry(void *user, const char *section, const char *name, const 
 
 /* A name of a sweep that comes along, or a path. */
 static sx_err find_sweep(const char *sweep, char **path) {
+    static const job_share sweeps = {"SAGAX_SWEEPS_DIR", "ablate", "share/ablate", "sweep files"};
+    char *folder = NULL;
     if (strchr(sweep, '/') || sx_has_suffix(sweep, ".ini")) {
         *path = sx_strdup(sweep);
         return SX_OK;
     }
-    char *name = sx_strf("ablate/%s.ini", sweep);
-    sx_err rc = job_share_find(name, path);
-    sx_free(name);
+    sx_err rc = job_share_folder(&sweeps, &folder);
+    if (rc == SX_OK) *path = sx_strf("%s/%s.ini", folder, sweep);
+    sx_free(folder);
     return rc;
 }
 

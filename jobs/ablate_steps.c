@@ -108,6 +108,7 @@ static void put_sr(ablate_step *step, const ablate_study *s, int row) {
     put_row_path(step, s, row, "sr");
     put_setting(step, "data.acq", job_text(s->j, "ablate.axial"));
     put_setting(step, "data.subjects", s->subjects);
+    put_setting(step, "sr.stitch", "true");
     if (!row_trains(s, row)) return;
     put(step, "--weights");
     put_row_path(step, s, row, "run");
@@ -141,7 +142,9 @@ static void put_scores(ablate_step *step, const ablate_study *s, int row) {
     }
     put(step, "vertebrae");
     put_path(step, s->out, "scores");
-    put_setting(step, "vertebrae.truth", job_text(s->j, "ablate.truth"));
+    put_setting(step, "eval.truth", job_text(s->j, "ablate.truth"));
+    put_setting(step, "eval.lr", job_text(s->j, "ablate.bids"));
+    put_setting(step, "eval.acq", job_text(s->j, "ablate.axial"));
     put_setting(step, "vertebrae.pred", list);
     put_setting(step, "data.subjects", s->subjects);
     sx_free(list);

@@ -49,8 +49,8 @@ static int64_t find(const io_table *t, const char *method, const char *metric, c
     const int m = io_table_column(t, "method"), k = io_table_column(t, "metric"),
               w = io_table_column(t, "kind");
     for (int64_t i = 0; i < t->n_rows; i++)
-        if (strcmp(io_table_at(t, i, m), method) == 0 && strcmp(io_table_at(t, i, k), metric) == 0 &&
-            strcmp(io_table_at(t, i, w), kind) == 0)
+        if (strcmp(io_table_at(t, i, m), method) == 0 &&
+            strcmp(io_table_at(t, i, k), metric) == 0 && strcmp(io_table_at(t, i, w), kind) == 0)
             return i;
     return -1;
 }
@@ -126,8 +126,9 @@ static void put_row(FILE *f, const style *y, const ablate_row *r, const cell *c)
 
 static void put_markdown(FILE *f, const ablate_study *s, cell (*cells)[ABLATE_N_FIGURES]) {
     const ablate_plan *p = &s->plan;
-    fprintf(f, "# %s\n\nMeans over sessions, 95 %% intervals over subjects (none below %d "
-               "subjects); beside them what was published (Graf et al., MIDL 2024).\n\n| row |",
+    fprintf(f,
+            "# %s\n\nMeans over sessions, 95 %% intervals over subjects (none below %d "
+            "subjects); beside them what was published (Graf et al., MIDL 2024).\n\n| row |",
             p->title, EV_LEAST_SUBJECTS);
     for (int i = 0; i < ABLATE_N_FIGURES; i++) fprintf(f, " %s |", figures[i].title);
     for (int i = 0; i < ABLATE_N_FIGURES; i++) fprintf(f, " %s, published |", figures[i].title);
@@ -135,8 +136,9 @@ static void put_markdown(FILE *f, const ablate_study *s, cell (*cells)[ABLATE_N_
     for (int i = 0; i < 2 * ABLATE_N_FIGURES; i++) fputs("---|", f);
     fputc('\n', f);
     for (int r = 0; r < p->n; r++) put_row(f, &markdown, &p->row[r], cells[r]);
-    fprintf(f, "\nDifferences to %s, paired by session; p of a sign-flip test over subjects, "
-               "adjusted by Holm for all tests of the study.\n\n| row |",
+    fprintf(f,
+            "\nDifferences to %s, paired by session; p of a sign-flip test over subjects, "
+            "adjusted by Holm for all tests of the study.\n\n| row |",
             p->against);
     for (int i = 0; i < ABLATE_N_FIGURES; i++) fprintf(f, " %s | p |", figures[i].title);
     fputs("\n|---|", f);
@@ -195,9 +197,9 @@ static void number_text(char text[32], double x) {
 }
 
 static sx_err write_tsv(const ablate_study *s, cell (*cells)[ABLATE_N_FIGURES]) {
-    static const char *const header[] = {"row", "metric", "subjects", "mean", "low", "high",
-                                         "difference", "difference_low", "difference_high",
-                                         "p_holm", "published", "settings"};
+    static const char *const header[] = {
+        "row",        "metric",         "subjects",        "mean",   "low",       "high",
+        "difference", "difference_low", "difference_high", "p_holm", "published", "settings"};
     enum { N = sizeof header / sizeof *header, N_NUMBERS = 8 };
     char *path = sx_path_join(s->out, "table.tsv");
     io_table t = {0};
@@ -205,10 +207,9 @@ static sx_err write_tsv(const ablate_study *s, cell (*cells)[ABLATE_N_FIGURES]) 
     for (int r = 0; r < s->plan.n; r++)
         for (int i = 0; i < ABLATE_N_FIGURES; i++) {
             const cell *c = &cells[r][i];
-            const double x[N_NUMBERS] = {c->mean.mean,       c->mean.low,
-                                         c->mean.high,       c->difference.mean,
-                                         c->difference.low,  c->difference.high,
-                                         c->p_holm,          s->plan.row[r].paper[i]};
+            const double x[N_NUMBERS] = {
+                c->mean.mean,      c->mean.low,        c->mean.high, c->difference.mean,
+                c->difference.low, c->difference.high, c->p_holm,    s->plan.row[r].paper[i]};
             char n_subjects[32], text[N_NUMBERS][32];
             const char *line[N] = {s->plan.row[r].name, figures[i].metric, n_subjects};
             snprintf(n_subjects, sizeof n_subjects, "%lld", (long long)c->mean.n);

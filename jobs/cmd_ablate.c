@@ -12,6 +12,10 @@
 #include "base/sx_mem.h"
 #include "io/io_cache.h"
 #include "jobs/ablate.h"
+#include "jobs/ev_vertebrae.h"
+#include "jobs/seg.h"
+#include "jobs/sr.h"
+#include "jobs/train.h"
 #include "jobs/verbs.h"
 #include "jobs/work.h"
 

@@ -4,6 +4,7 @@
 
 #include "jobs/job.h"
 
+extern const job_verb cmd_ablate;   /* a comparison: the tables of the paper                */
 extern const job_verb cmd_bench;    /* speed and memory of the engine                   */
 extern const job_verb cmd_cache;    /* cache build BIDS CACHE | cache verify CACHE       */
 extern const job_verb cmd_degrade;  /* pairs and montages of the acquisition model       */

@@ -121,19 +121,19 @@ static void has(const ablate_step *step, const char *text, bool wanted) {
 
 START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
     char *argv[] = {"x.ini",   "study",     "--bids", "b",
-                    "--truth", "t",         "--set",  "train.lr=9",
+                    "--truth", "t",         "--set",  "train.lr=.9",
                     "--set",   "sr.seed=4", "--set",  "model.base_channels=8"};
     ablate_step *step;
     job *j;
     int n;
     ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 12, argv), SX_OK);
     ablate_study s = {.j = j, .out = "study", .subjects = "001"};
-    ck_assert_int_eq(read_text(&s.plan, "[rows]\na = train.lr=7\nb = sr.method=cubic\n", ""),
+    ck_assert_int_eq(read_text(&s.plan, "[rows]\na = train.lr=.7\nb = sr.method=cubic\n", ""),
                      SX_OK);
     ablate_steps(&s, ABLATE_ROWS, 0, &step, &n);
     ck_assert_int_eq(n, 3);
     has(&step[0], "train study/cache.h5 study/rows/a/run", true);
-    has(&step[0], "--set train.lr=7", true);
+    has(&step[0], "--set train.lr=.7", true);
     has(&step[0], "model.base_channels=8", true);
     has(&step[0], "sr.seed", false);
     has(&step[1], "sr.seed=4", true);
