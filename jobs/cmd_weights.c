@@ -104,7 +104,7 @@ static sx_err import(job *j) {
     SX_TRY(rc, check_block(from, net_params(n), block));
     text = ours ? sx_strdup(ours)
                 : job_weights_describe(j, "diffusion", 0, job_real(j, "data.hr_mm"),
-                                       job_real(j, "data.quantile"));
+                                       job_real(j, "data.quantile"), NULL);
     if (!job_dry_run(j)) {
         SX_TRY(rc, sx_mkdirs(run_folder));
         SX_TRY(rc, job_weights_write(to, text, net_params(n), block, NULL, NULL));

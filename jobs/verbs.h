@@ -26,6 +26,7 @@ const job_verb *job_verb_find(const char *name);
 extern const job_option options_data[];          /* data.*      which images, splits          */
 extern const job_option options_data_axial[];    /* … without splits, axial scans         */
 extern const job_option options_data_subjects[]; /* … whose images and how, not which     */
+extern const job_option options_data_split[];    /* … of which split: job_keep_split        */
 extern const job_option options_degrade[];       /* degrade.*   level, steps, resolutions     */
 extern const job_option options_model[];         /* model.*     architecture, kernels         */
 extern const job_option options_diffusion[];     /* diffusion.* target, schedule, steps       */
