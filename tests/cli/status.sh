@@ -97,6 +97,7 @@ note new/.sagax 10 0 sr-10.out
 {
     printf 'sagax job 10: start 2\nsagax sr: no-bids: No such file or directory\n'
     printf 'srun: error: n1: task 0: Exited with exit code 66\nslurmstepd: error: *** STEP 10.0 CANCELLED ***\n'
+    printf 'sagax job 10: exit code 66; why stands above, before what srun says\n'
 } >new/.sagax/log/sr-10.out
 echo '10|FAILED|0|n1|NonZeroExitCode|' >queue
 expect 0 status new
