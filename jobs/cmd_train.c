@@ -1,4 +1,4 @@
-/* sagax train CACHE RUN: train a conditional diffusion network on degraded slices of a cache.
+/* sagax train CACHE RUN: train a network on degraded slices of a cache; how, says its kind.
  *
  * The run folder gets ckpt/, metrics.jsonl, preview/, config.json and, at the end, weights.h5 (the
  * averaged weights). Called again with the same folder a training goes on where its newest
@@ -18,6 +18,7 @@
 #include "jobs/train_kind.h"
 #include "jobs/train_owner.h"
 #include "jobs/train_report.h"
+#include "jobs/train_rival.h"
 #include "jobs/train_val.h"
 #include "jobs/verbs.h"
 #include "jobs/work.h"
@@ -30,7 +31,7 @@ typedef struct training {
     io_cache *cache;
     train_slices train, val;
     double quantile; /* of the cache's intensity mapping */
-    net *n;
+    net *n, *rival;  /* rival NULL: kinds without one */
     train_state state;
     train_stepper *stepper;
     train_val *validation;
@@ -113,12 +114,14 @@ static sx_err prepare(training *t) {
     t->identity = train_identity(t->j, hash);
     rc = net_new(&t->n, &c->net, c->crop, c->crop, c->kernels,
                  (net_opt){.train = true, .threads = c->threads});
-    if (rc == SX_OK) rc = train_state_init(&t->state, net_params(t->n));
+    if (rc == SX_OK) rc = train_rival_net(c, &t->rival);
+    if (rc == SX_OK)
+        rc = train_state_init(&t->state, net_params(t->n), t->rival ? net_params(t->rival) : NULL);
     SX_TRY(rc, mp_agree(c->comm, rc));
     if (!c->dry_run) SX_TRY(rc, train_owner_enter(c));
     SX_TRY(rc, train_state_open(&t->state, c, t->identity));
     describe(t);
-    SX_TRY(rc, train_stepper_new(&t->stepper, c, t->n));
+    SX_TRY(rc, train_stepper_new(&t->stepper, c, t->n, t->rival));
     SX_TRY(rc, train_val_new(&t->validation, c, t->cache, &t->val, t->n));
 out:
     return rc;
@@ -161,6 +164,7 @@ static void training_clear(training *t) {
     train_stepper_free(t->stepper);
     train_state_clear(&t->state);
     net_free(t->n);
+    net_free(t->rival);
     train_slices_clear(&t->train);
     train_slices_clear(&t->val);
     io_cache_close(t->cache);

@@ -53,8 +53,9 @@ static void take_trained(sr_config *c, const json_t *degrade) {
  * architecture usually is. */
 static sx_err take_method(sr_config *c, const json_t *train, const char *path) {
     const char *kind = json_string_value(json_object_get(train, "kind"));
-    c->method = sr_method_find(kind ? kind : "diffusion");
-    if (c->method) return SX_OK;
+    if (!kind) kind = net_about_arch(c->net.arch)->kind;
+    c->method = sr_method_find(kind);
+    if (c->method && c->method->network) return SX_OK;
     return sx_fail(SX_E_CONFIG, "%s: weights of a training of kind %s do not restore images", path,
                    kind);
 }

@@ -15,31 +15,9 @@
 
 enum { TEXT_LIMIT = 1 << 20 };
 
-/* ---- places ---- */
-
-/* <prefix>/share/sagax/slurm of <prefix>/bin/sagax. */
-static char *installed(void) {
-    char *exe = job_program();
-    char *folder = sx_strf("%.*s../share/sagax/slurm", (int)(sx_path_base(exe) - exe), exe);
-    sx_free(exe);
-    return folder;
-}
-
 sx_err submit_templates(char **folder) {
-    const char *told = getenv("SAGAX_SLURM_DIR");
-    char *places[] = {told ? sx_strdup(told) : NULL, told ? NULL : installed(),
-                      told ? NULL : sx_strdup(SAGAX_SLURM_SOURCE)};
-    *folder = NULL;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (places[i] && !*folder && sx_file_is_dir(places[i]))
-            *folder = places[i];
-        else
-            sx_free(places[i]);
-    }
-    if (*folder) return SX_OK;
-    return sx_fail(SX_E_NOINPUT,
-                   "%s: no templates for Slurm there; SAGAX_SLURM_DIR names their folder",
-                   told ? told : "share/sagax/slurm");
+    static const job_share templates = {"SAGAX_SLURM_DIR", "slurm", "slurm", "templates for Slurm"};
+    return job_share_folder(&templates, folder);
 }
 
 /* ---- lines of a template ---- */
@@ -69,7 +47,7 @@ static sx_err put_file(FILE *f, const char *templates, int reader) {
 /* What the job is about: its arguments without options, which are in the submission, and how it
  * talks. */
 static void put_arguments(FILE *f, const submit_plan *plan, const job *inner, int64_t parts) {
-    char *exe = job_program(), *command = sx_strdup(inner->command);
+    char *exe = job_program_path(), *command = sx_strdup(inner->command);
     job_shell_flatten(command); // a name may hold a line end, which would end the comment
     fprintf(f, "# Written by: %s\nSAGAX=", command);
     sx_free(command);

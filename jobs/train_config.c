@@ -43,6 +43,10 @@ const job_option options_train[] = {
     {"train.ema_warmup", JOB_BOOL, "true", NULL, 0, 0,
      "decay at most (1 + n) / (10 + n) at update n"},
     {"train.ema_every", JOB_INT, "1", NULL, 1, 1000, "optimizer steps between averages"},
+    {"train.gan_weight", JOB_REAL, "0.1", NULL, 0, 1000,
+     "adversarial: weight of the discriminator's judgement beside the absolute error"},
+    {"train.rival_channels", JOB_INT, "64", NULL, 1, 1024,
+     "adversarial: channels of the discriminator at full resolution"},
     {"train.max_bad", JOB_INT, "20", NULL, 1, 1e9,
      "go back to the last checkpoint after so many steps in a row without a finite loss and "
      "gradient; give up when that happens again before the next checkpoint"},
@@ -70,7 +74,20 @@ static const char *const shaping_sections[] = {"model", "diffusion", "degrade", 
 /* What train.kind means. */
 static const char *kind_name(const job *j) {
     const char *name = job_text(j, "train.kind");
-    return strcmp(name, "auto") == 0 ? "diffusion" : name;
+    return strcmp(name, "auto") == 0 ? net_about_arch(job_text(j, "model.arch"))->kind : name;
+}
+
+/* Whether the network takes what the kind gives it. */
+static sx_err check_kind(const train_config *c) {
+    const net_about *about = net_about_arch(c->net.arch);
+    if (strcmp(about->image, c->kind->image) != 0)
+        return sx_fail(SX_E_CONFIG, "train.kind = %s: network %s is not made for that",
+                       c->kind->name, c->net.arch);
+    if (c->kind->timed && !about->has_time)
+        return sx_fail(SX_E_CONFIG,
+                       "train.kind = %s: network %s takes no noised image and diffusion time",
+                       c->kind->name, c->net.arch);
+    return SX_OK;
 }
 
 int train_default_shards(int batch) {
@@ -111,6 +128,8 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->stall_s = job_real(j, "run.stall_s");
     c->leases = NULL;
     c->sampler_steps = (int)job_int(j, "diffusion.steps");
+    c->rival_channels = (int)job_int(j, "train.rival_channels");
+    c->gan_weight = job_real(j, "train.gan_weight");
     c->adam = (nn_adam){.beta1 = job_real(j, "train.beta1"),
                         .beta2 = job_real(j, "train.beta2"),
                         .eps = 1e-8,
@@ -125,6 +144,7 @@ sx_err train_config_read(train_config *c, const job *j) {
                        c->batch);
     SX_TRY(rc, nn_lr_parse(job_text(j, "train.lr_schedule"), &c->lr.kind));
     SX_TRY(rc, job_net_config(j, &c->net));
+    SX_TRY(rc, check_kind(c));
     SX_TRY(rc, job_kernels(j, &c->kernels));
     c->threads = job_threads(j);
     SX_TRY(rc, job_schedule(j, &c->schedule));

@@ -106,18 +106,21 @@ static void answer_once(const train_config *c, net *n, const float *params, cons
 
 static const train_kind kinds[] = {
     {.name = "diffusion",
+     .image = "lr",
      .timed = true,
      .make = make_noised,
      .loss = squared_error,
      .measure = mean_square,
      .restore = sample},
     {.name = "regression",
+     .image = "lr",
      .make = make_clean,
      .loss = absolute_error,
      .measure = mean_absolute,
      .restore = answer_once},
     /* the loss of its network against the discriminator comes on top (train_rival.h) */
     {.name = "adversarial",
+     .image = "lr",
      .rival = true,
      .make = make_clean,
      .loss = absolute_error,

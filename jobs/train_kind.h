@@ -10,7 +10,8 @@
 
 struct train_kind {
     const char *name;
-    /* The network is told a diffusion time, and must take one. */
+    /* What the network must take: net_about.image, and a diffusion time. */
+    const char *image;
     bool timed;
     /* Trained against a discriminator (train_rival.h). */
     bool rival;

@@ -8,7 +8,7 @@ extern const job_verb cmd_bench;    /* speed and memory of the engine           
 extern const job_verb cmd_cache;    /* cache build BIDS CACHE | cache verify CACHE       */
 extern const job_verb cmd_degrade;  /* pairs and montages of the acquisition model       */
 extern const job_verb cmd_doctor;   /* what this machine offers to a run                */
-extern const job_verb cmd_eval;     /* eval images                                       */
+extern const job_verb cmd_eval;     /* eval images or vertebrae                          */
 extern const job_verb cmd_net;      /* net info|run|sample|fit                           */
 extern const job_verb cmd_phantom;  /* synthetic cohort as a BIDS tree                   */
 extern const job_verb cmd_sr;       /* super-resolution of a cohort                      */

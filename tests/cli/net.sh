@@ -13,6 +13,14 @@ json '[.times[].macs] | add' 25483509760
 json '[.times[].op] | contains(["fused conv", "linear", "attention"])' true
 expect 0 net info --set model.base_channels=8 --size 16x24 --kernels ref
 says out "kernels     ref"
+expect 0 net info --net hat --size 16x16 --json
+json .parameters 10069877
+json '.depths | tostring' '[4,4,4,4]'
+expect 0 net info --net rcan --size 8x8 --set model.groups=1 --json
+json '[.groups, .blocks, .base_channels, .mult] | tostring' '[1,20,64,null]'
+expect 0 train cache.h5 run --print-config --set model.arch=rrdb --set train.batch=8
+json '[.train.lr, .train.batch, .train.beta2, .model.blocks] | map(.value, .origin) | tostring' \
+    '[1e-05,"preset",8,"command line",0.99,"preset",23,"preset"]'
 expect 78 net info --size 20x16
 says err "multiples of 8"
 expect 64 net info --size small
@@ -47,6 +55,20 @@ expect 0 net fit --weights "$weights" --input "$fixtures/adam.safetensors" \
     --output fit.safetensors --steps 2
 says out "loss 1.457"
 says out "loss 1.209"
+
+# ---- the other networks ----
+for net in rcan rrdb hat discriminator; do
+    expect 0 net run --weights "$fixtures/$net.safetensors" --input "$fixtures/$net.safetensors" \
+        --output $net.safetensors --backward --json
+    expect 0 net fit --weights "$fixtures/$net.safetensors" --input "$fixtures/$net.safetensors" \
+        --output fit.safetensors --steps 2 --json
+done
+expect 0 net run --weights "$fixtures/rcan.safetensors" --input "$fixtures/rcan.safetensors" \
+    --output rcan.safetensors --json
+near 0.81806535 1e-5
+expect 64 net sample --weights "$fixtures/rcan.safetensors" --input "$fixtures/rcan.safetensors" \
+    --output rcan.safetensors
+says err "no diffusion time"
 
 # ---- files that do not hold what is asked for ----
 expect 65 net run --weights "$fixtures/ddim.safetensors" --input "$weights" --output bad.safetensors

@@ -6,6 +6,7 @@
 #include "base/sx_rng.h"
 #include "model/net.h"
 #include "model/nn_optim.h"
+#include "model/nn_spectral.h"
 #include "tests/check_run.h"
 
 static const nn_kernels *fast(void) {
@@ -207,6 +208,177 @@ START_TEST(group_norm_keeps_a_small_variance_on_a_large_mean) {
 }
 END_TEST
 
+START_TEST(every_row_refuses_sizes_that_make_no_network) {
+    static const struct {
+        const char *arch, *key, *text;
+        int h, w;
+        const char *says;
+    } bad[] = {
+        {"rcan", "model.reduction", "65", 16, 16, "model.reduction"},
+        {"rcan", "model.blocks", "0", 16, 16, "model.blocks"},
+        {"rcan", "model.base_channels", "1024", 16384, 16384, "values"},
+        {"rrdb", "model.unshuffle", "3", 12, 12, "model.unshuffle"},
+        {"rrdb", "model.blocks", "1", 16, 18, "multiples of 4"},
+        {"discriminator", "model.base_channels", "0", 16, 16, "base_channels"},
+        {"discriminator", "model.base_channels", "8", 20, 16, "multiples of 8"},
+        {"hat", "model.heads", "7", 16, 16, "model.heads"},
+        {"hat", "model.overlap", "0.2", 16, 16, "model.overlap"},
+        {"hat", "model.mlp_ratio", "0", 16, 16, "model.mlp_ratio"},
+        {"hat", "model.depths", "1,1", 24, 16, "multiples of 16"},
+        {"seg", "model.classes", "1", 16, 16, "model.classes"},
+        {"seg", "model.res_blocks", "9", 16, 16, "model.res_blocks"},
+    };
+    net_config c;
+    net *n = NULL;
+    ck_assert_int_eq(net_config_of(bad[_i].arch, &c), SX_OK);
+    ck_assert_int_eq(net_config_set(&c, bad[_i].key, bad[_i].text), SX_OK);
+    ck_assert_int_eq(net_new(&n, &c, bad[_i].h, bad[_i].w, fast(), (net_opt){0}), SX_E_CONFIG);
+    ck_assert_msg(strstr(sx_err_text(), bad[_i].says) != NULL, "\"%s\" lacks \"%s\"", sx_err_text(),
+                  bad[_i].says);
+}
+END_TEST
+
+START_TEST(a_size_that_cannot_be_read_is_refused_by_its_name) {
+    static const net_setting bad[] = {
+        {"model.mult", "1,,2"},  {"model.mult", "1,2,"},     {"model.mult", "0"},
+        {"model.mult", "65"},    {"model.mult", ""},         {"model.depths", "1,1,1,1,1,1,1,1,1"},
+        {"model.window", "8.5"}, {"model.window", "-1"},     {"model.window", ""},
+        {"model.overlap", "x"},  {"model.overlap", "0.5px"}, {"model.colour", "1"}};
+    net_config c = net_config_default();
+    ck_assert_int_eq(net_config_set(&c, bad[_i].key, bad[_i].text), SX_E_CONFIG);
+    ck_assert_ptr_nonnull(strstr(sx_err_text(), bad[_i].key));
+}
+END_TEST
+
+static double deviation_of(const nn_params *p, const float *block, const char *name) {
+    const int i = nn_params_find(p, name);
+    ck_assert_msg(i >= 0, "no parameter %s", name);
+    const double squares = pow(nn_norm2(block + p->item[i].offset, p->item[i].count, NULL), 2);
+    return sqrt(squares / (double)p->item[i].count);
+}
+
+START_TEST(initial_values_are_those_of_the_published_code) {
+    static const struct {
+        const char *arch, *parameter;
+        double deviation;
+    } want[] = {
+        {"rrdb", "body.22.rdb3.conv5.weight", 0.1 * 0.0340207}, /* sqrt(2 / (192 * 9)) */
+        {"rrdb", "body.22.rdb3.conv5.bias", 0},
+        {"rrdb", "conv_body.weight", 1 / sqrt(3 * 64 * 9.0)}, /* uniform to 1 / sqrt(fan in) */
+        {"hat", "layers.0.residual_group.blocks.0.attn.qkv.weight", 0.02},
+        {"hat", "layers.0.residual_group.blocks.0.attn.qkv.bias", 0},
+        {"hat", "layers.0.residual_group.blocks.0.attn.relative_position_bias_table", 0.02},
+        {"hat", "layers.0.residual_group.blocks.0.norm1.weight", 1},
+        {"hat", "layers.0.residual_group.blocks.0.norm1.bias", 0},
+        {"hat", "layers.0.conv.weight", 1 / sqrt(3 * 180 * 9.0)},
+        {"discriminator", "conv3.weight_u", 1 / sqrt(512.0)},
+    };
+    net_config c;
+    ck_assert_int_eq(net_config_of(want[_i].arch, &c), SX_OK);
+    net *n = new_net(&c, 16, 16);
+    float *block = nn_params_block(net_params(n));
+    nn_params_init(net_params(n), block, 7);
+    const double got = deviation_of(net_params(n), block, want[_i].parameter);
+    ck_assert_msg(fabs(got - want[_i].deviation) <= 0.03 * want[_i].deviation,
+                  "%s: got %g, want %g", want[_i].parameter, got, want[_i].deviation);
+    sx_free(block);
+    net_free(n);
+}
+END_TEST
+
+/* ---- spectral norm ---- */
+
+static net *small_discriminator(void) {
+    net_config c;
+    ck_assert_int_eq(net_config_of("discriminator", &c), SX_OK);
+    c.base_channels = 4;
+    return new_net(&c, 8, 8);
+}
+
+/* Largest value of |W x| over random x of length 1 after many iterations of its own. */
+static double largest_singular(const float *w, int64_t rows, int64_t n) {
+    double *x = SX_NEW_ARRAY(double, n), *y = SX_NEW_ARRAY(double, rows), length = 0;
+    for (int64_t i = 0; i < n; i++) x[i] = 1 + (double)(i % 3);
+    for (int round = 0; round < 2000; round++) {
+        for (int64_t r = 0; r < rows; r++) {
+            y[r] = 0;
+            for (int64_t i = 0; i < n; i++) y[r] += (double)w[r * n + i] * x[i];
+        }
+        double squares = 0;
+        for (int64_t i = 0; i < n; i++) {
+            x[i] = 0;
+            for (int64_t r = 0; r < rows; r++) x[i] += (double)w[r * n + i] * y[r];
+            squares += x[i] * x[i];
+        }
+        for (int64_t i = 0; i < n; i++) x[i] /= sqrt(squares);
+        length = sqrt(sqrt(squares));
+    }
+    sx_free(x);
+    sx_free(y);
+    return length;
+}
+
+START_TEST(the_spectral_norm_makes_the_largest_singular_value_one) {
+    net *n = small_discriminator();
+    const nn_params *p = net_params(n);
+    float *block = nn_params_block(p), *effective = nn_params_block(p);
+    nn_params_init(p, block, 1);
+    for (int i = 0; i < 500; i++) nn_spectral_iterate(p, block);
+    nn_spectral_effective(p, block, effective);
+    int n_weights = 0;
+    for (int i = 0; i < p->n; i++) {
+        const nn_param *it = &p->item[i];
+        const float *got = effective + it->offset;
+        if (strstr(it->name, "weight_orig") == NULL) {
+            ck_assert_mem_eq(got, block + it->offset, (size_t)it->count * sizeof *got);
+            continue;
+        }
+        const double s = largest_singular(got, it->shape[0], it->count / it->shape[0]);
+        ck_assert_msg(fabs(s - 1) < 1e-3, "%s: largest singular value %g", it->name, s);
+        n_weights++;
+    }
+    ck_assert_int_eq(n_weights, 8);
+    sx_free(block);
+    sx_free(effective);
+    net_free(n);
+}
+END_TEST
+
+/* <dE, E> for a fixed dE: its slope along one stored weight, by differences. */
+START_TEST(the_gradient_through_the_spectral_norm_agrees_with_differences) {
+    net *n = small_discriminator();
+    const nn_params *p = net_params(n);
+    float *block = nn_params_block(p), *effective = nn_params_block(p), *grads = nn_params_block(p);
+    nn_params_init(p, block, 1);
+    nn_spectral_iterate(p, block);
+    const nn_param *it = &p->item[nn_params_find(p, "conv2.weight_orig")];
+    float *d = SX_NEW_ARRAY(float, it->count);
+    for (int64_t e = 0; e < it->count; e++) d[e] = (float)(e % 7) - 2;
+    memcpy(grads + it->offset, d, (size_t)it->count * sizeof *d);
+    nn_spectral_gradient(p, block, grads);
+    for (int64_t e = 0; e < it->count; e += 41) {
+        const float step = 0.01f, at = block[it->offset + e];
+        double value[2] = {0, 0};
+        for (int side = 0; side < 2; side++) {
+            block[it->offset + e] = at + (side == 0 ? -step : step);
+            nn_spectral_effective(p, block, effective);
+            for (int64_t i = 0; i < it->count; i++)
+                value[side] += (double)d[i] * (double)effective[it->offset + i];
+        }
+        block[it->offset + e] = at;
+        const double want = (value[1] - value[0]) / (2 * (double)step);
+        const double got = (double)grads[it->offset + e];
+        ck_assert_msg(fabs(got - want) < 2e-2 * (1 + fabs(want)), "element %lld: got %g, want %g",
+                      (long long)e, got, want);
+    }
+    sx_free(d);
+    sx_free(block);
+    sx_free(effective);
+    sx_free(grads);
+    net_free(n);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("net");
     TCase *all = tcase_create("net");
@@ -216,8 +388,13 @@ int main(void) {
     tcase_add_test(all, networks_of_other_sizes_share_parameter_blocks);
     tcase_add_test(all, set_then_get_returns_pytorch_order_and_stores_channels_last);
     tcase_add_loop_test(all, sizes_that_make_no_network_are_refused_with_a_reason, 0, 7);
-    tcase_add_loop_test(all, every_shape_of_network_builds_and_answers, 0, 4);
+    tcase_add_loop_test(all, every_shape_of_network_builds_and_answers, 0, 6);
     tcase_add_test(all, a_nan_in_the_input_is_not_lost);
+    tcase_add_loop_test(all, every_row_refuses_sizes_that_make_no_network, 0, 13);
+    tcase_add_loop_test(all, a_size_that_cannot_be_read_is_refused_by_its_name, 0, 12);
+    tcase_add_loop_test(all, initial_values_are_those_of_the_published_code, 0, 10);
+    tcase_add_test(all, the_spectral_norm_makes_the_largest_singular_value_one);
+    tcase_add_test(all, the_gradient_through_the_spectral_norm_agrees_with_differences);
     tcase_add_test(all, group_norm_keeps_a_small_variance_on_a_large_mean);
     suite_add_tcase(suite, all);
     return check_run_suite(suite);
