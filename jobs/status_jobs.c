@@ -263,7 +263,8 @@ static void print_ended(const status_job *j, bool answered) {
     else
         printf(": ended%s",
                j->begun || strcmp(j->of->verb, "train") == 0 ? "" : " before any item began");
-    if (*j->state) printf(" (%s, %s)", j->state, j->reason);
+    if (*j->state)
+        printf(strcmp(j->reason, "None") == 0 ? " (%s)" : " (%s, %s)", j->state, j->reason);
     if (j->line)
         printf("; the last line of its log:\n    %s\n    %s", j->line, j->log);
     else

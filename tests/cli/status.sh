@@ -142,6 +142,10 @@ says out "chain/run: train, step 40"
 says out "chain/sr: sr, submitted"
 check "each once" [ "$(grep -c '^chain/' out)" = 3 ]
 
+mkdir begun && touch begun/metrics.jsonl && mkdir begun/.sagax && note begun/.sagax 12 0 train-12.out
+expect 0 status begun
+says out "begun: train, nothing logged yet, nobody at work"
+
 # ---- not a run ----
 expect 66 status nowhere
 says err "nowhere: no run of sagax has worked here"
