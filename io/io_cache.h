@@ -76,6 +76,8 @@ typedef struct io_cache io_cache;
 sx_err io_cache_open(io_cache **k, const char *path);
 void io_cache_close(io_cache *k); /* takes NULL */
 const char *io_cache_config_hash(const io_cache *k);
+/* SHA-256 of what the cache holds, from its index: equal caches give equal trainings. */
+void io_cache_content_hash(const io_cache *k, char hex[65]);
 int64_t io_cache_n_volumes(const io_cache *k);
 /* Entry without pixels and labels (both NULL); borrowed. */
 const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 const job_verb *const job_verbs[] = {
-    &cmd_bench,  &cmd_cache,   &cmd_degrade,  &cmd_doctor,  &cmd_eval,
-    &cmd_net,    &cmd_phantom, &cmd_segment,  &cmd_sr,      &cmd_status,
+    &cmd_ablate, &cmd_bench,   &cmd_cache,    &cmd_degrade, &cmd_doctor, &cmd_eval,
+    &cmd_net,    &cmd_phantom, &cmd_segment,  &cmd_sr,      &cmd_status, &cmd_stitch,
     &cmd_submit, &cmd_train,   &cmd_validate, &cmd_weights, NULL,
 };
 

@@ -59,7 +59,7 @@ static sp_counts compare(const scene *prediction, sp_neck rule, sp_match *m) {
     sp_counts c;
     if (!m) m = &scratch;
     ck_assert_int_eq(sp_body_points(&prediction->vert, &prediction->subreg, point), SX_OK);
-    ck_assert_int_eq(sp_match_make(m, &truth.vert, &prediction->vert, point, true), SX_OK);
+    ck_assert_int_eq(sp_match_make(m, &truth.vert, &prediction->vert, point, NULL, true), SX_OK);
     ck_assert_int_eq(sp_match_topology(m, &prediction->vert), SX_OK);
     sp_match_count(m, rule, &c);
     clear_scene(&truth);
@@ -215,7 +215,7 @@ START_TEST(a_point_halfway_between_voxels_goes_to_the_even_one) {
                  {5.4, 6}, {-0.5, 1}, {5.6, 0}, {-0.6, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         point[9] = (sp_point){true, {cases[i].x, 0, 0}};
-        ck_assert_int_eq(sp_match_make(&m, &truth, &prediction, point, false), SX_OK);
+        ck_assert_int_eq(sp_match_make(&m, &truth, &prediction, point, NULL, false), SX_OK);
         ck_assert_int_eq(m.prediction[0].inside, cases[i].want);
     }
     im_labels_clear(&truth);
@@ -241,7 +241,7 @@ START_TEST(without_sub_regions_the_point_is_the_deepest_voxel) {
     static sp_match m;
     scene truth = new_scene();
     ck_assert_int_eq(sp_body_points(&p.vert, NULL, point), SX_OK);
-    ck_assert_int_eq(sp_match_make(&m, &truth.vert, &p.vert, point, false), SX_OK);
+    ck_assert_int_eq(sp_match_make(&m, &truth.vert, &p.vert, point, NULL, false), SX_OK);
     for (int i = 0; i < N_BONES; i++) ck_assert_int_eq(m.prediction[i].inside, FIRST + i);
     for (int a = 0; a < 3; a++) /* four voxels from each side */
         ck_assert_double_ge(point[FIRST].at[a], 4.0);
