@@ -22,7 +22,8 @@ typedef enum sx_purpose {
     SX_RNG_SPLIT = 9,      /* subject-wise split                              */
     SX_RNG_BOOTSTRAP = 10, /* confidence intervals                            */
     SX_RNG_PHANTOM = 11,   /* anatomy and acquisition of phantoms             */
-    SX_RNG_TEST = 12
+    SX_RNG_TEST = 12,
+    SX_RNG_SIGN_FLIP = 17 /* paired tests */
 } sx_purpose;
 
 typedef struct sx_rng {

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/sx_mem.h"
+#include "image/im_walk.h"
 
 static const double identity[4][4] = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
 /* Letter of the direction in which world axis a decreases [a][0] or increases [a][1]. */
@@ -16,9 +17,8 @@ static const char letters[3][2] = {{'L', 'R'}, {'P', 'A'}, {'I', 'S'}};
 
 /* ---- life cycle ---- */
 
-sx_err im_volume_init(im_volume *v, const int64_t dim[3]) {
-    *v = (im_volume){{dim[0], dim[1], dim[2]}, {{0}}, NULL};
-    memcpy(v->affine, identity, sizeof identity);
+sx_err im__grid_new(const int64_t dim[3], size_t voxel_size, double affine[4][4], void **voxel) {
+    memcpy(affine, identity, sizeof identity);
     int64_t count = 1;
     for (int a = 0; a < 3; a++) {
         if (dim[a] < 1 || count > INT64_MAX / 8 / dim[a])
@@ -26,10 +26,18 @@ sx_err im_volume_init(im_volume *v, const int64_t dim[3]) {
                            (long long)dim[1], (long long)dim[2]);
         count *= dim[a];
     }
-    v->voxel = sx_try_alloc(count, sizeof *v->voxel);
-    if (!v->voxel)
+    *voxel = sx_try_alloc(count, voxel_size);
+    if (!*voxel)
         return sx_fail(SX_E_NOMEM, "no memory for a volume of %lld voxels", (long long)count);
     return SX_OK;
+}
+
+sx_err im_volume_init(im_volume *v, const int64_t dim[3]) {
+    void *voxel = NULL;
+    *v = (im_volume){{dim[0], dim[1], dim[2]}, {{0}}, NULL};
+    const sx_err rc = im__grid_new(dim, sizeof *v->voxel, v->affine, &voxel);
+    v->voxel = voxel;
+    return rc;
 }
 
 void im_volume_clear(im_volume *v) {
@@ -138,66 +146,56 @@ static bool parse_axcodes(const char *codes, int axis[3], bool up[3]) {
 
 /* ---- reorientation ---- */
 
-/* How index c of the result walks through the source: along index from[c], reversed if flip[c]. */
-typedef struct axis_walk {
-    int from[3];
-    bool flip[3];
-} axis_walk;
-
-static axis_walk walk_between(const int axis[3], const bool up[3], const int to_axis[3],
-                              const bool to_up[3]) {
-    axis_walk w = {{0, 0, 0}, {false, false, false}};
-    for (int c = 0; c < 3; c++)
-        for (int s = 0; s < 3; s++)
-            if (axis[s] == to_axis[c]) {
-                w.from[c] = s;
-                w.flip[c] = up[s] != to_up[c];
-            }
-    return w;
-}
-
-/* Matrix that takes result indices to source indices. */
-static void walk_matrix(const axis_walk *w, const int64_t dim[3], double m[4][4]) {
+/* Matrix that takes result indices to source indices: index c of the result runs along index
+ * from[c] of the source, backwards if flip[c]. */
+static void walk_matrix(const int from[3], const bool flip[3], const int64_t dim[3],
+                        double m[4][4]) {
     memset(m, 0, 16 * sizeof m[0][0]);
     m[3][3] = 1.0;
     for (int c = 0; c < 3; c++) {
-        const int s = w->from[c];
-        m[s][c] = w->flip[c] ? -1.0 : 1.0;
-        m[s][3] = w->flip[c] ? (double)(dim[s] - 1) : 0.0;
+        const int s = from[c];
+        m[s][c] = flip[c] ? -1.0 : 1.0;
+        m[s][3] = flip[c] ? (double)(dim[s] - 1) : 0.0;
     }
 }
 
-static void walk_voxels(im_volume *to, const im_volume *from, const axis_walk *w) {
-    const int64_t source_step[3] = {1, from->dim[0], from->dim[0] * from->dim[1]};
-    int64_t step[3], first = 0;
-    for (int c = 0; c < 3; c++) {
-        const int s = w->from[c];
-        step[c] = w->flip[c] ? -source_step[s] : source_step[s];
-        if (w->flip[c]) first += (from->dim[s] - 1) * source_step[s];
-    }
-    float *y = to->voxel;
-    for (int64_t k = 0; k < to->dim[2]; k++)
-        for (int64_t j = 0; j < to->dim[1]; j++) {
-            const float *x = from->voxel + first + k * step[2] + j * step[1];
-            for (int64_t i = 0; i < to->dim[0]; i++) *y++ = x[i * step[0]];
-        }
-}
-
-sx_err im_reorient(im_volume *to, const im_volume *from, const char *codes) {
-    int axis[3] = {0, 1, 2}, to_axis[3];
-    bool up[3], to_up[3];
+sx_err im__walk_to(im__walk *w, const int64_t dim[3], const double affine[4][4],
+                   const char *codes) {
+    int axis[3] = {0, 1, 2}, to_axis[3], from[3] = {0, 1, 2};
+    bool up[3], to_up[3], flip[3] = {false, false, false};
+    double m[4][4];
     if (!parse_axcodes(codes, to_axis, to_up))
         return sx_fail(SX_E_DATA,
                        "axis codes '%s' do not name right-left, front-back and up-down once",
                        codes);
-    nearest_axes(from->affine, axis, up);
-    const axis_walk w = walk_between(axis, up, to_axis, to_up);
-    const int64_t dim[3] = {from->dim[w.from[0]], from->dim[w.from[1]], from->dim[w.from[2]]};
-    const sx_err rc = im_volume_init(to, dim);
+    nearest_axes(affine, axis, up);
+    const int64_t source_step[3] = {1, dim[0], dim[0] * dim[1]};
+    w->first = 0;
+    for (int c = 0; c < 3; c++) {
+        int s = 0;
+        while (axis[s] != to_axis[c]) s++;
+        from[c] = s;
+        flip[c] = up[s] != to_up[c];
+        w->dim[c] = dim[s];
+        w->step[c] = flip[c] ? -source_step[s] : source_step[s];
+        if (flip[c]) w->first += (dim[s] - 1) * source_step[s];
+    }
+    walk_matrix(from, flip, dim, m);
+    im_affine_multiply(affine, m, w->affine);
+    return SX_OK;
+}
+
+sx_err im_reorient(im_volume *to, const im_volume *from, const char *codes) {
+    im__walk w;
+    sx_err rc = im__walk_to(&w, from->dim, from->affine, codes);
+    if (rc == SX_OK) rc = im_volume_init(to, w.dim);
     if (rc != SX_OK) return rc;
-    double m[4][4];
-    walk_matrix(&w, from->dim, m);
-    im_affine_multiply(from->affine, m, to->affine);
-    walk_voxels(to, from, &w);
+    memcpy(to->affine, w.affine, sizeof to->affine);
+    float *y = to->voxel;
+    for (int64_t k = 0; k < w.dim[2]; k++)
+        for (int64_t j = 0; j < w.dim[1]; j++) {
+            const float *x = from->voxel + w.first + k * w.step[2] + j * w.step[1];
+            for (int64_t i = 0; i < w.dim[0]; i++) *y++ = x[i * w.step[0]];
+        }
     return SX_OK;
 }

@@ -24,6 +24,8 @@
 /* ---- items ---- */
 
 static void item_clear(io_item *it) {
+    for (int i = 0; i < it->n_parts; i++) item_clear(&it->part[i]);
+    sx_free(it->part);
     sx_free(it->path);
     sx_free(it->rel);
     sx_free(it->stem);
@@ -295,29 +297,139 @@ out:
     return rc;
 }
 
+enum { N_LIST_COLUMNS = 7 };
+
+static sx_err add_row(io_table *t, const io_item *it) {
+    char bytes[24];
+    if (it->path[strcspn(it->path, "\t\r\n")])
+        return sx_fail(SX_E_DATA, "%s: a list cannot hold a name with a tab or a line end",
+                       it->path);
+    snprintf(bytes, sizeof bytes, "%" PRId64, it->bytes);
+    io_table_add(t, (const char *const[N_LIST_COLUMNS]){it->path, it->rel, it->dir, it->subject,
+                                                        it->session, it->acq, bytes});
+    return SX_OK;
+}
+
 sx_err io_bids_list_write(const char *tsv, const io_items *items) {
-    static const char *const header[] = {"path",    "item", "folder", "subject",
-                                         "session", "acq",  "bytes"};
-    enum { N_COLUMNS = sizeof header / sizeof *header };
+    static const char *const header[N_LIST_COLUMNS] = {"path",    "item", "folder", "subject",
+                                                       "session", "acq",  "bytes"};
     io_table t = {0};
     sx_err rc = SX_OK;
-    io_table_init(&t, N_COLUMNS, header);
+    io_table_init(&t, N_LIST_COLUMNS, header);
     for (int64_t i = 0; i < items->n; i++) {
         const io_item *it = &items->item[i];
-        if (it->path[strcspn(it->path, "\t\r\n")]) {
-            rc = sx_fail(SX_E_DATA, "%s: a list cannot hold a name with a tab or a line end",
-                         it->path);
-            goto out;
-        }
-        char bytes[24];
-        snprintf(bytes, sizeof bytes, "%" PRId64, it->bytes);
-        io_table_add(&t, (const char *const[N_COLUMNS]){it->path, it->rel, it->dir, it->subject,
-                                                        it->session, it->acq, bytes});
+        if (it->n_parts == 0) SX_TRY(rc, add_row(&t, it));
+        for (int p = 0; p < it->n_parts; p++) SX_TRY(rc, add_row(&t, &it->part[p]));
     }
     rc = io_table_write(tsv, &t);
 out:
     io_table_clear(&t);
     return rc;
+}
+
+/* ---- chunks ---- */
+
+/* The stem of what chunks are together: no chunk-, a desc- that ends in "stitched" before the
+ * suffix; new. */
+static char *joined_stem(const io_item *it) {
+    char *copy = sx_strdup(it->stem), *rest = NULL, *stem = sx_strdup("");
+    for (char *part = strtok_r(copy, "_", &rest); part; part = strtok_r(NULL, "_", &rest)) {
+        const bool suffix = it->suffix[0] && strcmp(part, it->suffix) == 0 && (!rest || !*rest);
+        if (strncmp(part, "chunk-", 6) == 0 || strncmp(part, "desc-", 5) == 0 || suffix) continue;
+        char *longer = sx_strf("%s%s_", stem, part);
+        sx_free(stem);
+        stem = longer;
+    }
+    char *whole =
+        sx_strf("%sdesc-%sstitched%s%s", stem, it->desc, it->suffix[0] ? "_" : "", it->suffix);
+    sx_free(copy);
+    sx_free(stem);
+    return whole;
+}
+
+/* An item of one part, which it takes. */
+static io_item joined_item(const io_item *part) {
+    io_item it = *part;
+    it.stem = joined_stem(part);
+    it.path = sx_strdup(part->path);
+    it.dir = sx_strdup(part->dir);
+    it.rel = sx_strf("%s%s%s.nii.gz", it.dir, it.dir[0] ? "/" : "", it.stem);
+    char *desc = sx_strf("%sstitched", part->desc);
+    set_text(it.desc, sizeof it.desc, desc, strlen(desc));
+    sx_free(desc);
+    it.chunk = 0;
+    it.part = sx_grow(NULL, 0, sizeof *it.part);
+    it.part[0] = *part;
+    it.n_parts = 1;
+    return it;
+}
+
+static void add_part(io_item *it, const io_item *part) {
+    int at = it->n_parts;
+    it->part = sx_grow(it->part, it->n_parts++, sizeof *it->part);
+    for (; at > 0 && it->part[at - 1].chunk > part->chunk; at--) it->part[at] = it->part[at - 1];
+    it->part[at] = *part;
+    it->bytes = it->bytes < 0 || part->bytes < 0 ? -1 : it->bytes + part->bytes;
+}
+
+/* The path of the first part; the name of the only one. */
+static void name_joined(io_item *it) {
+    sx_free(it->path);
+    it->path = sx_strdup(it->part[0].path);
+    if (it->n_parts > 1) return;
+    sx_free(it->rel);
+    it->rel = sx_strdup(it->part[0].rel);
+}
+
+/* Where an item stands, sorted by name, then by place. */
+typedef struct place {
+    const char *name;
+    int64_t at;
+} place;
+
+static int by_name(const void *a, const void *b) {
+    const place *x = a, *y = b;
+    const int order = strcmp(x->name, y->name);
+    return order ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+void io_bids_join_chunks(io_items *items) {
+    io_item *all = SX_NEW_ARRAY(io_item, items->n + 1);
+    place *sorted = SX_NEW_ARRAY(place, items->n + 1);
+    int64_t n = 0;
+    for (int64_t i = 0; i < items->n; i++) {
+        all[i] = joined_item(&items->item[i]);
+        sorted[i] = (place){all[i].rel, i};
+    }
+    qsort(sorted, (size_t)items->n, sizeof *sorted, by_name);
+    for (int64_t k = 1, first = 0; k < items->n; k++) {
+        io_item *to = &all[sorted[first].at], *it = &all[sorted[k].at];
+        if (strcmp(to->rel, it->rel) != 0 || to->part[0].chunk == 0 || it->part[0].chunk == 0) {
+            first = k;
+            continue;
+        }
+        add_part(to, &it->part[0]);
+        it->n_parts = 0; /* its part has moved */
+    }
+    for (int64_t i = 0; i < items->n; i++) {
+        if (all[i].n_parts == 0) {
+            item_clear(&all[i]);
+            continue;
+        }
+        name_joined(&all[i]);
+        items->item[n++] = all[i];
+    }
+    items->n = n;
+    sx_free(sorted);
+    sx_free(all);
+}
+
+int io_item_n_images(const io_item *item) {
+    return item->n_parts > 0 ? item->n_parts : 1;
+}
+
+const io_item *io_item_image(const io_item *item, int i) {
+    return item->n_parts > 0 ? &item->part[i] : item;
 }
 
 /* ---- one file ---- */
@@ -337,7 +449,7 @@ sx_err io_bids_file(const char *path, io_items *items) {
 
 /* ---- sidecars and descriptions ---- */
 
-double io_bids_slice_thickness(const io_item *item, double fallback) {
+static double thickness_of(const io_item *item, double fallback) {
     double thickness = fallback;
     char *text = NULL;
     size_t n_bytes;
@@ -352,6 +464,16 @@ double io_bids_slice_thickness(const io_item *item, double fallback) {
     sx_free(text);
     sx_free(path);
     return thickness;
+}
+
+double io_bids_slice_thickness(const io_item *item, double fallback) {
+    double most = 0.0;
+    if (item->n_parts == 0) return thickness_of(item, fallback);
+    for (int i = 0; i < item->n_parts; i++) {
+        const double mm = thickness_of(&item->part[i], 0.0);
+        if (mm > most) most = mm;
+    }
+    return most > 0.0 ? most : fallback;
 }
 
 sx_err io_bids_describe(const char *root, const char *name, const char *source_root) {

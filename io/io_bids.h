@@ -19,6 +19,8 @@ typedef struct io_item {
     char subject[64], session[64], acq[64], suffix[32], desc[64]; /* "" when absent */
     int chunk, run;                                               /* 0 when absent */
     int64_t bytes;                                                /* size of the file, -1 unknown */
+    struct io_item *part; /* [n_parts] chunks that are one item, by number; else NULL; owned */
+    int n_parts;          /* 0 for an image of its own */
 } io_item;
 
 typedef struct io_items {
@@ -46,15 +48,25 @@ sx_err io_bids_walk(const char *root, const io_filter *f, io_items *items);
  * (which must not lead upwards) and `bytes`. Errors: SX_E_NOINPUT, SX_E_DATA (line number in the
  * message). */
 sx_err io_bids_list(const char *tsv, const io_filter *f, io_items *items);
-/* Write items as a list from which io_bids_list makes the same items, atomically; relative paths
- * stay as they are. Errors: SX_E_DATA (a name that no table can hold), SX_E_CREATE, SX_E_IO. */
+/* Write items, their parts if they have any, as a list from which io_bids_list makes the same
+ * items, atomically; relative paths stay as they are. Errors: SX_E_DATA (a name that no table can
+ * hold), SX_E_CREATE, SX_E_IO. */
 sx_err io_bids_list_write(const char *tsv, const io_items *items);
 /* One image of any name as the only item: `rel` is its name, `dir` is empty; what its name says is
  * taken apart. Errors: SX_E_NOINPUT. */
 sx_err io_bids_file(const char *path, io_items *items);
 void io_items_clear(io_items *items);
+/* Make one item of images that differ in chunk- only, at the place of the first; others become
+ * items of one part. Of each item stem and desc are those of a stitched volume: no chunk-, and
+ * `stitched` at the end of desc. `rel` is made of that stem when there are several parts; path is
+ * that of the first part, bytes are those of all. */
+void io_bids_join_chunks(io_items *items);
+/* The images that an item is made of: itself when it has no parts. Borrowed. */
+int io_item_n_images(const io_item *item);
+const io_item *io_item_image(const io_item *item, int i);
 
-/* Slice thickness (mm) from the image's JSON sidecar (SliceThickness), or `fallback`. */
+/* Slice thickness (mm) from the image's JSON sidecar (SliceThickness), or `fallback`; of an item of
+ * several parts the largest of those. */
 double io_bids_slice_thickness(const io_item *item, double fallback);
 /* Write dataset_description.json of a derivative dataset once (keeps an existing one). */
 sx_err io_bids_describe(const char *root, const char *name, const char *source_root);

@@ -113,11 +113,11 @@ sx_err bench_training_begin(bench_training *t, const bench_config *c, mp_comm *c
     t->c.threads = threads;
     rc = net_new(&t->n, &c->net, c->h, c->w, c->kernels,
                  (net_opt){.train = true, .threads = threads});
-    if (rc == SX_OK) rc = train_state_init(&t->state, net_params(t->n));
+    if (rc == SX_OK) rc = train_state_init(&t->state, net_params(t->n), NULL);
     SX_TRY(rc, mp_agree(comm, rc));
     bench_fill(t->state.params, t->state.param);
     memcpy(t->state.ema, t->state.param, (size_t)t->state.params->block * sizeof(float));
-    SX_TRY(rc, train_stepper_new(&t->stepper, &t->c, t->n));
+    SX_TRY(rc, train_stepper_new(&t->stepper, &t->c, t->n, NULL));
     train_stepper_shards(t->stepper, &first, &last);
     rc = train_feed_new(&t->feed, &t->c, d->cache, &d->slices, first, last, 0);
     rc = mp_agree(comm, rc);

@@ -44,9 +44,11 @@ bool cache_volume_take(io_cache_volume *v, io_cache *from, int64_t volume);
  * and the fractions divide [0, 1) in the order train, val, test. So a subject stays where it is
  * when the cohort grows or shrinks. With three subjects or more, a split with a fraction above 0
  * that came out empty gets the subject nearest to it; small cohorts are the price of that
- * exception. Errors: SX_E_CONFIG (fractions all 0), SX_E_NOINPUT, SX_E_DATA (list: unreadable,
- * subject missing or listed twice). Not collective. */
-sx_err cache_split(const job *j, const io_items *items, io_split **split);
+ * exception. For the exception alone subjects without a usable image do not count; usable
+ * [items->n] is 0 for an image that failed, and may be NULL while nobody knows. Errors: SX_E_CONFIG
+ * (fractions all 0), SX_E_NOINPUT, SX_E_DATA (list: unreadable, subject missing or listed twice).
+ * Not collective. */
+sx_err cache_split(const job *j, const io_items *items, const int64_t *usable, io_split **split);
 
 /* ---- cache_plan.c: what to do with each item, given an older cache ---- */
 
@@ -158,6 +160,10 @@ void cache_release(const cache_run *r);
 /* Write the cache by rounds of one volume a rank, in item order. Collective. Errors: those of
  * io_cache_create, _append and _commit; SX_E_AGAIN (asked to stop, or the lease is lost). */
 sx_err cache_assemble(cache_run *r, int64_t counts[N_COUNTS]);
+
+/* cache_split.c: r->split anew, now that r->w has run and it is known which images failed.
+ * Collective. Errors: those of cache_split. */
+sx_err cache_split_again(cache_run *r);
 
 /* cache_report.c: the last lines; by one rank. */
 void cache_report(const cache_run *r, const int64_t counts[N_COUNTS], bool written, double seconds);

@@ -135,7 +135,7 @@ static sx_err prepare(cache_run *r, const char *root) {
     sx_err rc = work_part(r->j, &r->first, &r->step);
     r->whole = r->step == 1;
     if (rc == SX_OK) rc = list_items(r, root);
-    if (rc == SX_OK) rc = cache_split(r->j, &r->items, &r->split);
+    if (rc == SX_OK) rc = cache_split(r->j, &r->items, NULL, &r->split);
     if ((rc = mp_agree(r->c, rc)) != SX_OK) return rc;
     if ((rc = compare_lists(r)) != SX_OK) return rc;
     return plan(r);
@@ -218,6 +218,7 @@ static sx_err put_together(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
     sx_err rc = SX_OK;
     *t = PLAN_AGAIN;
     if (is_late(r) || !cache_is_complete(r)) return SX_OK;
+    SX_TRY(rc, cache_split_again(r));
     SX_TRY(rc, cache_assemble(r, counts));
     mp_sum_i64(r->c, counts, N_COUNTS);
     remove_parts(r);
@@ -280,7 +281,7 @@ static sx_err take_turns(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
 
 /* ---- the end ---- */
 
-/* The split is drawn before anybody knows which volumes fail. */
+/* Too few subjects, or all of a split's failed. */
 static void warn_of_empty_splits(const cache_run *r, const int64_t slices[IO_N_SPLITS]) {
     if (job_text(r->j, "data.split_list")[0]) return;
     for (int s = 0; s < IO_N_SPLITS; s++) {

@@ -15,6 +15,7 @@
 typedef struct subject {
     const char *label; /* borrowed from the first item */
     double u;          /* its place in [0, 1) */
+    bool usable;       /* it has an image that did not fail */
     io_split split;
 } subject;
 
@@ -39,18 +40,25 @@ static subject *subjects_of(const io_items *items, int64_t *n) {
     return s;
 }
 
-static void count_splits(const subject *s, int64_t n, int64_t count[IO_N_SPLITS]) {
-    memset(count, 0, IO_N_SPLITS * sizeof *count);
-    for (int64_t i = 0; i < n; i++) count[s[i].split]++;
+static subject *subject_of(subject *s, int64_t n, const io_item *item) {
+    const subject key = {.label = item->subject};
+    return bsearch(&key, s, (size_t)n, sizeof *s, by_label);
 }
 
-/* Give an empty split the subject nearest to its interval's centre that its own split can spare. */
+static void count_splits(const subject *s, int64_t n, int64_t count[IO_N_SPLITS]) {
+    memset(count, 0, IO_N_SPLITS * sizeof *count);
+    for (int64_t i = 0; i < n; i++) count[s[i].split] += s[i].usable;
+}
+
+/* Give a split without a usable subject the one nearest to its interval's centre that its own split
+ * can spare. */
 static void fill_empty(subject *s, int64_t n, io_split empty, double centre) {
     int64_t count[IO_N_SPLITS], best = -1;
     count_splits(s, n, count);
     if (count[empty] > 0) return;
     for (int64_t i = 0; i < n; i++)
-        if (count[s[i].split] > 1 && (best < 0 || fabs(s[i].u - centre) < fabs(s[best].u - centre)))
+        if (s[i].usable && count[s[i].split] > 1 &&
+            (best < 0 || fabs(s[i].u - centre) < fabs(s[best].u - centre)))
             best = i;
     if (best >= 0) s[best].split = empty;
 }
@@ -113,18 +121,49 @@ static sx_err look_up(const char *path, subject *s, int64_t n) {
     return rc;
 }
 
-sx_err cache_split(const job *j, const io_items *items, io_split **split) {
+sx_err cache_split(const job *j, const io_items *items, const int64_t *usable, io_split **split) {
     int64_t n;
     subject *s = subjects_of(items, &n);
+    for (int64_t i = 0; i < items->n; i++)
+        if (!usable || usable[i]) subject_of(s, n, &items->item[i])->usable = true;
     const char *list = job_text(j, "data.split_list");
     sx_err rc = list[0] ? look_up(list, s, n) : draw(j, s, n);
     *split = NULL;
     if (rc == SX_OK) *split = SX_NEW_ARRAY(io_split, items->n + 1);
-    for (int64_t i = 0; rc == SX_OK && i < items->n; i++) {
-        const subject key = {.label = items->item[i].subject};
-        const subject *mine = bsearch(&key, s, (size_t)n, sizeof *s, by_label);
-        (*split)[i] = mine->split;
-    }
+    for (int64_t i = 0; rc == SX_OK && i < items->n; i++)
+        (*split)[i] = subject_of(s, n, &items->item[i])->split;
     sx_free(s);
+    return rc;
+}
+
+/* ---- once it is known which images fail ---- */
+
+static bool is_usable(const cache_run *r, int64_t i) {
+    switch (work_outcomes(r->w)[i].state) {
+    case WORK_FAILED:
+        return false;
+    case WORK_MADE:
+    case WORK_UNCHANGED:
+        return true;
+    default: /* of another task's share */
+        return r->steps[i].action == CACHE_KEEP ||
+               cache_part_is_good(r->parts, &r->steps[i], r->config);
+    }
+}
+
+sx_err cache_split_again(cache_run *r) {
+    const int64_t n = r->items.n, rank = mp_rank(r->c), size = mp_size(r->c);
+    int64_t *usable = SX_NEW_ARRAY(int64_t, n + 1);
+    io_split *split = NULL;
+    for (int64_t i = rank; i < n; i += size) usable[i] = is_usable(r, i);
+    mp_sum_i64(r->c, usable, (int)n);
+    const sx_err rc = mp_agree(r->c, cache_split(r->j, &r->items, usable, &split));
+    if (rc == SX_OK) {
+        sx_free(r->split);
+        r->split = split;
+        split = NULL;
+    }
+    sx_free(split);
+    sx_free(usable);
     return rc;
 }

@@ -104,10 +104,24 @@ static const struct {
 };
 #define N_PROBES ((int)(sizeof probes / sizeof *probes))
 
+/* Tasks of one step print at the same time, and what collects their output mixes lines: each then
+ * says whose it is, "1 n2: ". "" for a process alone. */
+static void whose(char prefix[128]) {
+    static const char *const pairs[][2] = {{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"},
+                                           {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"}};
+    struct utsname u;
+    prefix[0] = '\0';
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs && !*prefix; i++)
+        if (atoi(doctor_env(pairs[i][0])) > 1 && uname(&u) == 0)
+            snprintf(prefix, 128, "%s %s: ", doctor_env(pairs[i][1]), u.nodename);
+}
+
 static void print_text(const doctor_finding *f) {
+    char prefix[128];
+    whose(prefix);
     for (int i = 0; i < N_PROBES; i++) {
-        printf("%-12s %s\n", probes[i].name, f[i].text);
-        if (*f[i].warning) printf("%-12s ! %s\n", "", f[i].warning);
+        printf("%s%-12s %s\n", prefix, probes[i].name, f[i].text);
+        if (*f[i].warning) printf("%s%-12s ! %s\n", prefix, "", f[i].warning);
     }
 }
 

@@ -21,6 +21,7 @@
 #include "io/io_bids.h"
 #include "io/io_png.h"
 #include "jobs/ev_score.h"
+#include "jobs/ev_vertebrae.h"
 #include "jobs/job_data.h"
 #include "jobs/sr_volume.h"
 #include "jobs/verbs.h"
@@ -38,12 +39,15 @@ static const job_option options_eval[] = {
     {"eval.picture_items", JOB_INT, "4", NULL, 1, 64, "items shown in the picture"},
     JOB_OPTIONS_END};
 
-static const job_option *const sections[] = {options_eval, options_data_subjects, options_run,
-                                             options_run_crew, NULL};
+static const job_option *const sections[] = {
+    options_eval, ev_vertebrae_options, options_data_subjects, options_run, options_run_crew, NULL};
 static const job_alias aliases[] = {{"--truth", "eval.truth"},
                                     {"--sr", "eval.sr"},
                                     {"--lr", "eval.lr"},
                                     {"--picture", "eval.picture"},
+                                    {"--pred", "vertebrae.pred"},
+                                    {"--scheme", "vertebrae.scheme"},
+                                    {"--axial", "vertebrae.axial"},
                                     {"--subjects", "data.subjects"},
                                     {"--retry", "run.retry"},
                                     JOB_ALIASES_END};
@@ -217,10 +221,22 @@ out:
 }
 
 static sx_err run(job *j) {
-    if (strcmp(job_arg(j, 0), "images") == 0) return eval_images(j);
-    return sx_fail(SX_E_USAGE, "eval: unknown subject %s; there is: images", job_arg(j, 0));
+    static const struct {
+        const char *name;
+        sx_err (*run)(job *j);
+    } subjects[] = {{"images", eval_images}, {"vertebrae", ev_vertebrae_run}};
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
+        if (strcmp(job_arg(j, 0), subjects[i].name) == 0) return subjects[i].run(j);
+    return sx_fail(SX_E_USAGE, "eval: unknown subject %s; there are: images, vertebrae",
+                   job_arg(j, 0));
 }
 
-const job_verb cmd_eval = {"eval",   "images OUT", "score volumes against isotropic truth",
-                           sections, aliases,      2,
-                           2,        true,         run};
+const job_verb cmd_eval = {"eval",
+                           "images|vertebrae OUT",
+                           "score volumes, or masks, against truth",
+                           sections,
+                           aliases,
+                           2,
+                           2,
+                           true,
+                           run};

@@ -1,4 +1,5 @@
-/* sagax sr INPUT OUT --weights RUN|FILE: super-resolution of axial scans.
+/* sagax sr INPUT OUT --weights RUN|FILE: super-resolution of axial scans; --method cubic: the
+ * interpolation that stands for no super-resolution in comparisons, made in the same way.
  *
  * INPUT is a BIDS tree, a TSV list or one NIfTI file. The scans are work (work.h): whole volumes
  * are shared out, largest first; with fewer scans than ranks, all ranks work on the same volume and
@@ -16,10 +17,12 @@
 #include "jobs/verbs.h"
 
 static const job_option *const sections[] = {
-    options_sr,  options_data_axial, options_model, options_diffusion,
-    options_run, options_run_crew,   NULL};
+    options_sr,        options_stitch, options_data_axial, options_model,
+    options_diffusion, options_run,    options_run_crew,   NULL};
 static const job_alias aliases[] = {
+    {"--method", "sr.method"},
     {"--weights", "sr.weights"},
+    {"--stitch", "sr.stitch"},
     {"--seed", "sr.seed"},
     {"--samples", "sr.samples"},
     {"--steps", "diffusion.steps"},
@@ -75,14 +78,19 @@ static sx_err find(cohort *h, job *j) {
     if (rc == SX_OK) rc = sr_items_find(j, &h->items);
     if (rc == SX_OK && sx_file_exists(h->c.out) && !sx_file_is_dir(h->c.out))
         rc = sx_fail(SX_E_CREATE, "%s: is not a folder", h->c.out);
-    if ((rc = mp_agree(job_comm(j), rc)) == SX_OK) h->clash = sr_items_clashes(&h->items);
+    if ((rc = mp_agree(job_comm(j), rc)) == SX_OK)
+        h->clash = sr_items_clashes(&h->items, sr_single_name);
     return rc;
 }
 
 /* What a dry run does not do: weights for the kernels, and files. */
 static sx_err begin(cohort *h) {
     char engine[JOB_ENGINE_TEXT];
-    sx_info("network: %s, %s", h->c.net.arch, job_engine_text(h->c.kernels, h->c.threads, engine));
+    if (h->c.method->network)
+        sx_info("network: %s (%s), %s", h->c.net.arch, h->c.method->name,
+                job_engine_text(h->c.kernels, h->c.threads, engine));
+    else
+        sx_info("no network: %s interpolation", h->c.method->name);
     sx_err rc = sr_config_prepare(&h->c);
     if (rc != SX_OK) return rc;
     h->engine.c = &h->c;

@@ -3,7 +3,10 @@
  *
  * Reads the work folder of OUT alone (work.h): outputs are not looked at, so the answer is quick
  * and right while a shared file system shows files late. For the folder of a training: its step,
- * and who trains. */
+ * and who trains. Jobs that were submitted for OUT are told of, too (status.h); they may wait, or
+ * have failed before any work. A folder that is no run itself may hold some, as that of
+ * slurm/chain: then all of these. */
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +16,7 @@
 #include "base/sx_mem.h"
 #include "io/io_table.h"
 #include "jobs/job_json.h"
+#include "jobs/status.h"
 #include "jobs/verbs.h"
 #include "jobs/work_journal.h"
 #include "mpi/mp_lease.h"
@@ -31,6 +35,7 @@ typedef struct failure {
 typedef struct report {
     const char *out;
     char *folder;
+    status_jobs jobs;
     char verb[32], config[65], *command;
     int64_t run, n;
     io_table items;
@@ -217,8 +222,17 @@ static void print_failures(const report *r) {
         printf("  and %lld more; --json lists all\n", (long long)(r->n_failed - SHOWN));
 }
 
+/* Nobody works, and no job will. */
+static bool is_left_alone(const report *r) {
+    return r->n_heard == 0 && !status_jobs_queued(&r->jobs);
+}
+
+static void print_go_on(const char *command) {
+    printf("\nto go on:\n  %s\n", command);
+}
+
 static void print_commands(const report *r) {
-    if (r->to_go > 0 && r->n_heard == 0) printf("\nto go on:\n  %s\n", r->command);
+    if (r->to_go > 0 && is_left_alone(r)) print_go_on(r->command);
     if (r->count[FAILED] + r->count[CRASHED] > 0)
         printf("\nto try those that failed again:\n  %s --retry failed\n", r->command);
 }
@@ -233,6 +247,7 @@ static void print_text(const report *r) {
     }
     if (isfinite(r->per_hour)) putchar('\n');
     print_crew(r);
+    status_jobs_print(&r->jobs);
     print_failures(r);
     print_commands(r);
 }
@@ -262,12 +277,12 @@ static void print_json(const report *r) {
     json_t *states = json_object();
     for (int s = 0; s < N_SHOWN; s++)
         json_object_set_new(states, shown_name[s], json_integer(r->count[s]));
-    job_json_print(json_pack("{s:o, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "folder",
+    job_json_print(json_pack("{s:o, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "folder",
                              job_json_string(r->folder), "verb", r->verb, "command", r->command,
                              "run", (json_int_t)r->run, "items", (json_int_t)r->n, "states", states,
                              "per_hour", job_json_number(r->per_hour), "eta_s",
-                             job_json_number(r->eta_s), "crew", json_of_crew(r), "failed",
-                             json_of_failures(r)),
+                             job_json_number(r->eta_s), "crew", json_of_crew(r), "jobs",
+                             status_jobs_json(&r->jobs), "failed", json_of_failures(r)),
                    JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 }
 
@@ -302,8 +317,9 @@ static json_t *last_line(const char *path) {
 static sx_err tell_training(const report *r, const char *metrics, bool json) {
     json_t *o = last_line(metrics);
     if (json) {
-        job_json_print(json_pack("{s:o, s:s, s:o, s:o}", "folder", job_json_string(r->out), "verb",
-                                 "train", "last", o ? o : json_null(), "crew", json_of_crew(r)),
+        job_json_print(json_pack("{s:o, s:s, s:o, s:o, s:o}", "folder", job_json_string(r->out),
+                                 "verb", "train", "last", o ? o : json_null(), "crew",
+                                 json_of_crew(r), "jobs", status_jobs_json(&r->jobs)),
                        JSON_INDENT(2) | JSON_REAL_PRECISION(6));
         return SX_OK;
     }
@@ -313,6 +329,28 @@ static sx_err tell_training(const report *r, const char *metrics, bool json) {
            r->n_heard > 0 ? "running" : "nobody at work");
     json_decref(o);
     print_crew(r);
+    status_jobs_print(&r->jobs);
+    if (r->jobs.n > 0 && is_left_alone(r) && !status_jobs_done(&r->jobs))
+        print_go_on(status_jobs_command(&r->jobs));
+    return SX_OK;
+}
+
+/* ---- jobs before any work ---- */
+
+static sx_err tell_jobs(const report *r, bool json) {
+    const char *verb = r->jobs.job[r->jobs.n - 1].of->verb,
+               *command = status_jobs_command(&r->jobs);
+    if (json) {
+        job_json_print(json_pack("{s:o, s:s, s:o, s:o, s:o}", "folder", job_json_string(r->out),
+                                 "verb", verb, "command", job_json_string(command), "crew",
+                                 json_of_crew(r), "jobs", status_jobs_json(&r->jobs)),
+                       JSON_INDENT(2));
+        return SX_OK;
+    }
+    printf("%s: %s, submitted, no work has begun\n", r->out, verb);
+    print_crew(r);
+    status_jobs_print(&r->jobs);
+    if (is_left_alone(r)) print_go_on(command);
     return SX_OK;
 }
 
@@ -321,26 +359,27 @@ static sx_err tell_training(const report *r, const char *metrics, bool json) {
 static void report_clear(report *r) {
     work_history_clear(&r->history);
     io_table_clear(&r->items);
+    status_jobs_clear(&r->jobs);
     sx_free(r->failed);
     sx_free(r->crew);
     sx_free(r->command);
     sx_free(r->folder);
 }
 
-static sx_err run(job *j) {
-    report r = {.out = job_arg(j, 0)};
-    r.folder = work_folder(r.out, sx_file_is_dir(r.out));
-    char *metrics = sx_path_join(r.out, "metrics.jsonl"),
-         *list = sx_path_join(r.folder, "run.json");
+/* What there is to tell of an output; *told stays false when it is none. */
+static sx_err tell(const char *out, bool json, bool *told) {
+    report r = {.out = out};
+    r.folder = work_folder(out, sx_file_is_dir(out));
+    char *metrics = sx_path_join(out, "metrics.jsonl"), *list = sx_path_join(r.folder, "run.json");
+    const bool works = sx_file_exists(list), trains = sx_file_exists(metrics);
     sx_err rc;
+    SX_TRY(rc, status_jobs_read(&r.jobs, r.folder));
+    *told = works || trains || r.jobs.n > 0;
+    if (!*told) goto out;
     SX_TRY(rc, read_crew(&r));
-    if (sx_file_exists(list))
-        rc = tell_work(&r, job_json(j));
-    else if (sx_file_exists(metrics))
-        rc = tell_training(&r, metrics, job_json(j));
-    else
-        rc = sx_fail(SX_E_NOINPUT, "%s: no run of sagax has worked here (%s is not there)", r.out,
-                     list);
+    rc = works    ? tell_work(&r, json)
+         : trains ? tell_training(&r, metrics, json)
+                  : tell_jobs(&r, json);
 out:
     report_clear(&r);
     sx_free(metrics);
@@ -348,9 +387,62 @@ out:
     return rc;
 }
 
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Names of outputs in a folder: NAME of NAME.sagax, and of folders; sorted, new, as the texts. */
+static char **outputs_in(const char *folder, int64_t *n) {
+    static const char suffix[] = ".sagax";
+    char **name = NULL;
+    DIR *d = opendir(folder);
+    *n = 0;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_name[0] == '.') continue;
+        const size_t cut = sx_has_suffix(e->d_name, suffix) ? strlen(suffix) : 0;
+        name = sx_grow(name, *n, sizeof *name);
+        name[(*n)++] = sx_strf("%.*s", (int)(strlen(e->d_name) - cut), e->d_name);
+    }
+    if (d) closedir(d);
+    if (*n) qsort(name, (size_t)*n, sizeof *name, by_name);
+    return name;
+}
+
+/* Each of them once: a file and its work folder have the same name here. */
+static sx_err tell_all(const char *folder, bool json, bool *told) {
+    int64_t n;
+    char **name = outputs_in(folder, &n);
+    sx_err rc = SX_OK;
+    for (int64_t i = 0; i < n && rc == SX_OK; i++) {
+        if (i > 0 && strcmp(name[i], name[i - 1]) == 0) continue;
+        char *out = sx_path_join(folder, name[i]);
+        bool one = false;
+        rc = tell(out, json, &one);
+        if (one && !json) putchar('\n');
+        *told |= one;
+        sx_free(out);
+    }
+    for (int64_t i = 0; i < n; i++) sx_free(name[i]);
+    sx_free(name);
+    return rc;
+}
+
+static sx_err run(job *j) {
+    const char *out = job_arg(j, 0);
+    bool told = false;
+    sx_err rc = tell(out, job_json(j), &told);
+    if (rc == SX_OK && !told) rc = tell_all(out, job_json(j), &told);
+    if (rc != SX_OK || told) return rc;
+    char *folder = work_folder(out, sx_file_is_dir(out));
+    rc = sx_fail(SX_E_NOINPUT, "%s: no run of sagax has worked here (%s tells of none)", out,
+                 folder);
+    sx_free(folder);
+    return rc;
+}
+
 const job_verb cmd_status = {.name = "status",
                              .arguments = "OUT",
-                             .summary = "what became of the items of a run, and who works on them",
+                             .summary = "what became of the items and jobs of a run, and who works",
                              .min_args = 1,
                              .max_args = 1,
                              .run = run};

@@ -14,6 +14,7 @@
 #include "jobs/job_json.h"
 #include "jobs/submission.h"
 #include "jobs/submit.h"
+#include "jobs/submitted.h"
 #include "jobs/verbs.h"
 
 static const job_option options_submit[] = {
@@ -50,37 +51,30 @@ static const job_alias aliases[] = {
     JOB_ALIASES_END,
 };
 
-/* Options of sbatch, in their order. */
-static const struct {
-    const char *key, *option;
-} sbatch_table[] = {
-    {"submit.nodes", "--nodes"},
-    {"submit.ntasks", "--ntasks"},
-    {"submit.cpus", "--cpus-per-task"},
-    {"submit.time", "--time"},
-    {"submit.mem", "--mem"},
-    {"submit.partition", "--partition"},
-    {"submit.account", "--account"},
-    {"submit.qos", "--qos"},
-    {"submit.dependency", "--dependency"},
-    {"submit.name", "--job-name"},
-};
-#define N_SBATCH ((int)(sizeof sbatch_table / sizeof *sbatch_table))
-
 typedef struct submit {
     const job *j;
     job *inner;
     const submit_plan *plan;
     char *templates; /* folder */
+    char *template;  /* path */
     char *folder;    /* OUT/.sagax */
-    char *script;
+    char *script;    /* text */
     io_items items;
-    bool listed;   /* there is a list of images */
-    int64_t parts; /* tasks of the array; 0: none */
+    bool listed; /* there is a list of images */
+    submit_order order;
     char *submission, *command, *id, *log;
 } submit;
 
 /* ---- the submitted verb ---- */
+
+/* Names that a job would take for options: behind "--" the command line has them, a script not. */
+static sx_err refuse_dashes(const job *inner) {
+    for (int i = 0; i < job_n_args(inner); i++)
+        if (job_arg(inner, i)[0] == '-')
+            return sx_fail(SX_E_USAGE, "submit: %s: a name that begins with -; write ./%s",
+                           job_arg(inner, i), job_arg(inner, i));
+    return SX_OK;
+}
 
 /* Build its job from the words behind its name. */
 static sx_err build(submit *s) {
@@ -92,7 +86,7 @@ static sx_err build(submit *s) {
     if (rc == SX_OK) rc = submit_plan_of(s->inner, &s->plan);
     if (rc == SX_OK && (s->inner->dry_run || s->inner->print_config || s->inner->help))
         rc = sx_fail(SX_E_USAGE, "submit: --dry-run and --print-config go before the verb");
-    return rc;
+    return rc == SX_OK ? refuse_dashes(s->inner) : rc;
 }
 
 static bool has_to_wait(const submit *s) {
@@ -118,69 +112,13 @@ static sx_err choose_parts(submit *s) {
                        s->plan->verb);
     sx_err rc = submit_max_array(&most);
     if (rc != SX_OK) return rc;
-    s->parts = asked < s->items.n ? asked : s->items.n;
-    if (s->parts > most) {
+    s->order.parts = asked < s->items.n ? asked : s->items.n;
+    if (s->order.parts > most) {
         sx_warn("this Slurm takes arrays of %lld tasks at most (MaxArraySize): each task does more",
                 (long long)most);
-        s->parts = most;
+        s->order.parts = most;
     }
     return SX_OK;
-}
-
-/* ---- the command ---- */
-
-static bool is_set(const job *j, const char *key) {
-    const job_value *v = job__find(j, key);
-    return v->option->type == JOB_INT ? v->integer != 0 : v->text[0] != '\0';
-}
-
-static void put_option(FILE *f, const char *option, const char *value) {
-    char *word = sx_strf("%s=%s", option, value);
-    fputc(' ', f);
-    job__quote(f, word);
-    sx_free(word);
-}
-
-/* Each word quoted: constraints hold what means something to a shell ("a|b"). */
-static void put_words(FILE *f, const char *text) {
-    char *copy = sx_strdup(text), *rest = NULL;
-    for (char *word = strtok_r(copy, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
-        fputc(' ', f);
-        job__quote(f, word);
-    }
-    sx_free(copy);
-}
-
-/* sbatch with what site.env says, then what the command line says. */
-static char *command_of(const submit *s) {
-    char *text = NULL, *tool = sx_path_join(s->templates, "sbatch.sh"),
-         *script = sx_path_join(s->submission, "job.sh");
-    size_t n_bytes;
-    FILE *f = open_memstream(&text, &n_bytes);
-    SX_ASSERT(f);
-    fputs("SAGAX_COMMAND=", f); /* what `sagax status` tells to run again */
-    job__quote(f, job_command(s->j));
-    fputs(" SAGAX_SLURM_DIR=", f);
-    job__quote(f, s->templates);
-    fputc(' ', f);
-    job__quote(f, tool);
-    fputs(" --parsable", f);
-    put_option(f, "--output", s->log);
-    if (s->parts > 0) fprintf(f, " --array=0-%lld", (long long)s->parts - 1);
-    for (int i = 0; i < N_SBATCH; i++)
-        if (is_set(s->j, sbatch_table[i].key))
-            put_option(f, sbatch_table[i].option, job__find(s->j, sbatch_table[i].key)->text);
-    if (has_to_wait(s)) fputs(" --kill-on-invalid-dep=yes", f);
-    put_words(f, job_text(s->j, "submit.sbatch"));
-    fputc(' ', f);
-    job__quote(f, script);
-    fputc(' ', f);
-    job__quote(f, s->submission);
-    fputs(" 2>&1", f);
-    fclose(f);
-    sx_free(tool);
-    sx_free(script);
-    return text;
 }
 
 /* ---- the verb ---- */
@@ -188,7 +126,7 @@ static char *command_of(const submit *s) {
 static void tell(const submit *s) {
     if (job_json(s->j)) {
         job_json_print(json_pack("{s:s, s:I, s:I, s:o, s:o}", "job", s->id, "tasks",
-                                 (json_int_t)s->parts, "items",
+                                 (json_int_t)s->order.parts, "items",
                                  (json_int_t)(s->listed ? s->items.n : -1), "submission",
                                  job_json_string(s->submission), "log", job_json_string(s->log)),
                        JSON_INDENT(2));
@@ -196,37 +134,87 @@ static void tell(const submit *s) {
     }
     printf("%s\n", s->id);
     if (s->listed) sx_info("%lld images", (long long)s->items.n);
-    if (s->parts > 0) sx_info("an array of %lld tasks", (long long)s->parts);
+    if (s->order.parts > 0) sx_info("an array of %lld tasks", (long long)s->order.parts);
     sx_info("works from %s", s->submission);
     sx_info("log: %s", s->log);
 }
 
 static char *log_path(const submit *s, const char *folder, const char *id, const char *task) {
-    return sx_strf("%s/%s-%s%s.out", folder, s->plan->verb, id, s->parts > 0 ? task : "");
+    return sx_strf("%s/log/%s-%s%s.out", folder, s->plan->verb, id, s->order.parts > 0 ? task : "");
+}
+
+/* The same for sbatch, in whose file names % means something, and \ cannot be. */
+static sx_err log_pattern(const submit *s, char **pattern) {
+    if (strchr(s->folder, '\\'))
+        return sx_fail(SX_E_USAGE, "%s: Slurm takes no \\ in the name of a log", s->folder);
+    char *folder = sx_alloc(2 * (int64_t)strlen(s->folder) + 1, 1), *to = folder;
+    for (const char *from = s->folder; *from; *to++ = *from++)
+        if (*from == '%') *to++ = '%';
+    *to = '\0';
+    *pattern = log_path(s, folder, s->order.parts > 0 ? "%A" : "%j", "_%a");
+    sx_free(folder);
+    return SX_OK;
+}
+
+/* What is going to be asked for, and whether the cluster has it. */
+static sx_err place_order(submit *s) {
+    s->order.j = s->j;
+    s->order.size = submit_size_of(s->j, s->script);
+    sx_err rc = log_pattern(s, &s->order.log);
+    return rc == SX_OK ? submit_check_room(&s->order, s->template) : rc;
+}
+
+static char *command_of(const submit *s) {
+    char *script = sx_path_join(s->submission, "job.sh");
+    char *command = submit_command(&s->order, "--parsable", script, s->submission);
+    sx_free(script);
+    return command;
+}
+
+static const io_items *items_of(const submit *s) {
+    return s->listed ? &s->items : NULL;
+}
+
+/* Without the option that makes it a dry run; in place. */
+static void drop_dry_run(char *command) {
+    static const char option[] = " --dry-run";
+    char *at = strstr(command, option);
+    if (at) memmove(at, at + strlen(option), strlen(at + strlen(option)) + 1);
+}
+
+/* The script on stdout, sbatch's command line on stderr; nothing is left behind. */
+static sx_err show(submit *s, const char *parent) {
+    char name[SUBMISSION_DIGITS + 1];
+    sx_err rc = submission_name(s->inner, s->script, items_of(s), name);
+    if (rc != SX_OK) return rc;
+    s->submission = sx_path_join(parent, name);
+    s->command = command_of(s);
+    drop_dry_run(s->command);
+    fputs(s->script, stdout);
+    sx_info("would freeze %s and run: %s", s->submission, s->command);
+    return SX_OK;
 }
 
 /* Freeze it and give it to Slurm. */
-static sx_err hand_over(submit *s) {
-    char *parent = sx_path_join(s->folder, "submit"), *logs = sx_path_join(s->folder, "log");
+static sx_err hand_over(submit *s, const char *parent) {
+    char *logs = sx_path_join(s->folder, "log");
     sx_err rc;
-    s->log = log_path(s, logs, s->parts > 0 ? "%A" : "%j", "_%a");
     SX_TRY(rc, sx_mkdirs(logs));
-    SX_TRY(rc, submission_write(parent, s->inner, s->script, s->listed ? &s->items : NULL,
-                                &s->submission));
+    SX_TRY(rc, submission_write(parent, s->inner, s->script, items_of(s), &s->submission));
     s->command = command_of(s);
     sx_debug("%s", s->command);
     SX_TRY(rc, submit_sbatch(s->command, &s->id));
-    sx_free(s->log);
-    s->log = log_path(s, logs, s->id, "_*");
-    tell(s);
+    s->log = log_path(s, s->folder, s->id, "_*");
+    rc = submitted_note(s->folder, s->id, s->plan->verb, s->order.parts, s->log, job_command(s->j));
 out:
-    sx_free(parent);
+    if (s->id) tell(s);
     sx_free(logs);
     return rc;
 }
 
 static void submit_clear(submit *s) {
-    char *texts[] = {s->templates, s->folder, s->script, s->submission, s->command, s->id, s->log};
+    char *texts[] = {s->templates,  s->folder,  s->script, s->template, s->order.log,
+                     s->submission, s->command, s->id,     s->log};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) sx_free(texts[i]);
     io_items_clear(&s->items);
     job_free(s->inner);
@@ -234,18 +222,21 @@ static void submit_clear(submit *s) {
 
 static sx_err run(job *j) {
     submit s = {.j = j};
+    char *parent = NULL;
     sx_err rc;
     SX_TRY(rc, build(&s));
     SX_TRY(rc, check(&s));
     SX_TRY(rc, choose_parts(&s));
     SX_TRY(rc, submit_templates(&s.templates));
-    SX_TRY(rc, submit_script(s.templates, s.plan, s.inner, s.parts, &s.script));
+    s.order.templates = s.templates;
+    s.template = submit_template(s.templates, s.plan, s.order.parts);
+    SX_TRY(rc, submit_script(s.templates, s.template, s.plan, s.inner, s.order.parts, &s.script));
     s.folder = submit_folder(s.plan, s.inner);
-    if (job_dry_run(j))
-        fputs(s.script, stdout);
-    else
-        rc = hand_over(&s);
+    parent = sx_path_join(s.folder, "submit");
+    SX_TRY(rc, place_order(&s));
+    rc = job_dry_run(j) ? show(&s, parent) : hand_over(&s, parent);
 out:
+    sx_free(parent);
     submit_clear(&s);
     return rc;
 }

@@ -1,4 +1,4 @@
-/* sagax train CACHE RUN: train a conditional diffusion network on degraded slices of a cache.
+/* sagax train CACHE RUN: train a network on degraded slices of a cache; how, says its kind.
  *
  * The run folder gets ckpt/, metrics.jsonl, preview/, config.json and, at the end, weights.h5 (the
  * averaged weights). Called again with the same folder a training goes on where its newest
@@ -15,8 +15,10 @@
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"
 #include "jobs/job_weights.h"
+#include "jobs/train_kind.h"
 #include "jobs/train_owner.h"
 #include "jobs/train_report.h"
+#include "jobs/train_rival.h"
 #include "jobs/train_val.h"
 #include "jobs/verbs.h"
 #include "jobs/work.h"
@@ -29,7 +31,7 @@ typedef struct training {
     io_cache *cache;
     train_slices train, val;
     double quantile; /* of the cache's intensity mapping */
-    net *n;
+    net *n, *rival;  /* rival NULL: kinds without one */
     train_state state;
     train_stepper *stepper;
     train_val *validation;
@@ -112,12 +114,14 @@ static sx_err prepare(training *t) {
     t->identity = train_identity(t->j, hash);
     rc = net_new(&t->n, &c->net, c->crop, c->crop, c->kernels,
                  (net_opt){.train = true, .threads = c->threads});
-    if (rc == SX_OK) rc = train_state_init(&t->state, net_params(t->n));
+    if (rc == SX_OK) rc = train_rival_net(c, &t->rival);
+    if (rc == SX_OK)
+        rc = train_state_init(&t->state, net_params(t->n), t->rival ? net_params(t->rival) : NULL);
     SX_TRY(rc, mp_agree(c->comm, rc));
     if (!c->dry_run) SX_TRY(rc, train_owner_enter(c));
     SX_TRY(rc, train_state_open(&t->state, c, t->identity));
     describe(t);
-    SX_TRY(rc, train_stepper_new(&t->stepper, c, t->n));
+    SX_TRY(rc, train_stepper_new(&t->stepper, c, t->n, t->rival));
     SX_TRY(rc, train_val_new(&t->validation, c, t->cache, &t->val, t->n));
 out:
     return rc;
@@ -160,6 +164,7 @@ static void training_clear(training *t) {
     train_stepper_free(t->stepper);
     train_state_clear(&t->state);
     net_free(t->n);
+    net_free(t->rival);
     train_slices_clear(&t->train);
     train_slices_clear(&t->val);
     io_cache_close(t->cache);
@@ -264,7 +269,8 @@ static sx_err write_weights(const training *t) {
     train_owner_moves(&t->c, "weights of step %lld", (long long)t->state.step);
     if (mp_rank(t->c.comm) == 0) {
         char *path = sx_path_join(t->c.run_path, "weights.h5");
-        char *json = job_weights_describe(t->j, t->state.step, t->c.degrade.hr_mm, t->quantile);
+        char *json = job_weights_describe(t->j, t->c.kind->name, t->state.step, t->c.degrade.hr_mm,
+                                          t->quantile);
         rc = job_weights_write(path, json, t->state.params, t->state.ema, train_owner_holds,
                                (void *)&t->c);
         if (rc == SX_OK) sx_info("weights of step %lld: %s", (long long)t->state.step, path);
@@ -360,11 +366,17 @@ out:
 static const job_option *const sections[] = {options_train,   options_model,    options_diffusion,
                                              options_degrade, options_run_crew, NULL};
 
-static const job_alias aliases[] = {{"--steps", "train.steps"},     {"--minutes", "train.minutes"},
-                                    {"--batch", "train.batch"},     {"--lr", "train.lr"},
-                                    {"--seed", "train.seed"},       {"--init", "train.init"},
-                                    {"--kernels", "model.kernels"}, {"--threads", "model.threads"},
-                                    {"--level", "degrade.level"},   JOB_ALIASES_END};
+static const job_alias aliases[] = {{"--steps", "train.steps"},
+                                    {"--minutes", "train.minutes"},
+                                    {"--batch", "train.batch"},
+                                    {"--lr", "train.lr"},
+                                    {"--seed", "train.seed"},
+                                    {"--init", "train.init"},
+                                    {"--kind", "train.kind"},
+                                    {"--kernels", "model.kernels"},
+                                    {"--threads", "model.threads"},
+                                    {"--level", "degrade.level"},
+                                    JOB_ALIASES_END};
 
 const job_verb cmd_train = {
     .name = "train",

@@ -3,6 +3,7 @@
 #ifndef DOCTOR_H
 #define DOCTOR_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include "jobs/job_model.h"
 
@@ -21,6 +22,8 @@ const char *doctor_env(const char *name);
 void doctor_slurm(doctor_finding *f);     /* version, and whether it answers */
 void doctor_mpi_types(doctor_finding *f); /* how srun can start ranks */
 void doctor_time_left(doctor_finding *f); /* of this job */
+/* Whether all nodes of this job have one address: a cluster on one machine. */
+bool doctor_one_machine(void);
 
 /* ---- doctor_folder.c ---- */
 void doctor_shm(doctor_finding *f);         /* memory that ranks of a node can share */

@@ -79,7 +79,7 @@ void doctor_file_system(doctor_finding *f) {
     if (network && strcmp(doctor_env("HDF5_USE_FILE_LOCKING"), "FALSE") != 0)
         DOCTOR_WARN(f,
                     "NFS: export HDF5_USE_FILE_LOCKING=FALSE if opening the cache hangs or fails");
-    if (nodes > 1 && is_local(type))
+    if (nodes > 1 && is_local(type) && !doctor_one_machine())
         DOCTOR_WARN(f, "%d nodes in this job, and the working folder seems to be of one alone",
                     nodes);
 }

@@ -8,9 +8,8 @@
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "base/sx_rng.h"
-#include "image/im_stat.h"
 #include "io/io_table.h"
+#include "jobs/ev_stat.h"
 #include "jobs/job_json.h"
 
 /* The metrics, in the order of the columns. */
@@ -27,7 +26,7 @@ static const struct metric {
     {"nrmse_fit", "NRMSE fit", offsetof(ev_scores, nrmse_fit)},
     {"ssim_fit", "SSIM fit", offsetof(ev_scores, ssim_fit)},
 };
-enum { N_METRICS = sizeof metrics / sizeof metrics[0], N_RESAMPLES = 2000 };
+enum { N_METRICS = sizeof metrics / sizeof metrics[0] };
 
 static double metric_of(const ev_row *r, int metric) {
     double x;
@@ -47,8 +46,7 @@ void ev_rows_sort(ev_row *row, int64_t n) {
     qsort(row, (size_t)n, sizeof *row, by_item);
 }
 
-/* "nan" whatever its sign bit, which differs between machines. */
-static void number_text(char text[32], double x) {
+void ev_number_text(char text[32], double x) {
     if (isnan(x))
         snprintf(text, 32, "nan");
     else
@@ -70,7 +68,7 @@ sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row,
         cell[2] = it->stem;
         cell[3] = row[i].method;
         for (int m = 0; m < N_METRICS; m++) {
-            number_text(text[m], metric_of(&row[i], m));
+            ev_number_text(text[m], metric_of(&row[i], m));
             cell[4 + m] = text[m];
         }
         snprintf(text[N_METRICS], 32, "%lld", (long long)row[i].scores.n_voxels);
@@ -80,33 +78,6 @@ sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row,
     const sx_err rc = io_table_write(path, &t);
     io_table_clear(&t);
     return rc;
-}
-
-/* ---- intervals ---- */
-
-void ev_bootstrap(const double *x, int64_t n, uint64_t metric, double *mean, double *low,
-                  double *high) {
-    double *finite = SX_NEW_ARRAY(double, n + 1);
-    float *means = SX_NEW_ARRAY(float, N_RESAMPLES);
-    sx_rng r = sx_rng_make(0, SX_RNG_BOOTSTRAP, 0, metric);
-    int64_t count = 0;
-    *mean = *low = *high = (double)NAN;
-    for (int64_t i = 0; i < n; i++)
-        if (isfinite(x[i])) finite[count++] = x[i];
-    if (count > 0) {
-        double sum = 0.0;
-        for (int64_t i = 0; i < count; i++) sum += finite[i];
-        *mean = sum / (double)count;
-        for (int b = 0; b < N_RESAMPLES; b++) {
-            sum = 0.0;
-            for (int64_t i = 0; i < count; i++) sum += finite[sx_rng_int(&r, 0, count - 1)];
-            means[b] = (float)(sum / (double)count);
-        }
-        *low = im_quantile(means, N_RESAMPLES, 0.025);
-        *high = im_quantile(means, N_RESAMPLES, 0.975);
-    }
-    sx_free(finite);
-    sx_free(means);
 }
 
 /* ---- the page ---- */
@@ -161,28 +132,21 @@ static int64_t count_method(const ev_row *row, int64_t n, const char *method, bo
 }
 
 /* One cell of the page. */
-typedef struct summary {
-    int64_t n; /* subjects */
-    double mean, low, high;
-} summary;
-
-static summary summarise(const struct series *s, int metric, const io_items *items,
-                         const ev_row *row, int64_t n) {
+static ev_estimate summarise(const struct series *s, int metric, const io_items *items,
+                             const ev_row *row, int64_t n) {
     double *value = SX_NEW_ARRAY(double, items->n + 1), *means = SX_NEW_ARRAY(double, items->n + 1);
-    summary y = {0};
     for (int64_t i = 0; i < items->n; i++) {
         value[i] = item_value(row, n, i, s->method, metric);
         if (s->minus) value[i] -= item_value(row, n, i, s->minus, metric);
     }
     const int64_t subjects = subject_means(items, value, means);
-    for (int64_t i = 0; i < subjects; i++) y.n += isfinite(means[i]);
-    ev_bootstrap(means, subjects, (uint64_t)metric, &y.mean, &y.low, &y.high);
+    const ev_estimate y = ev_bootstrap(means, subjects, (uint64_t)metric);
     sx_free(value);
     sx_free(means);
     return y;
 }
 
-static void print_cell(FILE *f, const summary *y) {
+static void print_cell(FILE *f, const ev_estimate *y) {
     if (y->n == 0)
         fprintf(f, " – |");
     else if (y->n < EV_LEAST_SUBJECTS)
@@ -194,7 +158,7 @@ static void print_cell(FILE *f, const summary *y) {
 static void print_series(FILE *f, const struct series *s, const io_items *items, const ev_row *row,
                          int64_t n) {
     for (int m = 0; m < N_METRICS; m++) {
-        const summary y = summarise(s, m, items, row, n);
+        const ev_estimate y = summarise(s, m, items, row, n);
         if (m == 0) fprintf(f, "| %s | %lld |", s->title, (long long)y.n);
         print_cell(f, &y);
     }
@@ -213,7 +177,7 @@ static void print_page(FILE *f, const io_items *items, const ev_row *row, int64_
             "\nMean over the n subjects of a line [95 %% bootstrap interval over subjects, %d "
             "resamples; from %d subjects on]. Lines of different n are not of the same subjects; "
             "differences are paired.\n\n| method | n |",
-            N_RESAMPLES, EV_LEAST_SUBJECTS);
+            EV_N_RESAMPLES, EV_LEAST_SUBJECTS);
     for (int m = 0; m < N_METRICS; m++) fprintf(f, " %s |", metrics[m].title);
     fprintf(f, "\n|---|---|");
     for (int m = 0; m < N_METRICS; m++) fprintf(f, "---|");
@@ -256,7 +220,7 @@ static json_t *series_json(const struct series *s, const io_items *items, const 
                            int64_t n) {
     json_t *o = json_pack("{s:s}", "method", s->title);
     for (int m = 0; m < N_METRICS; m++) {
-        const summary y = summarise(s, m, items, row, n);
+        const ev_estimate y = summarise(s, m, items, row, n);
         const bool enough = y.n >= EV_LEAST_SUBJECTS;
         json_object_set_new(o, metrics[m].name,
                             json_pack("{s:I, s:o, s:o, s:o}", "n", (json_int_t)y.n, "mean",

@@ -24,25 +24,22 @@ char *ev_rows_text(const ev_row *row, int64_t n);
 /* The way back: rows of `item`, *row new [*n] (sx_free). Errors: SX_E_DATA. */
 sx_err ev_rows_parse(const char *text, int64_t item, ev_row **row, int64_t *n);
 
+/* Six decimals, or "nan" whatever its sign bit, which differs between machines. */
+void ev_number_text(char text[32], double x);
+
 /* subject session item method psnr nrmse ssim gms hf psnr_fit nrmse_fit ssim_fit n_voxels, one line
  * a row. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row, int64_t n);
 
 /* Markdown: methods x metrics, mean over subjects [95 % bootstrap interval], and paired differences
  * to cubic. A subject counts with the mean of its items, an item with the mean of its samples.
- * No interval below EV_LEAST_SUBJECTS. The last line has the two counts (ev_match.h).
+ * No interval below EV_LEAST_SUBJECTS (ev_stat.h). The last line has the two counts (ev_match.h).
  * Errors: SX_E_CREATE, SX_E_IO. */
-enum { EV_LEAST_SUBJECTS = 3 };
 sx_err ev_report_markdown(const char *path, const io_items *items, const ev_row *row, int64_t n,
                           int64_t n_truthless, int64_t n_unclaimed);
 
 /* The rows and the means on stdout, {"rows": [{"subject", …}], "means": [{"method", "psnr": {"n",
  * "mean", "low", "high"}, …}]}; null where a score failed or the interval has too few subjects. */
 void ev_report_print(const io_items *items, const ev_row *row, int64_t n);
-
-/* Mean of the finite x [n] and its 95 % percentile interval over 2000 resamples (Efron 1979);
- * stream (seed 0, SX_RNG_BOOTSTRAP, 0, metric). All NAN if none is finite. */
-void ev_bootstrap(const double *x, int64_t n, uint64_t metric, double *mean, double *low,
-                  double *high);
 
 #endif

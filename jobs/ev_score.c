@@ -4,10 +4,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "base/sx_file.h"
-#include "base/sx_hash.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "jobs/ev_print.h"
 #include "jobs/sr_volume.h"
 #include "sagax_version.h"
 
@@ -110,26 +109,14 @@ static const char *name_of(void *user, int64_t i) {
     return e->cohort.lr.item[e->cohort.scored[i]].rel;
 }
 
-static void add_text(sx_hasher *h, const char *text) {
-    sx_hasher_add(h, text, strlen(text) + 1);
-}
-
-/* A file by its content, and by its name, which says how it is read. */
-static void add_file(sx_hasher *h, const char *role, const char *path) {
-    char sha256[SX_HASH_HEX];
-    add_text(h, role);
-    add_text(h, sx_path_base(path));
-    add_text(h, io_nifti_hash(path, sha256) == SX_OK ? sha256 : "unreadable");
-}
-
 static void add_predictions(sx_hasher *h, const ev_session *e, int64_t item) {
     const sx_err rc = ev_predictions_agree(&e->cohort, item);
-    add_text(h, sx_err_name(rc));
+    ev_print_text(h, sx_err_name(rc));
     for (int m = 0; m < EV_N_METHODS; m++) {
         const io_item *p;
         for (int64_t at = -1;
              (p = ev_next_prediction(&e->cohort, item, &ev_methods[m], at + 1, &at)) != NULL;)
-            add_file(h, ev_methods[m].name, p->path);
+            ev_print_file(h, ev_methods[m].name, p->path);
     }
 }
 
@@ -141,11 +128,11 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
     sx_hasher *h = sx_hasher_new();
     snprintf(options, sizeof options, "hr_mm %.17g quantile %.17g xform %d", e->hr_mm, e->quantile,
              (int)e->read.xform);
-    add_text(h, "eval images " SAGAX_VERSION " " SAGAX_REVISION);
-    add_text(h, options);
-    add_file(h, "truth", ev_truth_of(&e->cohort, item)->path);
-    add_file(h, "scan", e->cohort.lr.item[item].path);
-    add_text(h, job_text(e->j, "eval.sr")[0] ? "predictions" : "none");
+    ev_print_text(h, "eval images " SAGAX_VERSION " " SAGAX_REVISION);
+    ev_print_text(h, options);
+    ev_print_file(h, "truth", ev_truth_of(&e->cohort, item)->path);
+    ev_print_file(h, "scan", e->cohort.lr.item[item].path);
+    ev_print_text(h, job_text(e->j, "eval.sr")[0] ? "predictions" : "none");
     add_predictions(h, e, item);
     sx_hasher_end(h, print);
     snprintf(why, WORK_WHY, "no scores");

@@ -97,6 +97,12 @@ static const job_alias *find_alias(const job_verb *v, const char *flag) {
     return NULL;
 }
 
+/* Short words are near to all others: as much as half of the letters may differ, and no more. */
+static int edits_allowed(const char *flag) {
+    const int letters = (int)strlen(flag + strspn(flag, "-")), most = 2;
+    return letters / 2 < most ? letters / 2 : most;
+}
+
 static void consider(const char *given, const char *flag, const char **best, int *least) {
     int d = job__distance(given, flag);
     if (d >= *least) return;
@@ -106,7 +112,7 @@ static void consider(const char *given, const char *flag, const char **best, int
 
 static sx_err unknown_option(const job *j, const char *flag) {
     const char *near = NULL;
-    int least = 3; /* further away is no help */
+    int least = edits_allowed(flag) + 1;
     for (int i = 0; i < N_COMMON; i++) consider(flag, common_table[i].flag, &near, &least);
     for (const job_alias *a = j->verb->aliases; a && a->flag; a++)
         consider(flag, a->flag, &near, &least);

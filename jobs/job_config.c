@@ -1,22 +1,17 @@
 /* Configuration: values from defaults, preset, INI files and the command line; JSON and hash out.
  *
- * INI is read by libinih. Its line buffer is fixed, so longer lines are refused by name instead of
- * being cut in silence; so are keys given twice in a file. A file may hold the sections of other
- * verbs: one file describes a whole study. */
-#include <ini.h>
+ * Keys given twice in a file are refused. A file may hold the sections of other verbs: one file
+ * describes a whole study. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/sx_file.h"
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
+#include "jobs/job_ini.h"
 #include "jobs/job_internal.h"
 #include "jobs/job_json.h"
 #include "jobs/verbs.h"
-
-#define CONFIG_LIMIT_BYTES ((size_t)1 << 20)
-#define LINE_LIMIT 197 /* INI_MAX_LINE 200 of the packaged libinih, less newline and zero */
 
 static const char *const origin_name[] = {"default", "preset", "file", "command line"};
 
@@ -50,6 +45,15 @@ static const struct {
     {"paper", "train.ema_warmup", "false"},
 };
 #define N_PRESETS ((int)(sizeof preset_table / sizeof *preset_table))
+
+/* … and what it means for the baselines beside what their rows say of themselves (model/net.h). */
+static const struct {
+    const char *preset, *arch, *key, *text;
+} arch_presets[] = {
+    {"paper", "rcan", "train.steps", "390625"},
+    {"paper", "rrdb", "train.steps", "97656"},
+};
+#define N_ARCH_PRESETS ((int)(sizeof arch_presets / sizeof *arch_presets))
 
 /* ---- values ---- */
 
@@ -115,24 +119,28 @@ static bool known_to_some_verb(const char *key) {
     return false;
 }
 
+static sx_err apply(job *j, const char *key, const char *text) {
+    SX_ASSERT(known_to_some_verb(key));
+    return job_has(j, key) ? job__set(j, key, text, JOB_PRESET, SX_E_CONFIG) : SX_OK;
+}
+
 sx_err job__apply_preset(job *j) {
     const char *name = job_text(j, "run.preset");
-    for (int i = 0; i < N_PRESETS; i++) {
-        const char *key = preset_table[i].key;
-        if (strcmp(preset_table[i].preset, name) != 0) continue;
-        SX_ASSERT(known_to_some_verb(key));
-        if (!job_has(j, key)) continue;
-        sx_err rc = job__set(j, key, preset_table[i].text, JOB_PRESET, SX_E_CONFIG);
-        if (rc != SX_OK) return rc;
-    }
-    return SX_OK;
+    sx_err rc = SX_OK;
+    for (int i = 0; i < N_PRESETS && rc == SX_OK; i++)
+        if (strcmp(preset_table[i].preset, name) == 0)
+            rc = apply(j, preset_table[i].key, preset_table[i].text);
+    for (int i = 0; i < N_ARCH_PRESETS && rc == SX_OK; i++)
+        if (strcmp(arch_presets[i].preset, name) == 0 && job_has(j, "model.arch") &&
+            strcmp(arch_presets[i].arch, job_text(j, "model.arch")) == 0)
+            rc = apply(j, arch_presets[i].key, arch_presets[i].text);
+    return rc;
 }
 
 /* ---- files ---- */
 
 typedef struct reader {
     job *j;
-    sx_err rc;
     bool *seen; /* [n_values] keys of this file */
 } reader;
 
@@ -150,47 +158,17 @@ static sx_err set_from_file(reader *r, const char *key, const char *text) {
     return job__set(r->j, key, text, JOB_FILE, SX_E_CONFIG);
 }
 
-/* libinih's callback: 0 means error. After the first error the rest of the file is only skipped. */
-static int on_entry(void *user, const char *section, const char *name, const char *value) {
-    reader *r = user;
-    if (r->rc != SX_OK) return 1;
+static sx_err on_entry(void *user, const char *section, const char *name, const char *value) {
     char *key = sx_strf("%s.%s", section, name);
-    r->rc = set_from_file(r, key, value);
+    sx_err rc = set_from_file(user, key, value);
     sx_free(key);
-    return r->rc == SX_OK;
-}
-
-static sx_err check_lines(const char *text, const char *path) {
-    int number = 1;
-    for (const char *line = text; *line; number++) {
-        size_t n = strcspn(line, "\n");
-        if (n > LINE_LIMIT)
-            return sx_fail(SX_E_CONFIG, "%s:%d: line of %zu characters, at most %d can be read",
-                           path, number, n, LINE_LIMIT);
-        line += n + (line[n] == '\n');
-    }
-    return SX_OK;
+    return rc;
 }
 
 sx_err job__read_file(job *j, const char *path) {
-    char *text = NULL;
-    size_t n_bytes = 0;
-    reader r = {j, SX_OK, SX_NEW_ARRAY(bool, j->n_values)};
-    sx_err rc;
-    SX_TRY(rc, sx_file_read(path, CONFIG_LIMIT_BYTES, &text, &n_bytes));
-    if (strlen(text) != n_bytes) {
-        rc = sx_fail(SX_E_CONFIG, "%s: not a text file (zero byte at %zu)", path, strlen(text));
-        goto out;
-    }
-    SX_TRY(rc, check_lines(text, path));
-    int line = ini_parse_string(text, on_entry, &r);
-    if (r.rc != SX_OK)
-        rc = sx_fail_context(r.rc, "%s:%d", path, line);
-    else if (line != 0)
-        rc = sx_fail(SX_E_CONFIG, "%s:%d: not a line of INI", path, line);
-out:
+    reader r = {j, SX_NEW_ARRAY(bool, j->n_values)};
+    sx_err rc = job_ini_read(path, on_entry, &r);
     sx_free(r.seen);
-    sx_free(text);
     return rc;
 }
 

@@ -53,8 +53,10 @@ sx_err job_weights_about(const char *path, char **text);
 sx_err job_weights_inherit(job *j, const char *path);
 /* The same from a set that was read from `path`. */
 sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t);
-/* The JSON text of weights.h5 for the network of this configuration: {"format", "step", "model":
- * {…}, "diffusion": {…}, "degrade": {…}, "data": {"hr_mm", "quantile"}}; new (sx_free). */
-char *job_weights_describe(const job *j, int64_t step, double hr_mm, double quantile);
+/* The JSON text of weights.h5 for the network of this configuration, trained as `kind`
+ * (train_kind.h): {"format", "step", "model": {…}, "diffusion": {…}, "degrade": {…}, "data":
+ * {"hr_mm", "quantile"}, "train": {"kind"}}; new (sx_free). */
+char *job_weights_describe(const job *j, const char *kind, int64_t step, double hr_mm,
+                           double quantile);
 
 #endif

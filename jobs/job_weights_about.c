@@ -183,10 +183,12 @@ out:
 
 /* ---- writing ---- */
 
-char *job_weights_describe(const job *j, int64_t step, double hr_mm, double quantile) {
+char *job_weights_describe(const job *j, const char *kind, int64_t step, double hr_mm,
+                           double quantile) {
     static const char *const sections[] = {"diffusion", "degrade"};
-    json_t *o = json_pack("{s:s, s:I, s:{s:f, s:f}}", "format", "sagax weights", "step",
-                          (json_int_t)step, "data", "hr_mm", hr_mm, "quantile", quantile);
+    json_t *o = json_pack("{s:s, s:I, s:{s:f, s:f}, s:{s:s}}", "format", "sagax weights", "step",
+                          (json_int_t)step, "data", "hr_mm", hr_mm, "quantile", quantile, "train",
+                          "kind", kind);
     json_object_set_new(o, "model", job_net_json(j, false));
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         json_t *section = job_section_json(j, sections[i]);

@@ -17,17 +17,36 @@
 #include "io/io_bids.h"
 #include "jobs/job.h"
 #include "jobs/sr_volume.h"
+#include "jobs/stitch.h"
 #include "jobs/work.h"
 #include "model/df_diffusion.h"
 #include "model/net.h"
 #include "mpi/mp_share.h"
 
+/* ---- methods ---- */
+
+typedef struct sr_engine sr_engine;
+struct sr__slice;
+
+/* How a slice is restored; a row of the table in sr_sample.c. */
+typedef struct sr_method {
+    const char *name; /* the training kind of the weights (train_kind.h), or "cubic" */
+    bool network;     /* needs weights */
+    bool sampled;     /* starts from noise: samples differ */
+    /* From the padded slice e->lr to e->x, both -1..1. NULL: the slice stays as it is. */
+    void (*restore)(sr_engine *e, const struct sr__slice *s, uint64_t noise_key, int sample);
+} sr_method;
+/* The method of this name; NULL: there is none. */
+const sr_method *sr_method_find(const char *name);
+
 /* ---- configuration ---- */
 
 typedef struct sr_config {
     mp_comm *comm;
+    const sr_method *method;
     const char *input, *out; /* borrowed from the job */
     io_read_opt read;
+    st_config stitch; /* of items that are several chunks */
     io_dtype dtype;
     double hr_mm, quantile;
     double thickness_mm;                   /* of the slices; 0: sidecar, else spacing */
@@ -42,16 +61,16 @@ typedef struct sr_config {
     float *params;   /* block of the network */
     mp_share *ready; /* weights prepared for the kernels, once a node; NULL: nothing to prepare */
     int64_t n_ready; /* floats; 0: nothing for the kernels of this node */
-    char weights_sha256[65];
-    char *values;  /* JSON of what decides about an output; sorted keys */
-    char hash[65]; /* SHA-256 of `values` */
+    char weights_sha256[65]; /* "none" without weights */
+    char *values;            /* JSON of what decides about an output; sorted keys */
+    char hash[65];           /* SHA-256 of `values` */
 } sr_config;
 
 extern const job_option options_sr[];
 
 /* Read configuration and weights; what the weights file says about its network, diffusion and data
- * becomes the default of those keys. Errors: SX_E_USAGE (no weights given), SX_E_CONFIG, those of
- * job_weights_read. Not collective. */
+ * becomes the default of those keys. Errors: SX_E_USAGE (no weights given), SX_E_CONFIG (also
+ * samples of a method that has none), those of job_weights_read. Not collective. */
 sx_err sr_config_read(sr_config *c, job *j);
 /* Prepare the weights for the kernels, unless the user does not want it; the ranks of a node do so
  * together and share the result. Collective over c->comm. Errors: SX_E_NOMEM. */
@@ -60,14 +79,15 @@ void sr_config_clear(sr_config *c);
 
 /* ---- items ---- */
 
-/* The scans that the job's input names, largest first. Outputs of `sr` are left out, and whatever
- * lies below OUT when OUT lies below the input. Errors: SX_E_NOINPUT (also when none is left),
+/* The scans that the job's input names, largest first; with sr.stitch, and in a verb that does not
+ * have this key, chunks of a scan are one item. Outputs of the verb are left out, and whatever lies
+ * below OUT when OUT lies below the input. Errors: SX_E_NOINPUT (also when none is left),
  * those of io_bids. */
 sx_err sr_items_find(const job *j, io_items *items);
 
 /* For each item why it cannot have an output of its own, new, or NULL: another item's output would
- * have the same name. [items->n], new. */
-char **sr_items_clashes(const io_items *items);
+ * have the same `name` (new). [items->n], new. */
+char **sr_items_clashes(const io_items *items, char *(*name)(const io_item *item));
 
 /* ---- outputs ---- */
 
@@ -84,6 +104,9 @@ char *sr_source_entities(const io_item *item);
 /* Path below the output folder of one output (".nii.gz"), BIDS derivative name; new (sx_free). */
 char *sr_output_name(const io_item *item, int what, int samples);
 
+/* The same of a single sample. */
+char *sr_single_name(const io_item *item);
+
 /* All outputs of an item: the samples, and with more than one mean and spread. Returns how many;
  * `what` holds up to samples + 2 entries. */
 int sr_outputs(int samples, int *what);
@@ -96,6 +119,7 @@ typedef struct sr_record {
     const char *thickness_from; /* "sidecar", "spacing", "configuration" */
     double residual;            /* RMS of A x - y, as a share of the intensity range */
     double residual_cubic;      /* the same for the cubic interpolation */
+    st_result stitch;           /* how the chunks became one; owned: st_result_clear */
 } sr_record;
 
 /* Hash of an input's hash and of all in configuration, weights and program that decides about its
@@ -134,13 +158,13 @@ sx_err sr_check_dtype(const sr_config *c, const io_item *item, const im_mapping 
 /* ---- sampling ---- */
 
 /* Network of the size last asked for, and room for one slice. */
-typedef struct sr_engine {
+struct sr_engine {
     const sr_config *c;
     net *net;
     int h, w; /* of the padded slice */
     float *lr, *x, *scratch, *measured;
-    int64_t room, measured_room;
-} sr_engine;
+    int64_t measured_room;
+};
 void sr_engine_clear(sr_engine *e);
 
 /* Key of the noise of an item. */

@@ -1,4 +1,5 @@
 /* sr.*: options, weights, and the values that decide about an output (sr.h). */
+#include <stdio.h>
 #include <string.h>
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
@@ -10,7 +11,11 @@
 #include "jobs/sr.h"
 
 const job_option options_sr[] = {
+    {"sr.method", JOB_CHOICE, "network", "network|cubic", 0, 0,
+     "cubic: the interpolation that networks are shown, as an output of its own; no weights"},
     {"sr.weights", JOB_TEXT, "", NULL, 0, 0, "run folder, weights.h5 or safetensors file"},
+    {"sr.stitch", JOB_BOOL, "false", NULL, 0, 0,
+     "stitch the chunks of a scan first and restore the whole; false: each chunk by itself"},
     {"sr.seed", JOB_INT, "0", NULL, 0, 9e15, "seed of the sampler's noise"},
     {"sr.samples", JOB_INT, "1", NULL, 1, 99,
      "samples of each scan; with more than one also their mean and standard deviation"},
@@ -35,18 +40,35 @@ static void take_mm(const json_t *o, const char *key, double *mm) {
 }
 
 /* The spacings that the training imagined: a level's, or what was set beside it. */
-static sx_err read_trained(sr_config *c, const char *path) {
-    char *text = NULL;
+static void take_trained(sr_config *c, const json_t *degrade) {
+    const json_t *level = json_object_get(degrade, "level");
     dg_config d;
+    if (!json_is_integer(level) || dg_config_level(&d, (int)json_integer_value(level)) != SX_OK)
+        return;
+    take_mm(degrade, "lr_min_mm", &d.lr_min_mm);
+    take_mm(degrade, "lr_max_mm", &d.lr_max_mm);
+    c->trained_min_mm = d.lr_min_mm;
+    c->trained_max_mm = d.lr_max_mm;
+}
+
+/* How the network was trained is how it restores. Weights that do not say are taken for what their
+ * architecture usually is. */
+static sx_err take_method(sr_config *c, const json_t *train, const char *path) {
+    const char *kind = json_string_value(json_object_get(train, "kind"));
+    if (!kind) kind = net_about_arch(c->net.arch)->kind;
+    c->method = sr_method_find(kind);
+    if (c->method && c->method->network) return SX_OK;
+    return sx_fail(SX_E_CONFIG, "%s: weights of a training of kind %s do not restore images", path,
+                   kind);
+}
+
+/* What the weights say of their training. */
+static sx_err read_about(sr_config *c, const char *path) {
+    char *text = NULL;
     sx_err rc = job_weights_about(path, &text);
     json_t *root = text ? json_loads(text, 0, NULL) : NULL;
-    const json_t *o = json_object_get(root, "degrade"), *level = json_object_get(o, "level");
-    if (json_is_integer(level) && dg_config_level(&d, (int)json_integer_value(level)) == SX_OK) {
-        take_mm(o, "lr_min_mm", &d.lr_min_mm);
-        take_mm(o, "lr_max_mm", &d.lr_max_mm);
-        c->trained_min_mm = d.lr_min_mm;
-        c->trained_max_mm = d.lr_max_mm;
-    }
+    take_trained(c, json_object_get(root, "degrade"));
+    if (rc == SX_OK) rc = take_method(c, json_object_get(root, "train"), path);
     json_decref(root);
     sx_free(text);
     return rc;
@@ -66,8 +88,7 @@ static sx_err read_weights(sr_config *c, const char *path) {
     SX_TRY(rc, small_net(c, &n));
     c->params = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_read(path, net_params(n), c->params));
-    SX_TRY(rc, sx_hash_file(file, c->weights_sha256));
-    rc = read_trained(c, path);
+    rc = sx_hash_file(file, c->weights_sha256);
 out:
     net_free(n);
     sx_free(file);
@@ -78,7 +99,8 @@ out:
  * part if one has. */
 sx_err sr_config_prepare(sr_config *c) {
     net *n = NULL;
-    sx_err rc;
+    sx_err rc = SX_OK;
+    if (!c->method->network) return rc;
     SX_TRY(rc, mp_agree(c->comm, small_net(c, &n)));
     c->n_ready = c->prepare ? nn_graph_ready_count(net_graph(n)) : 0;
     int64_t most = c->n_ready;
@@ -94,48 +116,77 @@ out:
 }
 
 /* Dropout is a matter of training. */
-static json_t *network_json(const job *j) {
-    json_t *o = job_net_json(j, true);
-    json_object_del(o, "dropout");
-    return o;
+static void add_network(json_t *o, const sr_config *c, const job *j) {
+    json_t *network = job_net_json(j, true);
+    json_object_del(network, "dropout");
+    json_object_set_new(o, "network", network);
+    json_object_set_new(o, "kernels", json_string(c->kernels->name));
 }
 
-/* All that decides about an output beside its input and the weights. Instruction set and number of
- * threads change its last bits only: no reason to make it again. */
-static void record_values(sr_config *c, const job *j) {
-    json_t *o = json_object();
-    json_object_set_new(o, "network", network_json(j));
-    json_object_set_new(o, "kernels", json_string(c->kernels->name));
+static void add_sampler(json_t *o, const sr_config *c, const job *j) {
     json_object_set_new(o, "target", json_string(job_text(j, "diffusion.target")));
     json_object_set_new(o, "schedule", json_string(job_text(j, "diffusion.schedule")));
     json_object_set_new(o, "steps", json_integer(c->steps));
     json_object_set_new(o, "seed", json_integer((json_int_t)c->seed));
     json_object_set_new(o, "samples", json_integer(c->samples));
+    json_object_set_new(o, "noise", json_string(job_text(j, "sr.noise")));
+}
+
+/* All that decides about an output beside its input and the weights, and nothing that does not.
+ * Instruction set and number of threads change its last bits only: no reason to make it again. */
+static void record_values(sr_config *c, const job *j) {
+    json_t *o = json_object();
+    if (c->method->network) add_network(o, c, j);
+    if (c->method->sampled)
+        add_sampler(o, c, j);
+    else
+        json_object_set_new(o, "method", json_string(c->method->name));
+    if (c->method->network) json_object_set_new(o, "skip_empty", json_boolean(c->skip_empty));
     json_object_set_new(o, "consistency", json_string(job_text(j, "sr.consistency")));
     json_object_set_new(o, "dtype", json_string(job_text(j, "sr.dtype")));
-    json_object_set_new(o, "noise", json_string(job_text(j, "sr.noise")));
-    json_object_set_new(o, "skip_empty", json_boolean(c->skip_empty));
     json_object_set_new(o, "thickness_mm", json_real(c->thickness_mm));
     json_object_set_new(o, "hr_mm", json_real(c->hr_mm));
     json_object_set_new(o, "quantile", json_real(c->quantile));
     json_object_set_new(o, "xform", json_string(job_text(j, "data.xform")));
+    if (job_bool(j, "sr.stitch"))
+        json_object_set_new(o, "stitch", json_pack("{s:b}", "skip_bad", c->stitch.skip_bad));
     c->values = job_json_text(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
     sx_hash_bytes(c->values, strlen(c->values), c->hash);
 }
 
-sx_err sr_config_read(sr_config *c, job *j) {
+/* ---- all of it ---- */
+
+static sx_err read_network(sr_config *c, job *j) {
     const char *weights = job_text(j, "sr.weights");
     sx_err rc;
     if (!*weights) return sx_fail(SX_E_USAGE, "sr: --weights RUN|FILE is needed");
     SX_TRY(rc, job_weights_inherit(j, weights));
     SX_TRY(rc, job_net_config(j, &c->net));
     SX_TRY(rc, job_kernels(j, &c->kernels));
-    c->threads = job_threads(j);
     SX_TRY(rc, job_schedule(j, &c->schedule));
+    SX_TRY(rc, read_about(c, weights));
+    rc = read_weights(c, weights);
+out:
+    return rc;
+}
+
+/* Without a network there is nothing to read. */
+static sx_err read_method(sr_config *c, job *j) {
+    if (strcmp(job_text(j, "sr.method"), "network") == 0) return read_network(c, j);
+    c->method = sr_method_find(job_text(j, "sr.method"));
+    snprintf(c->weights_sha256, sizeof c->weights_sha256, "none");
+    return SX_OK;
+}
+
+sx_err sr_config_read(sr_config *c, job *j) {
+    sx_err rc;
+    SX_TRY(rc, read_method(c, j));
+    c->threads = job_threads(j);
     c->comm = job_comm(j);
     c->input = job_arg(j, 0);
     c->out = job_arg(j, 1);
     c->read = job_read_opt(j);
+    c->stitch = st_config_read(j);
     c->dtype = strcmp(job_text(j, "sr.dtype"), "int16") == 0 ? IO_INT16 : IO_FLOAT32;
     c->hr_mm = job_real(j, "data.hr_mm");
     c->quantile = job_real(j, "data.quantile");
@@ -147,7 +198,10 @@ sx_err sr_config_read(sr_config *c, job *j) {
     c->skip_empty = job_bool(j, "sr.skip_empty");
     c->noise_by_item = strcmp(job_text(j, "sr.noise"), "item") == 0;
     c->prepare = job_bool(j, "sr.prepare");
-    SX_TRY(rc, read_weights(c, weights));
+    if (c->samples > 1 && !c->method->sampled)
+        return sx_fail(SX_E_CONFIG,
+                       "sr.samples = %d: %s draws nothing at random; there is one image of a scan",
+                       c->samples, c->method->name);
     record_values(c, j);
 out:
     return rc;

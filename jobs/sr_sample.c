@@ -1,4 +1,5 @@
-/* One volume through the network: pad, noise, DDIM, consistency, un-pad, slice by slice (sr.h).
+/* One volume through the network: pad, restore, consistency, un-pad, slice by slice (sr.h).
+ * Restored is by DDIM from noise, or by one call of the network.
  *
  * All slices of a volume start from one noise image (anatomy changes slowly from slice to slice,
  * and so does then the result). Its row i is a random stream of its own, so images of different
@@ -39,7 +40,7 @@ static sx_err grow(float **block, int64_t *room, int64_t n) {
 /* Network and room for the slices of this volume. */
 static sx_err fit(sr_engine *e, const sr_volume *v) {
     const sr_config *c = e->c;
-    int granularity = net_granularity(&c->net);
+    int granularity = c->method->network ? net_granularity(&c->net) : 1;
     int h = round_up(v->cubic.dim[1], granularity), w = round_up(v->cubic.dim[0], granularity);
     int64_t measured = v->measured.dim[0] * v->measured.dim[1], rooms[2] = {0, 0};
     sx_err rc = SX_OK;
@@ -48,6 +49,7 @@ static sx_err fit(sr_engine *e, const sr_volume *v) {
         SX_TRY(rc, grow(&e->scratch, &rooms[1], measured));
         e->measured_room = measured;
     }
+    if (!c->method->network) return SX_OK;
     if (e->net && e->h == h && e->w == w) return SX_OK;
     net_free(e->net);
     e->net = NULL;
@@ -78,7 +80,7 @@ static void fill_noise(const sr_engine *e, uint64_t key, int sample) {
 /* ---- one slice; the image is [h][w], the padded one [e->h][e->w] from row `top`, column `left`
  * ---- */
 
-typedef struct slice {
+typedef struct sr__slice {
     const sr_engine *e;
     const dg_operator *op;
     int h, w, top, left, n_measured;
@@ -144,14 +146,43 @@ static void after_step(void *user, int i, float *x, int64_t n) {
     if (s->step) s->step(s->user, s->done, s->mine);
 }
 
+/* ---- methods ---- */
+
+static void sample_slice(sr_engine *e, const slice *s, uint64_t key, int sample) {
+    fill_noise(e, key, sample);
+    df_sample(&e->c->schedule, e->net, e->c->params, e->lr, e->c->steps, e->x,
+              e->c->project ? correct : NULL, after_step, (void *)(uintptr_t)s);
+}
+
+/* One call. A network with a diffusion time gets what it got in training: the condition, and 0. */
+static void answer_slice(sr_engine *e, const slice *s, uint64_t key, int sample) {
+    const float *answer = net_forward(e->net, e->c->params, e->lr, e->lr, 0);
+    (void)s, (void)key, (void)sample;
+    for (int64_t i = 0; i < net_pixels(e->net); i++) {
+        float v = answer[i] > 1 ? 1 : answer[i];
+        e->x[i] = v < -1 ? -1 : v;
+    }
+}
+
+static const sr_method methods[] = {
+    {"diffusion", .network = true, .sampled = true, .restore = sample_slice},
+    {"regression", .network = true, .restore = answer_slice},
+    {"adversarial", .network = true, .restore = answer_slice},
+    {"cubic", .restore = NULL},
+};
+
+const sr_method *sr_method_find(const char *name) {
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (strcmp(methods[i].name, name) == 0) return &methods[i];
+    return NULL;
+}
+
 static void restore(sr_engine *e, const slice *s, const float *cubic, const float *measured,
                     uint64_t key, int sample, float *out) {
     for (int64_t i = 0; i < (int64_t)s->n_measured * s->w; i++)
         e->measured[i] = 2.0f * measured[i] - 1.0f;
     put(s, cubic, e->lr);
-    fill_noise(e, key, sample);
-    df_sample(&e->c->schedule, e->net, e->c->params, e->lr, e->c->steps, e->x,
-              e->c->project ? correct : NULL, after_step, (void *)(uintptr_t)s);
+    e->c->method->restore(e, s, key, sample);
     take(s, e->x, out);
 }
 
@@ -163,15 +194,15 @@ static bool is_empty(const float *x, int64_t n) {
     return true;
 }
 
-/* owner[k]: rank of `share` that restores slice k; -1: empty, taken as it is. *mine: how many are
- * this rank's. */
+/* owner[k]: rank of `share` that restores slice k; -1: empty, or nothing is restored, taken as it
+ * is. *mine: how many are this rank's. */
 static int *deal(const sr_engine *e, mp_comm *share, const sr_volume *v, int64_t *mine) {
     int64_t n_pixels = v->cubic.dim[0] * v->cubic.dim[1], turn = 0;
     int *owner = SX_NEW_ARRAY(int, v->cubic.dim[2]);
     *mine = 0;
     for (int64_t k = 0; k < v->cubic.dim[2]; k++) {
         bool empty = e->c->skip_empty && is_empty(v->cubic.voxel + k * n_pixels, n_pixels);
-        owner[k] = empty ? -1 : (int)(turn++ % mp_size(share));
+        owner[k] = empty || !e->c->method->restore ? -1 : (int)(turn++ % mp_size(share));
         *mine += owner[k] == mp_rank(share);
     }
     return owner;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,22 +83,50 @@ static sx_err settle(const char *parent, const char *draft, char **folder) {
     return sx_fail(SX_E_CREATE, "%s: %s", *folder, strerror(errno));
 }
 
+static void draft_paths(const char *draft, char *path[N_FILES]) {
+    for (int i = 0; i < N_FILES; i++) path[i] = sx_path_join(draft, names[i]);
+}
+
+/* Its files are there only when it has not become a submission. */
+static void draft_remove(const char *draft, char *path[N_FILES]) {
+    for (int i = 0; i < N_FILES; i++) {
+        unlink(path[i]);
+        sx_free(path[i]);
+    }
+    rmdir(draft);
+}
+
+sx_err submission_name(const job *j, const char *script, const io_items *items,
+                       char name[SUBMISSION_DIGITS + 1]) {
+    const char *place = getenv("TMPDIR");
+    char *draft = sx_strf("%s/sagax-draft-XXXXXX", place && *place ? place : "/tmp");
+    char *path[N_FILES];
+    sx_err rc;
+    if (!mkdtemp(draft)) {
+        rc = sx_fail(SX_E_CREATE, "%s: %s", draft, strerror(errno));
+        sx_free(draft);
+        return rc;
+    }
+    draft_paths(draft, path);
+    rc = write_files(path, j, script, items);
+    if (rc == SX_OK) rc = hash_folder(draft, name);
+    draft_remove(draft, path);
+    sx_free(draft);
+    return rc;
+}
+
 sx_err submission_write(const char *parent, const job *j, const char *script, const io_items *items,
                         char **folder) {
     char *draft = sx_strf("%s/.draft-%ld", parent, (long)getpid());
     char *path[N_FILES];
-    for (int i = 0; i < N_FILES; i++) path[i] = sx_path_join(draft, names[i]);
+    draft_paths(draft, path);
     *folder = NULL;
     sx_err rc;
     SX_TRY(rc, sx_mkdirs(draft));
     SX_TRY(rc, write_files(path, j, script, items));
     rc = settle(parent, draft, folder);
 out:
-    for (int i = 0; i < N_FILES; i++) {
-        unlink(path[i]); /* there only when the draft has not become the submission */
-        sx_free(path[i]);
-    }
-    rmdir(draft);
+    draft_remove(draft, path);
     sx_free(draft);
     if (rc != SX_OK) {
         sx_free(*folder);

@@ -24,6 +24,11 @@ enum { SUBMISSION_DIGITS = 12 };
 sx_err submission_write(const char *parent, const job *j, const char *script, const io_items *items,
                         char **folder);
 
+/* The name that the folder of such a submission would have, and nothing else.
+ * Errors: as submission_write, of a folder below TMPDIR. */
+sx_err submission_name(const job *j, const char *script, const io_items *items,
+                       char name[SUBMISSION_DIGITS + 1]);
+
 /* Whether the folder holds what its name says. Errors: SX_E_CONFIG (changed since), SX_E_NOINPUT,
  * SX_E_IO. */
 sx_err submission_check(const char *folder);

@@ -3,51 +3,21 @@
  * Templates can be submitted as they are, by slurm/sbatch.sh; then they read site.env and job.sh
  * when they start. A submission must not change with those files, so the lines that read them are
  * replaced by what they hold now, and behind the lines for sbatch the script gets its arguments. */
-#define _XOPEN_SOURCE 700 /* readlink */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/job_internal.h"
+#include "jobs/job_share.h"
 #include "jobs/job_shell.h"
 #include "jobs/submit.h"
 
 enum { TEXT_LIMIT = 1 << 20 };
 
-/* ---- places ---- */
-
-static char *program(void) {
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = '\0';
-    return sx_strdup(n > 0 ? path : "sagax");
-}
-
-/* <prefix>/share/sagax/slurm of <prefix>/bin/sagax. */
-static char *installed(void) {
-    char *exe = program();
-    char *folder = sx_strf("%.*s../share/sagax/slurm", (int)(sx_path_base(exe) - exe), exe);
-    sx_free(exe);
-    return folder;
-}
-
 sx_err submit_templates(char **folder) {
-    const char *told = getenv("SAGAX_SLURM_DIR");
-    char *places[] = {told ? sx_strdup(told) : NULL, told ? NULL : installed(),
-                      told ? NULL : sx_strdup(SAGAX_SLURM_SOURCE)};
-    *folder = NULL;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (places[i] && !*folder && sx_file_is_dir(places[i]))
-            *folder = places[i];
-        else
-            sx_free(places[i]);
-    }
-    if (*folder) return SX_OK;
-    return sx_fail(SX_E_NOINPUT,
-                   "%s: no templates for Slurm there; SAGAX_SLURM_DIR names their folder",
-                   told ? told : "share/sagax/slurm");
+    static const job_share templates = {"SAGAX_SLURM_DIR", "slurm", "slurm", "templates for Slurm"};
+    return job_share_folder(&templates, folder);
 }
 
 /* ---- lines of a template ---- */
@@ -77,7 +47,7 @@ static sx_err put_file(FILE *f, const char *templates, int reader) {
 /* What the job is about: its arguments without options, which are in the submission, and how it
  * talks. */
 static void put_arguments(FILE *f, const submit_plan *plan, const job *inner, int64_t parts) {
-    char *exe = program(), *command = sx_strdup(inner->command);
+    char *exe = job_program_path(), *command = sx_strdup(inner->command);
     job_shell_flatten(command); // a name may hold a line end, which would end the comment
     fprintf(f, "# Written by: %s\nSAGAX=", command);
     sx_free(command);
@@ -108,17 +78,19 @@ static sx_err put_line(FILE *f, const char *templates, const char *line, size_t 
     return SX_OK;
 }
 
+char *submit_template(const char *templates, const submit_plan *plan, int64_t parts) {
+    return sx_strf("%s/templates/%s", templates, parts > 0 ? plan->array_template : plan->template);
+}
+
 /* The first lines, "#!" and "#SBATCH", stay first: sbatch reads no others. */
-sx_err submit_script(const char *templates, const submit_plan *plan, const job *inner,
-                     int64_t parts, char **script) {
-    char *name =
-        sx_strf("%s/templates/%s", templates, parts > 0 ? plan->array_template : plan->template);
+sx_err submit_script(const char *templates, const char *template, const submit_plan *plan,
+                     const job *inner, int64_t parts, char **script) {
     char *text = NULL;
     size_t n_bytes;
     FILE *f = open_memstream(script, &n_bytes);
     bool head = true;
     SX_ASSERT(f);
-    sx_err rc = sx_file_read(name, TEXT_LIMIT, &text, &n_bytes);
+    sx_err rc = sx_file_read(template, TEXT_LIMIT, &text, &n_bytes);
     for (const char *line = text; rc == SX_OK && *line;) {
         const size_t n = strcspn(line, "\n") + (line[strcspn(line, "\n")] == '\n');
         if (head && strncmp(line, "#!", 2) != 0 && strncmp(line, "#SBATCH", 7) != 0) {
@@ -130,6 +102,5 @@ sx_err submit_script(const char *templates, const submit_plan *plan, const job *
     }
     fclose(f);
     sx_free(text);
-    sx_free(name);
     return rc;
 }

@@ -1,10 +1,12 @@
 /* What a training is: its configuration, resolved from the job, in plain structures.
  *
- * Parts of the verb `train`, one file each: train_data (which slice when, pairs made ahead),
- * train_step (one data-parallel step), train_state (checkpoint, resume, weights), train_val
- * (validation and previews), train_report (metrics), train_owner (one job a run folder). Everything
- * random is keyed, never by rank, thread or clock: pairs by (seed, purpose, 0, item), item = step *
- * batch + image; the order of the slices by (seed, epoch); dropout by (seed, step, image, op). */
+ * Parts of the verb `train`, one file each: train_kind (what is trained how: diffusion,
+ * regression, …), train_pair (an image and what belongs to it), train_data (which slice when, pairs
+ * made ahead), train_step (one data-parallel step), train_state (checkpoint, resume, weights),
+ * train_rival, train_gan (adversarial training), train_val (validation and previews), train_report
+ * (metrics), train_owner (one job a run folder). Everything random is keyed, never by rank, thread
+ * or clock: pairs by (seed, purpose, 0, item), item = step * batch + image; the order of the slices
+ * by (seed, epoch); dropout by (seed, step, image, op). */
 #ifndef TRAIN_H
 #define TRAIN_H
 
@@ -19,8 +21,12 @@
 /* `epoch` word of random streams: 0 names training items, this one the fixed validation set. */
 #define TRAIN_KEY_VALIDATION ((uint64_t)1 << 32)
 
+/* A row of the table of kinds (train_kind.h). */
+typedef struct train_kind train_kind;
+
 typedef struct train_config {
     mp_comm *comm;
+    const train_kind *kind;
     const char *cache_path, *run_path; /* borrowed from the job */
     const char *init_path;             /* weights to start from; "" none */
     uint64_t seed;
@@ -46,6 +52,8 @@ typedef struct train_config {
     const nn_kernels *kernels;
     int threads; /* of a rank */
     int sampler_steps;
+    int rival_channels; /* width of the discriminator */
+    double gan_weight;  /* of its judgement in the loss */
     bool dry_run;
     double lease_s, stall_s; /* as mp_lease_opt has them */
     mp_leases *leases;       /* of the run folder (train_owner.h); NULL: nobody to tell */

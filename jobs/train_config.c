@@ -5,9 +5,12 @@
 #include "base/sx_mem.h"
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"
-#include "jobs/train.h"
+#include "jobs/train_kind.h"
+#include "jobs/verbs.h"
 
 const job_option options_train[] = {
+    {"train.kind", JOB_CHOICE, "auto", "auto|diffusion|regression|adversarial", 0, 0,
+     "what is trained how; auto: as the architecture is"},
     {"train.steps", JOB_INT, "100000", NULL, 1, 1e12, "optimizer steps in all"},
     {"train.minutes", JOB_REAL, "0", NULL, 0, 1e7,
      "end after this wall time in all, minutes; the cosine then follows the clock and weights "
@@ -40,6 +43,10 @@ const job_option options_train[] = {
     {"train.ema_warmup", JOB_BOOL, "true", NULL, 0, 0,
      "decay at most (1 + n) / (10 + n) at update n"},
     {"train.ema_every", JOB_INT, "1", NULL, 1, 1000, "optimizer steps between averages"},
+    {"train.gan_weight", JOB_REAL, "0.1", NULL, 0, 1000,
+     "adversarial: weight of the discriminator's judgement beside the absolute error"},
+    {"train.rival_channels", JOB_INT, "64", NULL, 1, 1024,
+     "adversarial: channels of the discriminator at full resolution"},
     {"train.max_bad", JOB_INT, "20", NULL, 1, 1e9,
      "go back to the last checkpoint after so many steps in a row without a finite loss and "
      "gradient; give up when that happens again before the next checkpoint"},
@@ -64,12 +71,32 @@ static const char *const free_keys[] = {
 };
 static const char *const shaping_sections[] = {"model", "diffusion", "degrade", "train"};
 
+/* What train.kind means. */
+static const char *kind_name(const job *j) {
+    const char *name = job_text(j, "train.kind");
+    return strcmp(name, "auto") == 0 ? net_about_arch(job_text(j, "model.arch"))->kind : name;
+}
+
+/* Whether the network takes what the kind gives it. */
+static sx_err check_kind(const train_config *c) {
+    const net_about *about = net_about_arch(c->net.arch);
+    if (strcmp(about->image, c->kind->image) != 0)
+        return sx_fail(SX_E_CONFIG, "train.kind = %s: network %s is not made for that",
+                       c->kind->name, c->net.arch);
+    if (c->kind->timed && !about->has_time)
+        return sx_fail(SX_E_CONFIG,
+                       "train.kind = %s: network %s takes no noised image and diffusion time",
+                       c->kind->name, c->net.arch);
+    return SX_OK;
+}
+
 int train_default_shards(int batch) {
     return batch < 8 ? batch : 8;
 }
 
 sx_err train_config_read(train_config *c, const job *j) {
     sx_err rc = SX_OK;
+    c->kind = train_kind_find(kind_name(j));
     c->comm = job_comm(j);
     c->dry_run = job_dry_run(j);
     c->cache_path = job_arg(j, 0);
@@ -101,6 +128,8 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->stall_s = job_real(j, "run.stall_s");
     c->leases = NULL;
     c->sampler_steps = (int)job_int(j, "diffusion.steps");
+    c->rival_channels = (int)job_int(j, "train.rival_channels");
+    c->gan_weight = job_real(j, "train.gan_weight");
     c->adam = (nn_adam){.beta1 = job_real(j, "train.beta1"),
                         .beta2 = job_real(j, "train.beta2"),
                         .eps = 1e-8,
@@ -115,6 +144,7 @@ sx_err train_config_read(train_config *c, const job *j) {
                        c->batch);
     SX_TRY(rc, nn_lr_parse(job_text(j, "train.lr_schedule"), &c->lr.kind));
     SX_TRY(rc, job_net_config(j, &c->net));
+    SX_TRY(rc, check_kind(c));
     SX_TRY(rc, job_kernels(j, &c->kernels));
     c->threads = job_threads(j);
     SX_TRY(rc, job_schedule(j, &c->schedule));
@@ -149,6 +179,7 @@ char *train_identity(const job *j, const char *cache_hash) {
         }
         json_decref(section);
     }
+    json_object_set_new(flat, "train.kind", json_string(kind_name(j)));
     json_object_set_new(flat, "cache", json_string(cache_hash));
     return job_json_text(flat, JSON_SORT_KEYS | JSON_COMPACT);
 }
@@ -159,25 +190,32 @@ static void print_value(const json_t *v, char text[80]) {
     free(dumped);
 }
 
-/* What a key was before there was one: trainings that began then go on. */
-static const struct { const char *key, *value; } younger_keys[] = {{"train.wire", "fp32"}};
-
-static json_t *value_then(const json_t *theirs, const char *key) {
-    json_t *value = json_incref(json_object_get(theirs, key));
-    for (size_t i = 0; i < sizeof younger_keys / sizeof younger_keys[0] && !value; i++)
-        if (strcmp(key, younger_keys[i].key) == 0) value = json_string(younger_keys[i].value);
-    return value;
+/* What a training has that says nothing: keys are younger than checkpoints, and trainings that
+ * began before there was one go on as its default would have it. */
+static json_t *identity_by_default(void) {
+    char *argv[] = {"cache", "run"};
+    job *j = NULL;
+    json_t *o = NULL;
+    if (job_new(&j, &cmd_train, mp_self(), 2, argv) == SX_OK) {
+        char *text = train_identity(j, "");
+        o = json_loads(text, 0, NULL);
+        sx_free(text);
+    }
+    job_free(j);
+    return o;
 }
 
 sx_err train_identity_check(const char *ours, const char *theirs, const char *where) {
     json_t *a = json_loads(ours, 0, NULL), *b = json_loads(theirs, 0, NULL);
+    json_t *unsaid = identity_by_default();
     sx_err rc = SX_OK;
     const char *key;
     json_t *value;
     if (!json_is_object(b)) rc = sx_fail(SX_E_DATA, "%s: no configuration inside", where);
     json_object_foreach(a, key, value) {
         if (rc != SX_OK) break;
-        json_t *other = value_then(b, key);
+        const json_t *said = json_object_get(b, key);
+        const json_t *other = said ? said : json_object_get(unsaid, key);
         if (!other || !json_equal(value, other)) {
             char now[80], then[80];
             print_value(value, now);
@@ -187,9 +225,9 @@ sx_err train_identity_check(const char *ours, const char *theirs, const char *wh
                          "configuration it began with, another one needs another folder",
                          where, key, then, now);
         }
-        json_decref(other);
     }
     json_decref(a);
     json_decref(b);
+    json_decref(unsaid);
     return rc;
 }

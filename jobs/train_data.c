@@ -1,7 +1,7 @@
-/* Slices, pairs and the feed.
+/* Slices and the feed.
  *
  * The feed is a ring of pairs between its workers and the step. A worker takes the next place in
- * the ring, then reads, degrades and noises; it calls neither MPI nor the network. Places are taken
+ * the ring, then makes its pair; it calls neither MPI nor the network. Places are taken
  * and given out in order, so the step does not notice who made what. A failure travels as the place
  * it belongs to, a code and a text, so that the step can agree on it with the other ranks. */
 #include "jobs/train_data.h"
@@ -14,6 +14,7 @@
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
+#include "jobs/train_kind.h"
 
 /* ---- slices ---- */
 
@@ -94,79 +95,6 @@ sx_err train_slices_list(train_slices *s, mp_comm *c, io_cache *k, io_split spli
 void train_slices_clear(train_slices *s) {
     sx_free(s->item);
     memset(s, 0, sizeof *s);
-}
-
-/* ---- pairs ---- */
-
-void train_pair_init(train_pair *p, int crop) {
-    int64_t n = (int64_t)crop * crop;
-    float *plane = SX_NEW_ARRAY(float, 4 * n);
-    *p = (train_pair){.x0 = plane, .lr = plane + n, .x_t = plane + 2 * n, .target = plane + 3 * n};
-}
-
-void train_pair_clear(train_pair *p) {
-    sx_free(p->x0); /* the block of all four planes */
-    memset(p, 0, sizeof *p);
-}
-
-struct train_maker {
-    const train_config *c;
-    io_cache *cache;
-    dg_work *work;
-    float *source; /* the largest slice of the cache */
-    float *eps;    /* [crop][crop] */
-};
-
-train_maker *train_maker_new(const train_config *c, io_cache *k) {
-    train_maker *m = SX_NEW(train_maker);
-    int64_t largest = 1;
-    for (int64_t i = 0; i < io_cache_n_volumes(k); i++) {
-        const io_cache_volume *e = io_cache_entry(k, i);
-        if (e->ok && e->h * e->w > largest) largest = e->h * e->w;
-    }
-    m->c = c;
-    m->cache = k;
-    m->work = dg_work_new();
-    m->source = SX_NEW_ARRAY(float, largest);
-    m->eps = SX_NEW_ARRAY(float, (int64_t)c->crop * c->crop);
-    return m;
-}
-
-void train_maker_free(train_maker *m) {
-    if (!m) return;
-    dg_work_free(m->work);
-    sx_free(m->source);
-    sx_free(m->eps);
-    sx_free(m);
-}
-
-/* 0..1 to -1..1. */
-static void to_network(float *x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) x[i] = 2.0f * x[i] - 1.0f;
-}
-
-sx_err train_maker_pair(train_maker *m, const dg_config *degrade, train_slice s, uint64_t epoch,
-                        int64_t item, int t, train_pair *p) {
-    const train_config *c = m->c;
-    const io_cache_volume *e = io_cache_entry(m->cache, s.volume);
-    int64_t n = (int64_t)c->crop * c->crop;
-    uint64_t key = (uint64_t)item;
-    dg_draw draw = dg_draw_make(degrade, c->seed, epoch, key);
-    sx_err rc = io_cache_slice(m->cache, s.volume, s.slice, m->source);
-    if (rc == SX_OK)
-        rc = dg_pair(degrade, &draw, m->source, (int)e->h, (int)e->w, c->crop, c->crop, p->x0,
-                     p->lr, m->work);
-    if (rc != SX_OK) return sx_fail_context(rc, "%s, slice %d", e->rel, (int)s.slice);
-    to_network(p->x0, n);
-    to_network(p->lr, n);
-
-    sx_rng time = sx_rng_make(c->seed, SX_RNG_TIME, epoch, key);
-    sx_rng noise = sx_rng_make(c->seed, SX_RNG_NOISE, epoch, key);
-    p->item = item;
-    p->t = t >= 0 ? t : (int)sx_rng_int(&time, 0, DF_STEPS - 1);
-    sx_rng_normals(&noise, m->eps, n);
-    df_noise(&c->schedule, p->t, p->x0, m->eps, p->x_t, p->target, n);
-    return SX_OK;
 }
 
 /* ---- feed ---- */
@@ -265,7 +193,8 @@ static void *work(void *user) {
     train_slice s;
     for (int64_t k; begin_pair(f, &k, &s);)
         end_pair(f, k,
-                 train_maker_pair(w->maker, &f->c->degrade, s, 0, item_of(f, k), -1,
+                 f->c->kind->make(w->maker, &f->c->degrade, s,
+                                  (train_key){.item = item_of(f, k), .t = -1},
                                   &f->ring[k % f->n_ring].pair));
     return NULL;
 }

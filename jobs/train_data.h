@@ -1,4 +1,4 @@
-/* Training data: which slice is image i of step s, and its pair, made ahead of time.
+/* Training data: which slice is image i of step s, and its pair (train_pair.h), made ahead of time.
  *
  * The slices of a split are listed once (same list on all ranks). Item g = s * batch + i belongs to
  * epoch g / n, whose permutation says which slice it is; batches run across epoch borders. A feed
@@ -9,10 +9,7 @@
 
 #include "io/io_cache.h"
 #include "jobs/train.h"
-
-typedef struct train_slice {
-    int32_t volume, slice;
-} train_slice;
+#include "jobs/train_pair.h"
 
 typedef struct train_slices {
     train_slice *item; /* [n] by volume, then slice; owned */
@@ -25,25 +22,6 @@ typedef struct train_slices {
 sx_err train_slices_list(train_slices *s, mp_comm *c, io_cache *k, io_split split,
                          double min_content);
 void train_slices_clear(train_slices *s);
-
-/* What the step needs of one image; planes [crop][crop], images in -1..1. */
-typedef struct train_pair {
-    int64_t item;
-    int t;
-    float *x0, *lr, *x_t, *target; /* clean, condition, noised, what the network should answer */
-} train_pair;
-void train_pair_init(train_pair *p, int crop);
-void train_pair_clear(train_pair *p);
-
-/* Makes pairs; one a thread. */
-typedef struct train_maker train_maker;
-/* Everything borrowed. */
-train_maker *train_maker_new(const train_config *c, io_cache *k);
-void train_maker_free(train_maker *m); /* takes NULL */
-/* The pair of a slice under the key (seed, epoch word, item); t < 0: drawn. p->item is `item`.
- * Errors: SX_E_DATA, SX_E_IO, SX_E_NOMEM; the message names the volume's file and the slice. */
-sx_err train_maker_pair(train_maker *m, const dg_config *degrade, train_slice s, uint64_t epoch,
-                        int64_t item, int t, train_pair *p);
 
 typedef struct train_feed train_feed;
 /* Start making the items of shards first_shard..last_shard-1 from `first_step` on; all borrowed. */

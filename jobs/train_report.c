@@ -9,6 +9,7 @@
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/job_json.h"
+#include "jobs/train_kind.h"
 
 struct train_report {
     const train_config *c;
@@ -116,6 +117,7 @@ static sx_err write_line(train_report *r, const train_state *s, double lr, const
         {"psnr_lr_db", job_json_number(i->psnr_lr)},
         {"peak_rss_bytes", json_integer(most->peak_bytes)},
     };
+    if (r->c->kind->rival) json_object_set_new(o, "rival_loss", job_json_number(i->rival_sum / n));
     for (size_t f = 0; f < sizeof field / sizeof field[0]; f++)
         json_object_set_new(o, field[f].key, field[f].value);
     char *text = json_dumps(o, JSON_COMPACT);

@@ -16,41 +16,58 @@
 #include "jobs/job_json.h"
 #include "jobs/job_weights.h"
 #include "jobs/train_owner.h"
+#include "jobs/train_rival.h"
 
-enum { N_BLOCKS = 4 };
-static const char *const block_name[N_BLOCKS] = {"param", "adam_m", "adam_v", "ema"};
+/* What a checkpoint holds, beside its JSON. */
+typedef struct block {
+    const char *name;
+    float **data; /* where the state has it */
+    int64_t n;    /* floats */
+} block;
+enum { MAX_BLOCKS = 7 };
 
-static void blocks_of(const train_state *s, float *block[N_BLOCKS]) {
-    block[0] = s->param;
-    block[1] = s->m;
-    block[2] = s->v;
-    block[3] = s->ema;
+/* The blocks of this training; returns how many. */
+static int blocks_of(train_state *s, block b[MAX_BLOCKS]) {
+    const int64_t own = s->params->block, rival = s->rival ? s->rival->block : 0;
+    const block all[MAX_BLOCKS] = {
+        {"param", &s->param, own},
+        {"adam_m", &s->m, own},
+        {"adam_v", &s->v, own},
+        {"ema", &s->ema, own},
+        {"rival_param", &s->rival_param, rival},
+        {"rival_adam_m", &s->rival_m, rival},
+        {"rival_adam_v", &s->rival_v, rival},
+    };
+    int n = 0;
+    for (int i = 0; i < MAX_BLOCKS; i++)
+        if (all[i].n > 0) b[n++] = all[i];
+    return n;
 }
 
-static size_t block_bytes(const train_state *s) {
-    return (size_t)s->params->block * sizeof(float);
+static size_t bytes_of(const block *b) {
+    return (size_t)b->n * sizeof(float);
 }
 
 train_interval train_interval_new(void) {
     return (train_interval){.val_loss = NAN, .psnr_sr = NAN, .psnr_lr = NAN};
 }
 
-sx_err train_state_init(train_state *s, const nn_params *p) {
-    *s = (train_state){.params = p, .good = -1, .gone_back = -1, .interval = train_interval_new()};
-    s->param = sx_try_alloc(p->block, sizeof(float));
-    s->m = sx_try_alloc(p->block, sizeof(float));
-    s->v = sx_try_alloc(p->block, sizeof(float));
-    s->ema = sx_try_alloc(p->block, sizeof(float));
-    if (s->param && s->m && s->v && s->ema) return SX_OK;
+sx_err train_state_init(train_state *s, const nn_params *p, const nn_params *rival) {
+    block b[MAX_BLOCKS];
+    bool ok = true;
+    *s = (train_state){
+        .params = p, .rival = rival, .good = -1, .gone_back = -1, .interval = train_interval_new()};
+    for (int i = 0, n = blocks_of(s, b); i < n; i++)
+        ok = (*b[i].data = sx_try_alloc(b[i].n, sizeof(float))) != NULL && ok;
+    if (ok) return SX_OK;
     return sx_fail(SX_E_NOMEM, "no memory for %lld parameters and their moments",
-                   (long long)p->count);
+                   (long long)(p->count + (rival ? rival->count : 0)));
 }
 
 void train_state_clear(train_state *s) {
-    sx_free(s->param);
-    sx_free(s->m);
-    sx_free(s->v);
-    sx_free(s->ema);
+    block b[MAX_BLOCKS];
+    if (!s->params) return;
+    for (int i = 0, n = blocks_of(s, b); i < n; i++) sx_free(*b[i].data);
     memset(s, 0, sizeof *s);
 }
 
@@ -106,9 +123,9 @@ out:
 /* ---- counters as JSON ---- */
 
 static json_t *interval_json(const train_interval *i) {
-    return json_pack("{s:I, s:I, s:f, s:f, s:o, s:o, s:o}", "n", (json_int_t)i->n, "skipped",
+    return json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:o, s:o}", "n", (json_int_t)i->n, "skipped",
                      (json_int_t)i->skipped, "loss_sum", i->loss_sum, "norm_sum", i->norm_sum,
-                     "val_loss", job_json_number(i->val_loss), "psnr_sr",
+                     "rival_sum", i->rival_sum, "val_loss", job_json_number(i->val_loss), "psnr_sr",
                      job_json_number(i->psnr_sr), "psnr_lr", job_json_number(i->psnr_lr));
 }
 
@@ -122,6 +139,7 @@ static train_interval interval_of(const json_t *o) {
                             .skipped = json_integer_value(json_object_get(o, "skipped")),
                             .loss_sum = json_number_value(json_object_get(o, "loss_sum")),
                             .norm_sum = json_number_value(json_object_get(o, "norm_sum")),
+                            .rival_sum = json_number_value(json_object_get(o, "rival_sum")),
                             .val_loss = number_or_nan(o, "val_loss"),
                             .psnr_sr = number_or_nan(o, "psnr_sr"),
                             .psnr_lr = number_or_nan(o, "psnr_lr")};
@@ -145,46 +163,47 @@ static int64_t step_or_none(const json_t *o, const char *key) {
     return json_is_integer(x) ? json_integer_value(x) : -1;
 }
 
-/* Counters out of a checkpoint's JSON, whose identity must be ours. */
-static sx_err take_counters(train_state *s, const char *text, const char *identity,
-                            const char *path) {
+/* Whether this is the JSON of a checkpoint of this training. */
+static sx_err check_identity(const char *text, const char *identity, const char *path) {
     json_t *o = json_loads(text, 0, NULL), *id = json_object_get(o, "identity");
     char *theirs = id ? json_dumps(id, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
-    sx_err rc = SX_OK;
-    if (!theirs || !json_is_integer(json_object_get(o, "step")))
-        rc = sx_fail(SX_E_DATA, "%s: not a checkpoint of a training", path);
-    if (rc == SX_OK) rc = train_identity_check(identity, theirs, path);
-    if (rc == SX_OK) {
-        s->step = json_integer_value(json_object_get(o, "step"));
-        s->updates = json_integer_value(json_object_get(o, "updates"));
-        s->bad_in_row = json_integer_value(json_object_get(o, "bad_in_row"));
-        s->good = step_or_none(o, "good");
-        s->gone_back = step_or_none(o, "gone_back");
-        s->interval = interval_of(json_object_get(o, "interval"));
-        s->trained_s = json_number_value(json_object_get(o, "trained_s"));
-    }
+    sx_err rc = !theirs || !json_is_integer(json_object_get(o, "step"))
+                    ? sx_fail(SX_E_DATA, "%s: not a checkpoint of a training", path)
+                    : train_identity_check(identity, theirs, path);
     free(theirs);
     json_decref(o);
     return rc;
 }
 
+static void take_counters(train_state *s, const char *text) {
+    json_t *o = json_loads(text, 0, NULL);
+    s->step = json_integer_value(json_object_get(o, "step"));
+    s->updates = json_integer_value(json_object_get(o, "updates"));
+    s->bad_in_row = json_integer_value(json_object_get(o, "bad_in_row"));
+    s->good = step_or_none(o, "good");
+    s->gone_back = step_or_none(o, "gone_back");
+    s->interval = interval_of(json_object_get(o, "interval"));
+    s->trained_s = json_number_value(json_object_get(o, "trained_s"));
+    json_decref(o);
+}
+
 /* ---- resume ---- */
 
-static sx_err check_blocks(const train_state *s, const io_ckpt *k, const char *path) {
-    for (int i = 0; i < N_BLOCKS; i++) {
-        const io_block *b = io_ckpt_find(k, block_name[i]);
-        if (!b || b->rank != 1 || b->shape[0] != s->params->block)
+static sx_err check_blocks(train_state *s, const io_ckpt *k, const char *path) {
+    block b[MAX_BLOCKS];
+    for (int i = 0, n = blocks_of(s, b); i < n; i++) {
+        const io_block *f = io_ckpt_find(k, b[i].name);
+        if (!f || f->rank != 1 || f->shape[0] != b[i].n)
             return sx_fail(SX_E_DATA, "%s: block %s is missing or has another length", path,
-                           block_name[i]);
+                           b[i].name);
     }
     return SX_OK;
 }
 
 static void take_blocks(train_state *s, const io_ckpt *k) {
-    float *block[N_BLOCKS];
-    blocks_of(s, block);
-    for (int i = 0; i < N_BLOCKS; i++)
-        memcpy(block[i], io_ckpt_find(k, block_name[i])->data, block_bytes(s));
+    block b[MAX_BLOCKS];
+    for (int i = 0, n = blocks_of(s, b); i < n; i++)
+        memcpy(*b[i].data, io_ckpt_find(k, b[i].name)->data, bytes_of(&b[i]));
 }
 
 /* One file, whole or not at all. SX_E_DATA: try an older one; any other error is final. */
@@ -192,8 +211,10 @@ static sx_err load(train_state *s, const char *path, const char *identity) {
     io_ckpt k = {0};
     sx_err rc;
     SX_TRY(rc, io_ckpt_read(path, &k));
+    SX_TRY(rc,
+           check_identity(k.json, identity, path)); /* first: another network has other blocks */
     SX_TRY(rc, check_blocks(s, &k, path));
-    SX_TRY(rc, take_counters(s, k.json, identity, path));
+    take_counters(s, k.json);
     take_blocks(s, &k);
 out:
     io_ckpt_clear(&k);
@@ -206,7 +227,8 @@ static sx_err start_fresh(train_state *s, const train_config *c, int n_damaged) 
         sx_err rc = job_weights_read(c->init_path, s->params, s->param);
         if (rc != SX_OK) return rc;
     }
-    memcpy(s->ema, s->param, block_bytes(s));
+    memcpy(s->ema, s->param, (size_t)s->params->block * sizeof(float));
+    if (s->rival) train_rival_init(c, s->rival, s->rival_param);
     char why[64] = "there is no checkpoint";
     if (n_damaged) snprintf(why, sizeof why, "none of %d checkpoints can be read", n_damaged);
     sx_info("fresh start because %s; weights %s%s", why, *c->init_path ? "from " : "random",
@@ -249,19 +271,24 @@ static sx_err open_here(train_state *s, const train_config *c, const char *ident
     return rc;
 }
 
-/* What rank 0 has to all. */
+/* What rank 0 has to all: blocks, and counters beside memory that stays our own. */
 static void share(train_state *s, const train_config *c) {
-    float *block[N_BLOCKS];
-    blocks_of(s, block);
-    for (int i = 0; i < N_BLOCKS; i++) mp_bcast(c->comm, block[i], block_bytes(s), 0);
-    train_state all = *s; /* counters of rank 0, memory of our own */
+    block b[MAX_BLOCKS];
+    const train_state own = *s;
+    train_state all = own;
+    const int n = blocks_of(s, b);
+    for (int i = 0; i < n; i++) mp_bcast(c->comm, *b[i].data, bytes_of(&b[i]), 0);
     mp_bcast(c->comm, &all, sizeof all, 0);
-    all.params = s->params;
-    all.param = s->param;
-    all.m = s->m;
-    all.v = s->v;
-    all.ema = s->ema;
     *s = all;
+    s->params = own.params;
+    s->rival = own.rival;
+    s->param = own.param;
+    s->m = own.m;
+    s->v = own.v;
+    s->ema = own.ema;
+    s->rival_param = own.rival_param;
+    s->rival_m = own.rival_m;
+    s->rival_v = own.rival_v;
 }
 
 sx_err train_state_open(train_state *s, const train_config *c, const char *identity) {
@@ -328,18 +355,17 @@ static void remove_old(const train_state *s, const train_config *c) {
     sx_free(f.step);
 }
 
-static sx_err save_here(const train_state *s, const train_config *c, const char *identity) {
-    io_block b[N_BLOCKS];
-    float *block[N_BLOCKS];
+static sx_err save_here(train_state *s, const train_config *c, const char *identity) {
+    block b[MAX_BLOCKS];
+    io_block out[MAX_BLOCKS];
+    const int n = blocks_of(s, b);
     char *path = checkpoint_path(c, s->step);
     char *json = counters_json(s, identity, c->minutes > 0);
-    blocks_of(s, block);
-    for (int i = 0; i < N_BLOCKS; i++)
-        b[i] = (io_block){
-            .name = block_name[i], .rank = 1, .shape = {s->params->block}, .data = block[i]};
+    for (int i = 0; i < n; i++)
+        out[i] = (io_block){.name = b[i].name, .rank = 1, .shape = {b[i].n}, .data = *b[i].data};
     sx_err rc;
     SX_TRY(rc, sx_mkdirs_for(path));
-    SX_TRY(rc, io_ckpt_write_if(path, json, b, N_BLOCKS, train_owner_holds, (void *)c));
+    SX_TRY(rc, io_ckpt_write_if(path, json, out, n, train_owner_holds, (void *)c));
     remove_old(s, c);
     remove_temporaries(c);
 out:

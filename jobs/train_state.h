@@ -1,7 +1,8 @@
 /* State of a training between two steps: parameters, moments, average, counters; checkpoints.
  *
- * RUN/ckpt/step-NNNNNNNN.h5 holds the blocks param, adam_m, adam_v, ema and JSON with the counters
- * and the identity of the training (train.h). Nothing in it depends on ranks or clocks (unless
+ * RUN/ckpt/step-NNNNNNNN.h5 holds the blocks param, adam_m, adam_v, ema, in adversarial training
+ * rival_param, rival_adam_m and rival_adam_v of the discriminator, and JSON with the counters and
+ * the identity of the training (train.h). Nothing in it depends on ranks or clocks (unless
  * train.minutes sets the pace), so equal trainings leave equal files. */
 #ifndef TRAIN_STATE_H
 #define TRAIN_STATE_H
@@ -14,6 +15,7 @@
 typedef struct train_interval {
     int64_t n, skipped;                /* steps that changed the weights; others */
     double loss_sum, norm_sum;         /* over the n */
+    double rival_sum;                  /* of the discriminator's loss, over the n */
     double val_loss, psnr_sr, psnr_lr; /* NAN: not measured */
 } train_interval;
 train_interval train_interval_new(void); /* nothing yet */
@@ -21,21 +23,24 @@ train_interval train_interval_new(void); /* nothing yet */
 typedef struct train_state {
     const nn_params *params;    /* borrowed */
     float *param, *m, *v, *ema; /* [params->block] each, owned */
-    int64_t step;               /* steps done = number of the next one */
-    int64_t updates;            /* steps that changed the weights */
-    int64_t bad_in_row;         /* skipped steps since the last update */
-    int64_t good;               /* checkpoint to go back to: its step; -1: none */
-    int64_t gone_back;          /* the one that was last gone back to; -1: never */
+    const nn_params *rival;     /* of the discriminator, borrowed; NULL: there is none */
+    float *rival_param, *rival_m, *rival_v; /* [rival->block] each, owned */
+    int64_t step;                           /* steps done = number of the next one */
+    int64_t updates;                        /* steps that changed the weights */
+    int64_t bad_in_row;                     /* skipped steps since the last update */
+    int64_t good;                           /* checkpoint to go back to: its step; -1: none */
+    int64_t gone_back;                      /* the one that was last gone back to; -1: never */
     train_interval interval;
     double trained_s; /* wall time of earlier runs; kept with train.minutes only */
     bool resumed;
 } train_state;
 
-/* Errors: SX_E_NOMEM. Not collective. */
-sx_err train_state_init(train_state *s, const nn_params *p);
+/* `rival`: parameters of the discriminator, or NULL. Errors: SX_E_NOMEM. Not collective. */
+sx_err train_state_init(train_state *s, const nn_params *p, const nn_params *rival);
 void train_state_clear(train_state *s);
 
-/* Load the newest checkpoint that verifies, or start fresh: from train.init, else random. Says
+/* Load the newest checkpoint that verifies, or start fresh: from train.init, else random (a
+ * discriminator always). Says
  * which in one log line. Damaged ones are renamed to "….damaged", so that they do not count among
  * those that are kept. Collective. Errors: SX_E_CONFIG (the checkpoint's identity differs),
  * SX_E_NOINPUT, SX_E_IO, SX_E_NOMEM (a checkpoint or its folder is there but cannot be read now:

@@ -1,15 +1,19 @@
-/* The gradient vector carries a tail: the shard's loss and its count of failures ride along in the
- * same tree, so that the loss, too, has the same bits on any number of ranks and no further
- * collective is needed to agree that all went well. */
+/* The gradient vector carries that of the rival, if there is one, and a tail: the shard's losses
+ * and its count of failures ride along in the same tree, so that the loss, too, has the same bits
+ * on any number of ranks and no further collective is needed to agree that all went well. */
 #include "jobs/train_step.h"
 
 #include <math.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "jobs/train_kind.h"
 #include "jobs/train_owner.h"
+#include "jobs/train_rival.h"
+#include "model/nn_spectral.h"
 
 enum {
     TAIL_LOSS,
+    TAIL_RIVAL_LOSS,
     TAIL_FAILURES,
     TAIL = 16 /* floats; keeps the vector's length a multiple of 16 */
 };
@@ -17,16 +21,21 @@ enum {
 struct train_stepper {
     const train_config *c;
     net *n;
+    train_rival *rival; /* NULL: none */
     mp_tree *tree;
-    int64_t block;   /* floats of a gradient, without tail */
-    float *d_answer; /* [crop][crop] */
+    int64_t own, rivals; /* floats of the gradients of each */
+    int64_t block;       /* of both, without tail */
+    float *d_answer;     /* [crop][crop] */
 };
 
-sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n) {
+sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n, net *rival) {
     train_stepper *t = SX_NEW(train_stepper);
+    int first, last;
     t->c = c;
     t->n = n;
-    t->block = net_params(n)->block;
+    t->own = net_params(n)->block;
+    t->rivals = rival ? net_params(rival)->block : 0;
+    t->block = t->own + t->rivals;
     t->d_answer = SX_NEW_ARRAY(float, (int64_t)c->crop * c->crop);
     const mp_tree_opt opt = {.n_leaves = c->shards,
                              .n = t->block + TAIL,
@@ -38,12 +47,17 @@ sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n) {
         train_stepper_free(t);
         return rc;
     }
+    train_stepper_shards(t, &first, &last);
+    if (rival)
+        t->rival =
+            train_rival_new(c, rival, train_shard_first(c, first), train_shard_first(c, last));
     *out = t;
     return SX_OK;
 }
 
 void train_stepper_free(train_stepper *t) {
     if (!t) return;
+    train_rival_free(t->rival);
     mp_tree_free(t->tree);
     sx_free(t->d_answer);
     sx_free(t);
@@ -53,27 +67,12 @@ void train_stepper_shards(const train_stepper *t, int *first, int *last) {
     mp_tree_leaves(t->tree, first, last);
 }
 
-/* Mean squared error of one image as its share of the batch's loss; d_answer is its gradient. */
-static double squared_error(const float *answer, const float *target, float *d_answer, int64_t n,
-                            int batch) {
-    double scale = 1.0 / ((double)n * batch), sum = 0;
-    float slope = (float)(2.0 * scale);
-    for (int64_t i = 0; i < n; i++) {
-        float d = answer[i] - target[i];
-        sum += (double)d * (double)d;
-        d_answer[i] = slope * d;
-    }
-    return sum * scale;
-}
-
-/* Forward of one image; returns its share of the loss. */
-static double answer_image(train_stepper *t, const train_state *s, const train_pair *p) {
+/* The network's answer to one image; borrowed until the next one. Equal each time in a step. */
+static const float *answer_image(train_stepper *t, const train_state *s, const train_pair *p) {
     const train_config *c = t->c;
-    int64_t n = (int64_t)c->crop * c->crop;
     uint64_t image = (uint64_t)(p->item - s->step * c->batch);
     nn_graph_dropout(net_graph(t->n), c->net.dropout > 0, c->seed, (uint64_t)s->step, image);
-    const float *answer = net_forward(t->n, s->param, p->x_t, p->lr, p->t);
-    return squared_error(answer, p->target, t->d_answer, n, c->batch);
+    return net_forward(t->n, s->param, p->x_t, p->lr, p->t);
 }
 
 /* What is final of the last leaf is summed over ranks while backward goes on. */
@@ -86,6 +85,29 @@ static void tell(const train_stepper *t, const train_state *s) {
     train_owner_moves(t->c, "step %lld of %lld", (long long)s->step, (long long)t->c->steps);
 }
 
+/* Adversarial training: every image of this rank as the networks see it before the step. */
+static sx_err look_at_all(train_stepper *t, train_feed *f, const train_state *s, double *wait_s) {
+    int first, last;
+    sx_err rc = SX_OK;
+    train_stepper_shards(t, &first, &last);
+    train_rival_begin(t->rival, s->rival_param);
+    const int end = train_shard_first(t->c, last);
+    for (int i = train_shard_first(t->c, first); i < end && rc == SX_OK; i++) {
+        const train_pair *p;
+        tell(t, s);
+        rc = train_feed_next(f, &p, wait_s);
+        if (rc == SX_OK) train_rival_look(t->rival, i, p, answer_image(t, s, p));
+    }
+    return train_rival_meet(t->rival, rc);
+}
+
+static sx_err pair_of(train_stepper *t, train_feed *f, int image, const train_pair **p,
+                      double *wait_s) {
+    if (!t->rival) return train_feed_next(f, p, wait_s);
+    *p = train_rival_pair(t->rival, image);
+    return SX_OK;
+}
+
 /* One shard into a leaf. After a failure it stays as it is and counts it: this rank must still take
  * its part in the sum. The tail is complete before the last backward pass, with which it may leave.
  */
@@ -93,14 +115,17 @@ static void push_shard(train_stepper *t, train_feed *f, const train_state *s, in
                        double *wait_s, sx_err *rc) {
     float *leaf = mp_tree_leaf(t->tree), *tail = leaf + t->block;
     const int end = train_shard_first(t->c, shard + 1);
-    double loss = 0;
+    double loss = 0, rival_loss = 0;
     for (int i = train_shard_first(t->c, shard); i < end && *rc == SX_OK; i++) {
         const train_pair *p;
         tell(t, s);
-        *rc = train_feed_next(f, &p, wait_s);
+        *rc = pair_of(t, f, i, &p, wait_s);
         if (*rc != SX_OK) break;
-        loss += answer_image(t, s, p);
+        loss += t->c->kind->loss(t->c, p, answer_image(t, s, p), t->d_answer);
+        if (t->rival)
+            loss += train_rival_oppose(t->rival, i, t->d_answer, leaf + t->own, &rival_loss);
         tail[TAIL_LOSS] = (float)loss;
+        tail[TAIL_RIVAL_LOSS] = (float)rival_loss;
         if (last && i == end - 1) nn_graph_watch(net_graph(t->n), pass_on, t);
         net_backward(t->n, s->param, t->d_answer, leaf);
         nn_graph_watch(net_graph(t->n), NULL, NULL);
@@ -118,15 +143,19 @@ static sx_err push_shards(train_stepper *t, train_feed *f, const train_state *s,
     return rc;
 }
 
+static double shrink(const train_config *c, double norm) {
+    return c->clip > 0 && norm > c->clip ? c->clip / norm : 1.0;
+}
+
 /* Same on all ranks: it depends on the sum alone. */
 static void update(train_stepper *t, train_state *s, const float *sum, double lr, double norm) {
     const train_config *c = t->c;
     nn_adam_blocks b = {.p = s->param,
                         .grad = sum,
-                        .grad_scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1.0,
+                        .grad_scale = shrink(c, norm),
                         .m = s->m,
                         .v = s->v,
-                        .n = t->block};
+                        .n = t->own};
     s->updates++;
     if (s->updates % c->ema_every == 0) {
         double n = (double)(s->updates / c->ema_every), warm = (1 + n) / (10 + n);
@@ -136,12 +165,54 @@ static void update(train_stepper *t, train_state *s, const float *sum, double lr
     nn_adam_step(&c->adam, lr, s->updates, &b, net_pool(t->n));
 }
 
+/* The discriminator's, in the same step of Adam; it has no average. */
+static void update_rival(train_stepper *t, train_state *s, const float *grad, double lr,
+                         double norm) {
+    const nn_adam_blocks b = {.p = s->rival_param,
+                              .grad = grad,
+                              .grad_scale = shrink(t->c, norm),
+                              .m = s->rival_m,
+                              .v = s->rival_v,
+                              .n = t->rivals};
+    nn_adam_step(&t->c->adam, lr, s->updates, &b, net_pool(t->n));
+    nn_spectral_iterate(s->rival, s->rival_param);
+}
+
+/* The gradients of a step, summed over all ranks. */
+typedef struct gradients {
+    const float *own, *rival; /* rival NULL: there is none */
+    double own_norm, rival_norm;
+} gradients;
+
+static gradients gradients_of(train_stepper *t, const train_state *s, const float *sum) {
+    gradients g = {.own = sum, .own_norm = nn_norm2(sum, t->own, net_pool(t->n))};
+    if (!t->rival) return g;
+    g.rival = train_rival_gradient(t->rival, s->rival_param, sum + t->own);
+    g.rival_norm = nn_norm2(g.rival, t->rivals, net_pool(t->n));
+    return g;
+}
+
+static void apply(train_stepper *t, train_state *s, const gradients *g, double lr,
+                  const train_step_info *info) {
+    update(t, s, g->own, lr, g->own_norm);
+    if (t->rival) update_rival(t, s, g->rival, lr, g->rival_norm);
+    s->interval.loss_sum += info->loss;
+    s->interval.norm_sum += info->grad_norm;
+    s->interval.rival_sum += info->rival_loss;
+    s->interval.n++;
+}
+
 sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
                   train_step_info *info) {
     *info = (train_step_info){0};
     double start_s = sx_now_s();
+    sx_err rc;
     tell(t, s); /* also without shards */
-    sx_err rc = push_shards(t, f, s, &info->data_wait_s);
+    if (t->rival) {
+        rc = look_at_all(t, f, s, &info->data_wait_s);
+        if (rc != SX_OK) return rc;
+    }
+    rc = push_shards(t, f, s, &info->data_wait_s);
     train_owner_waits(t->c, s->step);
     const float *sum = mp_tree_sum(t->tree);
     const mp_tree_cost cost = mp_tree_last_cost(t->tree);
@@ -151,19 +222,19 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
 
     if (tail[TAIL_FAILURES] != 0) return mp_agree(t->c->comm, rc);
 
+    const gradients g = gradients_of(t, s, sum);
     info->loss = (double)tail[TAIL_LOSS];
-    info->grad_norm = nn_norm2(sum, t->block, net_pool(t->n));
-    info->skipped = !isfinite(info->loss) || !isfinite(info->grad_norm);
+    info->rival_loss = (double)tail[TAIL_RIVAL_LOSS];
+    info->grad_norm = g.own_norm;
+    info->skipped = !isfinite(info->loss) || !isfinite(info->rival_loss) || !isfinite(g.own_norm) ||
+                    !isfinite(g.rival_norm);
     s->bad_in_row = info->skipped ? s->bad_in_row + 1 : 0;
     if (info->skipped) {
         s->interval.skipped++;
         sx_info("step %lld skipped: loss %g, gradient norm %g", (long long)s->step, info->loss,
                 info->grad_norm);
     } else {
-        update(t, s, sum, lr, info->grad_norm);
-        s->interval.loss_sum += info->loss;
-        s->interval.norm_sum += info->grad_norm;
-        s->interval.n++;
+        apply(t, s, &g, lr, info);
     }
     s->step++;
     info->step_s = sx_now_s() - start_s;

@@ -6,8 +6,8 @@
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "base/sx_rng.h"
 #include "io/io_png.h"
+#include "jobs/train_kind.h"
 #include "jobs/train_owner.h"
 
 struct train_val {
@@ -37,7 +37,8 @@ static sx_err make_pairs(train_val *v, io_cache *k, const train_slices *s) {
         int64_t which = (2 * (int64_t)i + 1) * s->n / (2 * (int64_t)v->n_images);
         int t = (2 * i + 1) * DF_STEPS / (2 * v->n_images);
         train_pair_init(&v->pair[i], v->c->crop);
-        rc = train_maker_pair(m, &degrade, s->item[which], TRAIN_KEY_VALIDATION, i, t, &v->pair[i]);
+        rc = v->c->kind->make(m, &degrade, s->item[which], (train_key){TRAIN_KEY_VALIDATION, i, t},
+                              &v->pair[i]);
     }
     train_maker_free(m);
     return mp_agree(v->c->comm, rc);
@@ -100,7 +101,7 @@ double train_val_loss(train_val *v, const float *ema) {
         const train_pair *p = &v->pair[i];
         train_owner_moves(v->c, "validation, image %d of %d", i + 1, v->n_images);
         const float *answer = net_forward(v->n, ema, p->x_t, p->lr, p->t);
-        v->loss[i] = mean_square(answer, p->target, pixels(v));
+        v->loss[i] = v->c->kind->measure(v->c, p, answer);
     }
     return mean_of(v->c->comm, v->loss, v->n_images);
 }
@@ -129,12 +130,6 @@ static sx_err write_montage(const train_val *v, const char *path) {
     return rc;
 }
 
-static void got_on(void *config, int i, float *x, int64_t n) {
-    (void)x;
-    (void)n;
-    train_owner_moves(config, "preview, sampler step %d", i + 1);
-}
-
 sx_err train_val_preview(train_val *v, const float *ema, const char *path, double *psnr_sr,
                          double *psnr_lr) {
     const train_config *c = v->c;
@@ -145,10 +140,7 @@ sx_err train_val_preview(train_val *v, const float *ema, const char *path, doubl
     for (int i = 0; i < v->n_preview; i++) {
         if (!mine(v, i)) continue;
         float *x = v->sampled + i * n;
-        sx_rng r = sx_rng_make(c->seed, SX_RNG_SAMPLE, TRAIN_KEY_VALIDATION, (uint64_t)i);
-        sx_rng_normals(&r, x, n);
-        df_sample(&c->schedule, v->n, ema, v->pair[i].lr, c->sampler_steps, x, NULL, got_on,
-                  (void *)c);
+        c->kind->restore(c, v->n, ema, &v->pair[i], i, x);
         sr_db[i] = psnr_db(x, v->pair[i].x0, n);
         lr_db[i] = psnr_db(v->pair[i].lr, v->pair[i].x0, n);
     }

@@ -21,6 +21,9 @@ mp_comm *mp_self(void);
 /* Tasks as whose one this process was started (SLURM_STEP_NUM_TASKS, PMI_SIZE) although MPI will
  * see no other: srun without PMIx. 0: all is well. Needs no MPI. */
 int mp_tasks_lost(void);
+/* Number of the Slurm job around this process as Slurm's commands take it, "17" or "17_3" for a
+ * task of an array; new (sx_free), NULL outside Slurm. Needs no MPI. */
+char *mp_job_number(void);
 /* Start MPI and give the world. A single process outside any launcher is a world of one.
  * Errors: SX_E_MPI when MPI is a singleton although mp_tasks_lost: the message carries the srun
  * line that works. Collective over all processes. */

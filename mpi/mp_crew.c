@@ -77,7 +77,7 @@ static bool process_stat(int64_t pid, stat_line *s) {
 }
 
 static void job_name(char *job, size_t n) {
-    char *number = mp__job_number();
+    char *number = mp_job_number();
     mp__file_name(job, n, number ? number : "0");
     sx_free(number);
 }
@@ -101,7 +101,7 @@ void mp__entry_self(mp__entry *e, const mp_comm *c, double silence_s) {
                      .size = c->size,
                      .blames = -1,
                      .silence_s = silence_s,
-                     .doing = "start"};
+                     .doing = "starting"};
     job_name(e->job, sizeof e->job);
     mp__file_name(e->host, sizeof e->host, c->host);
     proc_line("/proc/sys/kernel/random/boot_id", e->boot, sizeof e->boot);

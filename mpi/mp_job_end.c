@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "mpi/mp_comm.h"
 
 extern char **environ;
 
@@ -27,7 +28,7 @@ static const char *variable(const char *name) {
     return text && *text ? text : NULL;
 }
 
-char *mp__job_number(void) {
+char *mp_job_number(void) {
     const char *array = variable("SLURM_ARRAY_JOB_ID"), *task = variable("SLURM_ARRAY_TASK_ID");
     return array && task ? sx_strf("%s_%s", array, task) : sx_strdup(variable("SLURM_JOB_ID"));
 }
@@ -86,7 +87,7 @@ static size_t read_until(int fd, double until_s, char *text, size_t room) {
 
 /* Answer of squeue, "" when it has none or takes too long. */
 static void ask_squeue(char *text, size_t room) {
-    char *job = mp__job_number();
+    char *job = mp_job_number();
     int from;
     *text = '\0';
     pid_t pid = job ? start_squeue(job, &from) : -1;

@@ -2,9 +2,6 @@
 #ifndef MP_JOB_END_H
 #define MP_JOB_END_H
 
-/* Number of the Slurm job around this process as Slurm's commands take it, "17" or "17_3" for a
- * task of an array; new (sx_free), NULL outside Slurm. */
-char *mp__job_number(void);
 /* Seconds from now until the time limit of the Slurm job around this process; INFINITY outside
  * Slurm, without a limit, and where nobody can tell. Read from SLURM_JOB_END_TIME, else asked of
  * squeue, which gets ten seconds to answer. */

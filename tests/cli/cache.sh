@@ -136,6 +136,21 @@ sed -i '$d' split.tsv
 expect 65 cache build bids split.h5 --split-list split.tsv
 says err "subject 77 is not listed"
 
+# ---- a subject that fails takes no split's only place, whoever puts the cache together ----
+mkdir four && cp bids/dataset_description.json four/ 2>/dev/null
+for s in 00 01 02 03; do cp -r bids/sub-$s four/; done
+head -c 1000 four/sub-02/anat/sub-02_acq-sag_T2w.nii.gz >cut && mv cut four/sub-02/anat/sub-02_acq-sag_T2w.nii.gz
+for seed in 1 2 3 4 5 6; do
+    use=(--set data.split_seed=$seed)
+    expect 1 cache build four seed$seed.h5 --json "${use[@]}"
+    json '.slices | [.train, .val, .test] | sort | join(" ")' "5 5 5"
+    check "no split is said to be empty" bash -c '! grep -q "no slices for" err'
+done
+"$MPIEXEC" -n 3 "$SAGAX" cache build four ranks.h5 "${use[@]}" >out 2>err
+check "the same bytes on 3 ranks" cmp seed6.h5 ranks.h5
+for task in 0 1; do "$SAGAX" cache build four shares.h5 "${use[@]}" --set run.part=$task/2 >out 2>err; done
+check "and by tasks" cmp seed6.h5 shares.h5
+
 # ---- other pixels: all are made again ----
 expect 0 cache build bids split.h5 --dry-run --set data.hr_mm=1.0
 says out "another configuration"

@@ -91,5 +91,31 @@ json '.slurm.warning' 'sinfo: error: no controller'
 json '.mpi_types.value' 'none  pmi2'
 json '.mpi_types.warning | startswith("no pmix")' true
 json '.time_left.value' '1:02:03 of job 12'
+stub squeue 'echo "$*"'
+PATH=$PWD/bin SLURM_JOB_ID=13 SLURM_ARRAY_JOB_ID=12 SLURM_ARRAY_TASK_ID=3 expect 0 doctor --json
+json '.time_left.value' '-h -j 12_3 -o %L of job 12_3'
+stub sinfo 'case $1 in --version) echo "slurm-wlm 22.05.8" ;; *)
+    for i in 1 2 3; do echo "sinfo: error: a long sentence that explains one of the ways that were tried in vain, number $i"; done
+    echo "sinfo: fatal: Could not establish a configuration source" && exit 1 ;; esac'
+PATH=$PWD/bin expect 0 doctor --json
+json '.slurm.warning' 'sinfo: fatal: Could not establish a configuration source'
+
+# ---- nodes of one machine see one folder; of others it is not said ----
+is_local() { case $(stat -f -c %T .) in ext* | xfs | btrfs | zfs | tmpfs | overlayfs | f2fs) return 0 ;; *) return 1 ;; esac; }
+if is_local; then
+    for addresses in "127.0.0.1 127.0.0.1 false" "10.0.0.1 10.0.0.2 true" "10.0.0.1 10.0.0.10 true"; do
+        set -- $addresses
+        stub scontrol 'echo "NodeName=n1 NodeAddr='"$1"' NodeHostName=n1"; echo "NodeName=n2 NodeAddr='"$2"' NodeHostName=n2"'
+        PATH=$PWD/bin SLURM_JOB_ID=12 SLURM_JOB_NUM_NODES=2 SLURM_JOB_NODELIST='n[1-2]' expect 0 doctor --json
+        json '.file_system.warning | startswith("2 nodes in this job")' "$3"
+    done
+    rm bin/scontrol
+    PATH=$PWD/bin SLURM_JOB_ID=12 SLURM_JOB_NUM_NODES=2 SLURM_JOB_NODELIST='n[1-2]' expect 0 doctor --json
+    json '.file_system.warning | startswith("2 nodes in this job")' true
+fi
+
+# ---- several tasks: every line says whose it is ----
+PATH=$PWD/bin SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=1 PMIX_RANK=1 expect 0 doctor
+check "all lines" [ "$(grep -c "^1 $(uname -n): " out)" = "$(wc -l <out)" ]
 
 finish

@@ -30,7 +30,9 @@ done
 
 # ---- wrong command lines: 64 and a sentence ----
 expect 64 train --stpes 5
-says err "unknown option --stpes"
+says err "unknown option --stpes; did you mean --steps?"
+expect 64 train --foo
+says err "unknown option --foo (sagax train --help lists all)"
 expect 64 train
 says err "too few arguments"
 expect 64 doctor superfluous

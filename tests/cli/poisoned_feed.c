@@ -1,6 +1,7 @@
 /* For a program like sagax in which some training images are no numbers: linked with
  * --wrap=train_feed_next. POISON_STEPS in the environment lists the steps ("3 4 5"); each has one
- * such image, of another rank step by step. */
+ * such image, of another rank step by step: its target, or with POISON_CLEAN set its clean image,
+ * which in adversarial training only the discriminator sees. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ sx_err __wrap_train_feed_next(train_feed *f, const train_pair **p, double *waite
     sx_err rc = __real_train_feed_next(f, p, waited_s);
     if (rc != SX_OK) return rc;
     const int64_t step = (*p)->item / BATCH;
-    if ((*p)->item % BATCH == step % BATCH && listed(step)) (*p)->target[0] = NAN;
+    float *plane = getenv("POISON_CLEAN") ? (*p)->x0 : (*p)->target;
+    if ((*p)->item % BATCH == step % BATCH && listed(step)) plane[0] = NAN;
     return SX_OK;
 }

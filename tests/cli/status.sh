@@ -67,6 +67,80 @@ says out "run: train, step 40, loss 0.12500, nobody at work"
 expect 0 status run --json
 json .last.step 40
 
+# ---- jobs that were submitted: squeue and a log tell ----
+mkdir -p bin new/.sagax/log
+printf '#!/bin/sh\necho "$*" >>asked\ncat queue\n' >bin/squeue
+chmod +x bin/squeue
+note() { # note FOLDER JOB TASKS LOG: as submit does
+    jq -nc --arg job "$2" --argjson tasks "$3" --arg log "$PWD/$1/log/$4" \
+        '{job: $job, verb: "sr", tasks: $tasks, log: $log, command: "sagax submit sr bids new", time: 1000}' >>"$1/jobs.jsonl"
+}
+old_path=$PATH
+PATH=$PWD/bin:$PATH
+note new/.sagax 8 0 sr-8.out
+echo '8|PENDING|2||Dependency|' >queue
+expect 0 status new
+says out "new: sr, submitted, no work has begun"
+says out "  8: waiting (Dependency), put back into the queue 2 times so far"
+check "it will go on by itself" bash -c '! grep -q "to go on" out'
+check "asked once" [ "$(wc -l <asked)" = 1 ]
+expect 0 status new --json
+json '.jobs[0] | [.job, .state, .reason, .restarts] | join(" ")' "8 waiting Dependency 2"
+
+printf '9|PENDING|0||Resources|\n9|RUNNING|1|n1|None|\n9|COMPLETED|0|n1|None|\n8|RUNNING|0|n[3-4]|None|\n' >queue
+note new/.sagax 9 3 'sr-9_*.out'
+expect 0 status new
+says out "  8: running on n[3-4]"
+says out "  9: 1 of 3 tasks running, 1 of 3 tasks waiting (Resources), put back into the queue 1 time so far"
+
+note new/.sagax 10 0 sr-10.out
+{
+    printf 'sagax job 10: start 2\nsagax sr: no-bids: No such file or directory\n'
+    printf 'srun: error: n1: task 0: Exited with exit code 66\nslurmstepd: error: *** STEP 10.0 CANCELLED ***\n'
+} >new/.sagax/log/sr-10.out
+echo '10|FAILED|0|n1|NonZeroExitCode|' >queue
+expect 0 status new
+says out "  10: ended before any item began (FAILED, NonZeroExitCode); the last line of its log:"
+says out "    sagax sr: no-bids: No such file or directory"
+says out "/new/.sagax/log/sr-10.out"
+says out "sagax submit sr bids new"
+check "what has left the queue before is history" bash -c '! grep -qE "^  [89]:" out'
+
+# Slurm has forgotten the job, has another one's number in mind, is not there, hangs.
+echo >queue
+expect 0 status new
+says out "  10: ended before any item began; the last line of its log:"
+echo "100|RUNNING|0|n1|None|" >queue
+expect 0 status new
+says out "  10: ended before any item began;"
+mkdir -p $work/log && note $work 10 0 sr-10.out && echo "sagax sr: ok" >$work/log/sr-10.out
+expect 0 status sr
+says out "  10: ended well"
+says out "to go on:"
+echo "10|PENDING|0||Priority|" >queue
+expect 0 status sr
+says out "  10: waiting (Priority)"
+check "a job in the queue will go on" bash -c '! grep -q "to go on" out'
+printf '#!/bin/sh\nsleep 60\n' >bin/squeue
+note new/.sagax 11 0 sr-11.out
+n_checks=$((n_checks + 1))
+last="status while squeue hangs"
+timeout 30 "$SAGAX" status new >out 2>err || _fail "$last"
+says out "  11: no log yet, and squeue cannot be asked"
+says out "sagax submit sr bids new"
+PATH=$old_path
+rm bin/squeue
+
+# ---- a folder of several ----
+mkdir chain && cp -r new chain/sr && cp -r run chain/run && mkdir chain/cache.h5.sagax
+cp new/.sagax/jobs.jsonl chain/cache.h5.sagax
+touch chain/cache.h5
+expect 0 status chain
+says out "chain/cache.h5: sr, submitted"
+says out "chain/run: train, step 40"
+says out "chain/sr: sr, submitted"
+check "each once" [ "$(grep -c '^chain/' out)" = 3 ]
+
 # ---- not a run ----
 expect 66 status nowhere
 says err "nowhere: no run of sagax has worked here"

@@ -6,6 +6,7 @@ rm -rf ./*
 mkdir bin
 cat >bin/sbatch <<'END'
 #!/bin/bash
+[[ " $* " != *" --test-only "* ]] || exit 0
 printf '%s\n' "$@" >words
 printf '%s' "$SAGAX_COMMAND" >command
 echo 4711
@@ -19,6 +20,36 @@ check "the id" [ "$(cat out)" = 4711 ]
 for word in '--constraint=old|new' '--comment=$HOME;x' '--exclude=n[1-3]&'; do
     check "$word" grep -qxF -e "$word" words
 done
+
+expect 0 submit train cache.h5 a%jb --steps 2
+check "a % of the folder is one in the name of the log" grep -qxF -e "--output=$PWD/a%%jb/.sagax/log/train-%j.out" words
+says err "log: $PWD/a%jb/.sagax/log/train-4711.out"
+expect 64 submit train cache.h5 'a\b' --steps 2
+says err "takes no \\"
+expect 64 submit train cache.h5 -- -run
+says err "-run: a name that begins with -; write ./-run"
+
+# ---- how many ranks: those of the template a node, unless said ----
+while IFS='|' read -r options want; do
+    expect 0 submit $options train cache.h5 run --steps 2
+    check "$options: $want" [ "$(grep -E -e '^--(nodes|ntasks)=' words | tr '\n' ' ')" = "$want" ]
+done <<'END'
+||
+--nodes 3|--nodes=3 --ntasks=24 |
+--nodes 1 --ntasks 2|--nodes=1 --ntasks=2 |
+--ntasks 2|--ntasks=2 |
+END
+
+# ---- a dry run shows what would be run, and that is what is run ----
+expect 0 submit --dry-run --nodes 1 --time 5:00 train cache.h5 dry --steps 2
+check "nothing was written" [ ! -e dry ]
+sed -n 's/.* and run: //p' err >shown
+expect 0 submit --nodes 1 --time 5:00 train cache.h5 dry --steps 2
+mv words words.before
+mv command command.before
+bash -c "$(cat shown)" >/dev/null
+check "the command line that was shown" cmp words.before words
+check "with the command that status tells" cmp command.before command
 
 # ---- names with blanks, quotes, line ends ----
 odd=$'a run\'s "name"\ntouch intruder\n$(touch intruder)'

@@ -284,6 +284,52 @@ END_TEST
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof(a)[0]))
 
+START_TEST(chunks_of_one_scan_become_one_item) {
+    static const char *const scans[] = {"sub-1/anat/sub-1_acq-ax_chunk-10_T2w.nii.gz",
+                                        "sub-1/anat/sub-1_acq-ax_chunk-2_T2w.nii.gz",
+                                        "sub-1/anat/sub-1_acq-ax_chunk-1_T2w.nii.gz",
+                                        "sub-1/anat/sub-1_acq-ax_run-2_T2w.nii.gz",
+                                        "sub-1/anat/sub-1_acq-sag_chunk-1_T2w.nii.gz",
+                                        "sub-2/anat/sub-2_chunk-1_desc-a_T2w.nii.gz",
+                                        "sub-2/anat/sub-2_chunk-2_desc-a_T2w.nii.gz",
+                                        "sub-2/anat/sub-2_desc-a_T2w.nii.gz",
+                                        NULL};
+    char *list = sx_strf("%s.tsv", io_test_path("joined"));
+    io_items x, y;
+    ck_ok(io_bids_walk(tree("chunks", scans), NULL, &x));
+    io_bids_join_chunks(&x);
+    ck_assert_int_eq(x.n, 5);
+    ck_assert_str_eq(x.item[0].rel, "sub-1/anat/sub-1_acq-ax_desc-stitched_T2w.nii.gz");
+    ck_assert_str_eq(x.item[0].desc, "stitched");
+    ck_assert_int_eq(x.item[0].n_parts, 3);
+    ck_assert_int_eq(x.item[0].bytes, 3);
+    for (int i = 0; i < 3; i++) // by number, not by name
+        ck_assert_int_eq(x.item[0].part[i].chunk, ((const int[]){1, 2, 10})[i]);
+    ck_assert_str_eq(x.item[0].path, x.item[0].part[0].path);
+    ck_assert_str_eq(x.item[1].rel, "sub-1/anat/sub-1_acq-ax_run-2_T2w.nii.gz");
+    ck_assert_str_eq(x.item[1].stem, "sub-1_acq-ax_run-2_desc-stitched_T2w");
+    ck_assert_int_eq(x.item[1].n_parts, 1);
+    ck_assert_str_eq(x.item[3].stem, "sub-2_desc-astitched_T2w");
+    ck_assert_int_eq(x.item[3].n_parts, 2);
+    ck_assert_int_eq(x.item[4].n_parts, 1); // no chunk: not one of several
+    for (int i = 0; i < 3; i++)             // paths of a list are below its folder
+        for (int64_t k = 0; k < x.n && i < x.item[k].n_parts; k++) {
+            char *path = sx_strf("%s/%s", getcwd((char[4096]){0}, 4096), x.item[k].part[i].path);
+            sx_free(x.item[k].part[i].path);
+            x.item[k].part[i].path = path;
+        }
+    ck_ok(io_bids_list_write(list, &x));
+    ck_ok(io_bids_list(list, NULL, &y));
+    ck_assert_int_eq(y.n, 8);
+    io_bids_join_chunks(&y);
+    ck_assert_int_eq(y.n, x.n);
+    for (int64_t i = 0; i < x.n; i++) ck_assert_str_eq(x.item[i].rel, y.item[i].rel);
+    io_items_clear(&x);
+    io_items_clear(&y);
+    sx_free(list);
+}
+END_TEST
+
 int main(void) {
     Suite *s = suite_create("io_bids");
     TCase *c = tcase_create("all");
@@ -295,6 +341,7 @@ int main(void) {
     tcase_add_test(c, a_folder_without_permission_is_counted_and_spares_the_others);
     tcase_add_test(c, a_list_names_files_and_may_override_their_entities);
     tcase_add_test(c, a_list_that_was_written_gives_what_the_search_gave);
+    tcase_add_test(c, chunks_of_one_scan_become_one_item);
     tcase_add_test(c, one_file_is_taken_whatever_its_name);
     tcase_add_loop_test(c, a_bad_list_is_refused_with_its_line, 0, COUNT(bad_lists));
     tcase_add_test(c, an_absent_tree_is_a_missing_input_and_an_empty_one_is_not);

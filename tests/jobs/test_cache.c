@@ -142,7 +142,7 @@ START_TEST(images_of_a_subject_stay_together) {
     job *j = configured("data.split_seed=1");
     io_items x = cohort(40);
     io_split *split;
-    ck_assert_int_eq(cache_split(j, &x, &split), SX_OK);
+    ck_assert_int_eq(cache_split(j, &x, NULL, &split), SX_OK);
     for (int64_t i = 0; i < x.n; i += 2) ck_assert_int_eq(split[i], split[i + 1]);
     sx_free(split);
     io_items_clear(&x);
@@ -155,7 +155,7 @@ START_TEST(fractions_are_met_by_a_large_cohort) {
     io_items x = cohort(2000);
     io_split *split;
     int64_t c[IO_N_SPLITS];
-    ck_assert_int_eq(cache_split(j, &x, &split), SX_OK);
+    ck_assert_int_eq(cache_split(j, &x, NULL, &split), SX_OK);
     count(split, x.n, c);
     // 4 standard deviations of a binomial of 2000
     ck_assert_msg(fabs((double)c[IO_TRAIN] / (double)x.n - 0.8) < 0.036, "train %d of 4000",
@@ -172,8 +172,8 @@ START_TEST(a_subject_stays_where_it_is_when_the_cohort_grows) {
     job *j = configured("data.split_seed=4");
     io_items small = cohort(60), large = cohort(90);
     io_split *a, *b;
-    ck_assert_int_eq(cache_split(j, &small, &a), SX_OK);
-    ck_assert_int_eq(cache_split(j, &large, &b), SX_OK);
+    ck_assert_int_eq(cache_split(j, &small, NULL, &a), SX_OK);
+    ck_assert_int_eq(cache_split(j, &large, NULL, &b), SX_OK);
     for (int64_t i = 0; i < small.n; i++) ck_assert_int_eq(a[i], b[i]);
     sx_free(a);
     sx_free(b);
@@ -191,10 +191,30 @@ START_TEST(three_subjects_give_three_splits_for_every_seed) {
         int64_t c[IO_N_SPLITS];
         snprintf(setting, sizeof setting, "data.split_seed=%d", seed);
         job *j = configured(setting);
-        ck_assert_int_eq(cache_split(j, &x, &split), SX_OK);
+        ck_assert_int_eq(cache_split(j, &x, NULL, &split), SX_OK);
         count(split, x.n, c);
         for (int s = 0; s < IO_N_SPLITS; s++)
             ck_assert_msg(c[s] == 2, "seed %d: %d images in split %d, want 2", seed, (int)c[s], s);
+        sx_free(split);
+        job_free(j);
+    }
+    io_items_clear(&x);
+}
+END_TEST
+
+START_TEST(a_subject_that_failed_takes_no_split_s_only_place) {
+    io_items x = cohort(4);
+    int64_t usable[8] = {1, 1, 1, 1, 0, 0, 1, 0}; // subject 2 failed, 3 has one image left
+    for (int seed = 0; seed < 50; seed++) {
+        char setting[32];
+        io_split *split;
+        bool has[IO_N_SPLITS] = {false};
+        snprintf(setting, sizeof setting, "data.split_seed=%d", seed);
+        job *j = configured(setting);
+        ck_assert_int_eq(cache_split(j, &x, usable, &split), SX_OK);
+        for (int64_t i = 0; i < x.n; i++) has[split[i]] |= usable[i] != 0;
+        for (int s = 0; s < IO_N_SPLITS; s++)
+            ck_assert_msg(has[s], "seed %d: nothing of split %d can be used", seed, s);
         sx_free(split);
         job_free(j);
     }
@@ -207,7 +227,7 @@ START_TEST(a_fraction_of_zero_stays_empty) {
     io_items x = cohort(30);
     io_split *split;
     int64_t c[IO_N_SPLITS];
-    ck_assert_int_eq(cache_split(j, &x, &split), SX_OK);
+    ck_assert_int_eq(cache_split(j, &x, NULL, &split), SX_OK);
     count(split, x.n, c);
     ck_assert_int_eq(c[IO_TEST], 0);
     sx_free(split);
@@ -330,7 +350,8 @@ int main(void) {
         columns_go_posterior_rows_inferior_slices_right, air_around_the_body_is_cut_off,
         a_constant_image_is_left_out_with_a_reason, images_of_a_subject_stay_together,
         fractions_are_met_by_a_large_cohort, a_subject_stays_where_it_is_when_the_cohort_grows,
-        three_subjects_give_three_splits_for_every_seed, a_fraction_of_zero_stays_empty,
+        three_subjects_give_three_splits_for_every_seed,
+        a_subject_that_failed_takes_no_split_s_only_place, a_fraction_of_zero_stays_empty,
         a_part_is_taken_for_its_input_and_configuration_alone,
         a_part_of_a_failure_says_why_and_is_no_good_one,
         parts_of_another_build_stay_while_it_is_at_work);

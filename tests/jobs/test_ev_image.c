@@ -1,12 +1,11 @@
-/* Image metrics on volumes whose scores follow from the definitions in jobs/ev_image.h, and the
- * bootstrap and the texts of rows of jobs/ev_report.h. */
+/* Image metrics on volumes whose scores follow from the definitions in jobs/ev_image.h; the texts
+ * of rows of jobs/ev_report.h. */
 #include "jobs/ev_image.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/sx_mem.h"
-#include "base/sx_rng.h"
 #include "jobs/ev_report.h"
 #include "tests/check_run.h"
 
@@ -239,29 +238,6 @@ START_TEST(a_picture_has_the_head_up_and_the_front_left) {
 }
 END_TEST
 
-START_TEST(the_bootstrap_of_equal_values_is_a_point_and_passes_over_nan) {
-    const double x[4] = {2.5, (double)NAN, 2.5, 2.5};
-    double mean, low, high;
-    ev_bootstrap(x, 4, 0, &mean, &low, &high);
-    expect_near(mean, 2.5, 0.0, "mean");
-    expect_near(low, 2.5, 1e-7, "low");
-    expect_near(high, 2.5, 1e-7, "high");
-    ev_bootstrap(x + 1, 1, 0, &mean, &low, &high);
-    ck_assert(isnan(mean) && isnan(low) && isnan(high));
-}
-END_TEST
-
-START_TEST(the_bootstrap_interval_is_that_of_the_normal_mean) {
-    enum { N = 400 };
-    double x[N], mean, low, high;
-    sx_rng r = sx_rng_make(8, SX_RNG_TEST, 0, 0);
-    for (int i = 0; i < N; i++) x[i] = 10.0 + (double)sx_rng_normal(&r);
-    ev_bootstrap(x, N, 3, &mean, &low, &high);
-    expect_near(low - mean, -1.96 / sqrt(N), 0.012, "lower half width");
-    expect_near(high - mean, 1.96 / sqrt(N), 0.012, "upper half width");
-}
-END_TEST
-
 START_TEST(rows_come_back_to_the_last_bit) {
     const double odd[] = {1.0 / 3, (double)INFINITY, -(double)INFINITY, 5e-324, -0.0, 1e308, 0.1};
     ev_row row[2] = {{.item = 4, .method = "cubic"}, {.item = 4, .place = 1, .method = "sr-mean"}};
@@ -312,8 +288,6 @@ int main(void) {
                      blur_lowers_every_score_of_detail, orientations_of_the_files_do_not_matter,
                      only_voxels_inside_prediction_and_scan_count, background_is_left_out,
                      an_empty_truth_is_refused, voxels_that_are_not_finite_do_not_spread,
-                     a_picture_has_the_head_up_and_the_front_left,
-                     the_bootstrap_of_equal_values_is_a_point_and_passes_over_nan,
-                     the_bootstrap_interval_is_that_of_the_normal_mean,
-                     rows_come_back_to_the_last_bit, texts_that_are_no_rows_are_refused);
+                     a_picture_has_the_head_up_and_the_front_left, rows_come_back_to_the_last_bit,
+                     texts_that_are_no_rows_are_refused);
 }

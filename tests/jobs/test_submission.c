@@ -81,6 +81,16 @@ START_TEST(the_same_submission_is_one_folder_and_another_is_another) {
 }
 END_TEST
 
+START_TEST(the_name_can_be_had_before_anything_is_written) {
+    char *folder = freeze(io_test_path("named"), NULL), name[SUBMISSION_DIGITS + 1];
+    job *j = make(&verb, WORDS("--set", "test.rate=1e-1", "--set", "test.name=a b = 'c'"));
+    ck_ok(submission_name(j, "#!/bin/bash\n", NULL, name));
+    ck_assert_str_eq(name, sx_path_base(folder));
+    job_free(j);
+    sx_free(folder);
+}
+END_TEST
+
 START_TEST(items_become_the_list_of_the_job) {
     io_item item = {.path = "/data/sub-1_T2w.nii", .rel = "sub-1_T2w.nii", .dir = ""};
     io_items items = {.item = &item, .n = 1};
@@ -147,6 +157,7 @@ END_TEST
 int main(void) {
     return CHECK_RUN("submission", a_job_taken_up_again_is_the_same_job,
                      the_same_submission_is_one_folder_and_another_is_another,
+                     the_name_can_be_had_before_anything_is_written,
                      items_become_the_list_of_the_job, a_file_that_was_changed_is_refused,
                      another_default_or_a_lost_key_is_refused,
                      a_value_that_no_table_can_hold_is_refused_and_leaves_nothing);

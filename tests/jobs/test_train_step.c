@@ -1,9 +1,11 @@
-/* A step over ranks: what one image that is no number does to all of them. */
+/* A step over ranks: what one image that is no number does to all of them, and a discriminator that
+ * is none to both networks. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
+#include "jobs/train_rival.h"
 #include "jobs/train_step.h"
 #include "jobs/verbs.h"
 #include "tests/check_run.h"
@@ -19,18 +21,22 @@ typedef struct tiny {
     train_config c;
     io_cache *cache;
     train_slices slices;
-    net *n;
+    net *n, *rival;
     train_state state;
     train_stepper *stepper;
     train_feed *feed;
 } tiny;
 
-static void read_config(train_config *c, mp_comm *comm) {
+static void read_config(train_config *c, mp_comm *comm, const char *arch) {
     char *argv[] = {"c",     "r",
                     "--set", "model.base_channels=8",
                     "--set", "model.mult=1,2",
                     "--set", "model.res_blocks=1",
                     "--set", "model.dropout=0",
+                    "--set", "model.blocks=1",
+                    "--set", "model.growth=4",
+                    "--set", (char *)arch,
+                    "--set", "train.rival_channels=4",
                     "--set", "train.crop=32",
                     "--set", "train.batch=8",
                     "--set", "train.max_bad=3"};
@@ -77,9 +83,12 @@ static void tiny_begin(tiny *y) {
     open_cache(y);
     ck_assert_int_eq(net_new(&y->n, &y->c.net, CROP, CROP, y->c.kernels, (net_opt){.train = true}),
                      SX_OK);
-    ck_assert_int_eq(train_state_init(&y->state, net_params(y->n)), SX_OK);
+    ck_assert_int_eq(train_rival_net(&y->c, &y->rival), SX_OK);
+    const nn_params *rival = y->rival ? net_params(y->rival) : NULL;
+    ck_assert_int_eq(train_state_init(&y->state, net_params(y->n), rival), SX_OK);
     nn_params_init(y->state.params, y->state.param, 0);
-    ck_assert_int_eq(train_stepper_new(&y->stepper, &y->c, y->n), SX_OK);
+    if (rival) train_rival_init(&y->c, rival, y->state.rival_param);
+    ck_assert_int_eq(train_stepper_new(&y->stepper, &y->c, y->n, y->rival), SX_OK);
     train_stepper_shards(y->stepper, &first, &last);
     ck_assert_int_eq(train_feed_new(&y->feed, &y->c, y->cache, &y->slices, first, last, 0), SX_OK);
 }
@@ -89,6 +98,7 @@ static void tiny_end(tiny *y) {
     train_stepper_free(y->stepper);
     train_state_clear(&y->state);
     net_free(y->n);
+    net_free(y->rival);
     train_slices_clear(&y->slices);
     io_cache_close(y->cache);
 }
@@ -109,7 +119,7 @@ static size_t blocks_bytes(const train_state *s) {
 /* All steps on the ranks of `comm`, of which bad[i] are poisoned; the blocks after the last one. */
 static float *run_steps(mp_comm *comm, const bool bad[STEPS], size_t *n_bytes) {
     tiny y = {0};
-    read_config(&y.c, comm);
+    read_config(&y.c, comm, "model.arch=palette");
     for (int i = 0; i < STEPS; i++)
         if (bad[i]) poison(&y.c, i);
     tiny_begin(&y);
@@ -159,7 +169,7 @@ END_TEST
 
 START_TEST(too_many_skipped_steps_in_a_row_without_a_checkpoint_are_a_divergence) {
     tiny y = {0};
-    read_config(&y.c, world);
+    read_config(&y.c, world, "model.arch=palette");
     for (int i = 1; i <= 3; i++) poison(&y.c, i);
     tiny_begin(&y);
     train_step_info info;
@@ -172,12 +182,52 @@ START_TEST(too_many_skipped_steps_in_a_row_without_a_checkpoint_are_a_divergence
 }
 END_TEST
 
+/* Everything of the discriminator, one block after the other; new (sx_free). */
+static float *rival_blocks_of(const train_state *s) {
+    const float *const block[] = {s->rival_param, s->rival_m, s->rival_v};
+    const int64_t n = s->rival->block;
+    float *all = SX_NEW_ARRAY(float, 3 * n);
+    for (int i = 0; i < 3; i++) memcpy(all + i * n, block[i], (size_t)n * sizeof(float));
+    return all;
+}
+
+START_TEST(a_discriminator_that_is_no_number_stops_both_networks_until_it_is) {
+    tiny y = {0};
+    read_config(&y.c, world, "model.arch=rrdb");
+    tiny_begin(&y);
+    for (int i = 0; i < 3; i++) {
+        const bool bad = i == 1;
+        const float was = y.state.rival_param[0];
+        train_step_info info;
+        if (bad) y.state.rival_param[0] = NAN;
+        float *before = blocks_of(&y.state), *rival_before = rival_blocks_of(&y.state);
+        ck_assert_msg(train_step(y.stepper, y.feed, &y.state, 1e-3, &info) == SX_OK, "%s",
+                      sx_err_text());
+        float *after = blocks_of(&y.state), *rival_after = rival_blocks_of(&y.state);
+        const size_t n_bytes = 3 * (size_t)y.state.rival->block * sizeof(float);
+        ck_assert_msg(info.skipped == bad, "step %d: skipped got %d, want %d", i, info.skipped,
+                      bad);
+        ck_assert_msg((memcmp(before, after, blocks_bytes(&y.state)) == 0) == bad,
+                      "step %d: generator", i);
+        ck_assert_msg((memcmp(rival_before, rival_after, n_bytes) == 0) == bad,
+                      "step %d: discriminator", i);
+        if (bad) y.state.rival_param[0] = was;
+        sx_free(before);
+        sx_free(after);
+        sx_free(rival_before);
+        sx_free(rival_after);
+    }
+    tiny_end(&y);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     world = mpi_run_start(&argc, &argv);
     TCase *t = tcase_create("train_step");
     tcase_add_loop_test(t, one_image_that_is_no_number_skips_the_step_on_all_ranks_alike, 0,
                         sizeof bad_steps / sizeof *bad_steps);
     tcase_add_test(t, too_many_skipped_steps_in_a_row_without_a_checkpoint_are_a_divergence);
+    tcase_add_test(t, a_discriminator_that_is_no_number_stops_both_networks_until_it_is);
     Suite *s = suite_create("train_step");
     suite_add_tcase(s, t);
     return mpi_run_finish(world, check_run_suite(s));

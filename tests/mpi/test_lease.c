@@ -641,7 +641,7 @@ START_TEST(the_crew_of_a_folder_can_be_read) {
         pause_s(0.02);
         ck_assert_int_eq(mp_crew_read(root, &all, &n), SX_OK);
         ck_assert_int_eq(n, 2);
-    } while (strcmp(all[1].doing, "start") == 0);
+    } while (strcmp(all[1].doing, "starting") == 0);
     ck_assert_str_eq(all[0].job, "15_3"); // by owner
     ck_assert_str_eq(all[1].job, "17");
     ck_assert_str_eq(all[1].doing, "item sub-01, slice 3 of 100");

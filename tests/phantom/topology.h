@@ -4,6 +4,7 @@
 #ifndef TOPOLOGY_H
 #define TOPOLOGY_H
 
+#include <stdbool.h>
 #include <string.h>
 #include "base/sx_mem.h"
 

@@ -50,6 +50,8 @@ says out "PMIX_RANK=1"
 says out "mpi_types    "
 says out "slurm        slurm-wlm"
 says out "of job "
+says out "1 n2: version "
+check "one machine is no reason to warn" bash -c '! grep -q "seems to be of one alone" out'
 
 # ---- cache, train, sr, eval ----
 last="slurm/chain"

@@ -25,6 +25,12 @@ done <<'END'
 64 sr bids --weights run|too few arguments
 64 cache verify cache.h5|no template for sagax cache verify
 64 doctor|no template for sagax doctor
+64 sr --weights run -- -bids out|-bids: a name that begins with -
+69 train cache.h5 other|16 ranks of 1 processor on 2 nodes never fit into partition main, where so many nodes take 8: say --nodes
+69 --nodes 1 train cache.h5 other|8 ranks of 1 processor on 1 node never fit into partition main, where so many nodes take 4
+69 --nodes 2 --ntasks 3 --cpus-per-task 4 train cache.h5 other|3 ranks of 4 processors on 2 nodes never fit
+69 --nodes 3 --ntasks 3 --partition main train cache.h5 other|partition main has 2 nodes, not 3
+69 --nodes 1 --ntasks 1 --sbatch --no-such train cache.h5 other|sagax submit: sbatch: unrecognized option '--no-such'
 64 --array 3 train cache.h5 other|--array is for verbs with many images
 64 --array 3 sr bids/sub-001/anat/sub-001_acq-ax_T2w.nii.gz out --weights run|--array is for verbs with many images
 66 sr bids sr-out --weights no-run|no-run: No such file
@@ -36,8 +42,17 @@ check "nothing was written" [ ! -e sr-out ]
 check "nor there" [ ! -e other ]
 check "nothing was submitted" [ -z "$(squeue -h -t all)" ]
 
+# What may change is no reason to refuse.
+scontrol update nodename=n2 state=drain reason=test
+expect 0 submit --nodes 2 --ntasks 2 train cache.h5 drained --steps 1
+says err "the job waits until this changes: Requested node configuration is not available"
+scancel "$(cat out)"
+scontrol update nodename=n2 state=resume
+
 # A dry run prints the script and leaves no trace.
-expect 0 submit --dry-run --array 3 sr bids sr-out "${use[@]}"
+expect 69 submit --dry-run --nodes 1 --ntasks 5 sr bids sr-out "${use[@]}"
+expect 0 submit --dry-run --array 3 --ntasks 1 sr bids sr-out "${use[@]}"
+says err "sbatch.sh --parsable --output=$PWD/sr-out/.sagax/log/sr-%A_%a.out --array=0-2 --ntasks=1 "
 says out "set -- bids sr-out --submission"
 says out "SAGAX_PARTS=3"
 says out "sagax_requeue()"
@@ -47,10 +62,12 @@ check "nothing was written" [ ! -e sr-out/.sagax ]
 
 # ---- Slurm refuses, is busy, is not there ----
 expect 69 submit --partition nowhere sr bids refused "${use[@]}"
-says err "invalid partition specified: nowhere"
+says err "sagax submit: sbatch: invalid partition specified: nowhere"
+check "nothing is left of a refused one" [ ! -e refused ]
 mkdir bin
 cat >bin/sbatch <<'END'
 #!/bin/sh
+[ "$1" != --test-only ] || exit 0
 echo "$@" >>asked
 [ "$(wc -l <asked)" -ge 2 ] || { echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2; exit 1; }
 echo "sbatch: warning: something else" >&2
@@ -108,8 +125,13 @@ tampered=$id
 folder=$(sed -n 's/^works from //p' err)
 chmod u+w "$folder/items.tsv"
 sed -i '2d' "$folder/items.tsv"
+expect 0 status sr-out
+says out "  $tampered: waiting (JobHeldUser)"
 scontrol release "$tampered"
 wait_end 60 "$tampered"
+expect 0 status sr-out
+says out "  $tampered: ended before any item began (FAILED, NonZeroExitCode); the last line of its log:"
+says out "not what was submitted"
 ended "$tampered" FAILED 78:0
 check "one clear sentence" grep -q "${folder##*/}: not what was submitted" "sr-out/.sagax/log/sr-$tampered.out"
 expect 66 sr bids sr-out --submission absent
@@ -125,6 +147,6 @@ wait_end 90 "$id"
 made_once parts 6
 same_outputs parts direct
 check "a log a task" [ "$(ls parts/.sagax/log | wc -l)" = 4 ]
-expect 0 submit --array 100 --dry-run sr bids parts --subjects 001,002 "${use[@]}"
+expect 0 submit --array 100 --ntasks 1 --dry-run sr bids parts --subjects 001,002 "${use[@]}"
 says out "SAGAX_PARTS=2"
 finish

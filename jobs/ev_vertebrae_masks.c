@@ -1,0 +1,137 @@
+/* Masks of one visit: read, turned, renumbered; boxes and bone (ev_vertebrae.h).
+ *
+ * The box that the method's authors put around the truth before they segment: in each axial row of
+ * voxels the bounding rectangle of the true vertebrae, spinous processes, cord, canal and
+ * end-plates, five voxels wider on every side; a row without any of them has none. It hides what a
+ * segmenter makes up elsewhere, so it is off unless asked for. */
+#include <string.h>
+
+#include "base/sx_mem.h"
+#include "jobs/ev_vertebrae.h"
+#include "jobs/sr_volume.h"
+#include "spine/sp_labels.h"
+
+enum { BOX_MARGIN = 5 }; /* voxels */
+
+sx_err ev_labels_like(im_labels *to, const im_labels *grid) {
+    const sx_err rc = im_labels_init(to, grid->dim);
+    if (rc == SX_OK) memcpy(to->affine, grid->affine, sizeof to->affine);
+    return rc;
+}
+
+static sx_err read_labels(const io_item *it, const io_read_opt *opt, im_labels *l) {
+    im_volume v = {0};
+    sx_err rc = sr_read_pir(it->path, opt, &v);
+    if (rc == SX_OK) {
+        rc = im_labels_from_volume(l, &v);
+        if (rc != SX_OK) sx_fail_context(rc, "%s", it->path);
+    }
+    im_volume_clear(&v);
+    return rc;
+}
+
+/* The sub-regions from the file of their own, brought on the grid of the vertebrae, or from the
+ * mask of vertebrae, if the scheme finds them there. */
+static sx_err read_subregions(ev_masks *m, const ev_tree *t, const io_item *file,
+                              const io_read_opt *opt, const im_labels *vert) {
+    im_labels own = {0};
+    sx_err rc = SX_OK;
+    if (file) {
+        SX_TRY(rc, read_labels(file, opt, &own));
+        SX_TRY(rc, ev_labels_like(&m->subreg, vert));
+        SX_TRY(rc, im_labels_resample(&m->subreg, &own));
+    } else if (ev_scheme_has_subregions(&t->scheme)) {
+        SX_TRY(rc, im_labels_copy(&m->subreg, vert));
+    }
+    if (m->subreg.voxel) ev_scheme_apply(&t->scheme, t->scheme.subreg, &m->subreg);
+out:
+    im_labels_clear(&own);
+    return rc;
+}
+
+sx_err ev_masks_read(ev_masks *m, const ev_tree *t, const io_item *of, const io_read_opt *opt) {
+    const io_item *vert, *subreg;
+    sx_err rc;
+    SX_TRY(rc, ev_find_mask(t, of, false, &vert));
+    SX_TRY(rc, ev_find_mask(t, of, true, &subreg));
+    if (!vert)
+        return sx_fail(SX_E_NOINPUT, "%s: no mask of vertebrae of sub-%s%s%s", t->root, of->subject,
+                       of->session[0] ? " ses-" : "", of->session);
+    SX_TRY(rc, read_labels(vert, opt, &m->vert));
+    SX_TRY(rc, read_subregions(m, t, subreg, opt, &m->vert));
+    ev_scheme_apply(&t->scheme, t->scheme.vert, &m->vert);
+out:
+    return rc;
+}
+
+void ev_masks_clear(ev_masks *m) {
+    im_labels_clear(&m->vert);
+    im_labels_clear(&m->subreg);
+}
+
+/* ---- boxes ---- */
+
+static bool in_box(const ev_masks *truth, int64_t at) {
+    const int32_t vert = truth->vert.voxel[at],
+                  subreg = truth->subreg.voxel ? truth->subreg.voxel[at] : 0;
+    return (vert > 0 && vert < SP_N_INSTANCES) || subreg == SP_SPINOUS || subreg == SP_CORD ||
+           subreg == SP_CANAL || subreg == SP_ENDPLATE;
+}
+
+/* The box of row j of PIR voxels as 1: i runs to the back, k to the right. */
+static void fill_box(im_labels *box, const ev_masks *truth, int64_t j) {
+    const int64_t *n = box->dim;
+    int64_t low[2] = {n[0], n[2]}, high[2] = {-1, -1};
+    for (int64_t k = 0; k < n[2]; k++)
+        for (int64_t i = 0; i < n[0]; i++) {
+            const int64_t at[2] = {i, k};
+            if (!in_box(truth, (k * n[1] + j) * n[0] + i)) continue;
+            for (int a = 0; a < 2; a++) {
+                if (at[a] < low[a]) low[a] = at[a];
+                if (at[a] > high[a]) high[a] = at[a];
+            }
+        }
+    if (high[0] < 0) return;
+    for (int64_t k = low[1] - BOX_MARGIN; k <= high[1] + BOX_MARGIN; k++)
+        for (int64_t i = low[0] - BOX_MARGIN; i <= high[0] + BOX_MARGIN; i++)
+            if (i >= 0 && k >= 0 && i < n[0] && k < n[2]) box->voxel[(k * n[1] + j) * n[0] + i] = 1;
+}
+
+sx_err ev_masks_box(ev_masks *prediction, const ev_masks *truth) {
+    im_labels box = {0}, moved = {0};
+    const int64_t n = im_labels_count(&prediction->vert);
+    sx_err rc;
+    SX_TRY(rc, ev_labels_like(&box, &truth->vert));
+    for (int64_t j = 0; j < box.dim[1]; j++) fill_box(&box, truth, j);
+    SX_TRY(rc, ev_labels_like(&moved, &prediction->vert));
+    SX_TRY(rc, im_labels_resample(&moved, &box));
+    for (int64_t i = 0; i < n; i++) {
+        prediction->vert.voxel[i] *= moved.voxel[i];
+        if (prediction->subreg.voxel) prediction->subreg.voxel[i] *= moved.voxel[i];
+    }
+out:
+    im_labels_clear(&box);
+    im_labels_clear(&moved);
+    return rc;
+}
+
+/* ---- bone ---- */
+
+static bool any_bone(const im_labels *subreg) {
+    const int64_t n = subreg->voxel ? im_labels_count(subreg) : 0;
+    for (int64_t i = 0; i < n; i++)
+        if (sp_is_bone(subreg->voxel[i])) return true;
+    return false;
+}
+
+sx_err ev_masks_bone(const ev_masks *m, im_labels *bone) {
+    const bool by_subregion = any_bone(&m->subreg);
+    const int64_t n = im_labels_count(&m->vert);
+    const sx_err rc = ev_labels_like(bone, &m->vert);
+    for (int64_t i = 0; i < n && rc == SX_OK; i++) {
+        const int32_t vert = m->vert.voxel[i];
+        bone->voxel[i] = by_subregion ? sp_is_bone(m->subreg.voxel[i])
+                                      : vert > 0 && vert < SP_N_INSTANCES && vert != SP_SACRUM;
+    }
+    return rc;
+}
