@@ -55,12 +55,16 @@ static sx_err open_data(training *t) {
     sx_err rc = io_cache_open(&t->cache, c->cache_path);
     if (rc == SX_OK) rc = read_geometry(t);
     SX_TRY(rc, mp_agree(c->comm, rc));
-    SX_TRY(rc, train_slices_list(&t->train, c->comm, t->cache, IO_TRAIN, c->min_content));
-    SX_TRY(rc, train_slices_list(&t->val, c->comm, t->cache, IO_VAL, c->min_content));
+    SX_TRY(rc, train_slices_list(&t->train, c->comm, t->cache, IO_TRAIN, c->min_content,
+                                 c->kind->classes));
+    SX_TRY(rc,
+           train_slices_list(&t->val, c->comm, t->cache, IO_VAL, c->min_content, c->kind->classes));
     if (t->train.n == 0)
         rc = sx_fail(SX_E_DATA,
-                     "%s: no slice of the training split is usable (%lld too small, %lld empty)",
-                     c->cache_path, (long long)t->train.n_small, (long long)t->train.n_empty);
+                     "%s: no slice of the training split is usable (%lld too small, %lld empty, "
+                     "%lld without labels)",
+                     c->cache_path, (long long)t->train.n_small, (long long)t->train.n_empty,
+                     (long long)t->train.n_bare);
 out:
     return rc;
 }
@@ -72,10 +76,11 @@ static void describe(const training *t) {
     const nn_plan *p = net_plan(t->n);
     char engine[JOB_ENGINE_TEXT];
     sx_info("data: %lld slices for training, %lld for validation (left out: %lld too small, %lld "
-            "empty), %g mm",
+            "empty, %lld without labels), %g mm",
             (long long)t->train.n, (long long)t->val.n,
             (long long)(t->train.n_small + t->val.n_small),
-            (long long)(t->train.n_empty + t->val.n_empty), c->degrade.hr_mm);
+            (long long)(t->train.n_empty + t->val.n_empty),
+            (long long)(t->train.n_bare + t->val.n_bare), c->degrade.hr_mm);
     sx_info("network: %s, %lld parameters, %.2f GMAC an image of %d x %d, %.0f MiB activations, %s",
             c->net.arch, (long long)net_params(t->n)->count, (double)p->macs * 1e-9, c->crop,
             c->crop, (double)(p->activation_bytes + p->scratch_bytes) / 0x1p20,
@@ -203,7 +208,9 @@ static sx_err draw_preview(training *t, bool last) {
         last ? sx_strf("%s/preview/final.png", t->c.run_path)
              : sx_strf("%s/preview/step-%08lld.png", t->c.run_path, (long long)t->state.step);
     sx_err rc = train_val_preview(t->validation, t->state.ema, path, &i->psnr_sr, &i->psnr_lr);
-    if (rc == SX_OK)
+    if (rc == SX_OK && t->c.kind->classes)
+        sx_info("step %lld: preview %s", (long long)t->state.step, path);
+    else if (rc == SX_OK)
         sx_info("step %lld: preview PSNR %.2f dB (LR %.2f dB), %s", (long long)t->state.step,
                 i->psnr_sr, i->psnr_lr, path);
     sx_free(path);
