@@ -323,10 +323,13 @@ static sx_err tell_training(const report *r, const char *metrics, bool json) {
                        JSON_INDENT(2) | JSON_REAL_PRECISION(6));
         return SX_OK;
     }
-    printf("%s: train, step %lld, loss %.5f, %s\n", r->out,
-           (long long)json_integer_value(json_object_get(o, "step")),
-           json_number_value(json_object_get(o, "loss")),
-           r->n_heard > 0 ? "running" : "nobody at work");
+    printf("%s: train, ", r->out);
+    if (o)
+        printf("step %lld, loss %.5f, ", (long long)json_integer_value(json_object_get(o, "step")),
+               json_number_value(json_object_get(o, "loss")));
+    else
+        printf("nothing logged yet, ");
+    printf("%s\n", r->n_heard > 0 ? "running" : "nobody at work");
     json_decref(o);
     print_crew(r);
     status_jobs_print(&r->jobs);

@@ -120,7 +120,7 @@ typedef struct ev_tree {
     bool plain; /* no name in it says seg-vert: all images are masks of vertebrae */
 } ev_tree;
 
-enum { EV_MAX_METHODS = 16 };
+enum { EV_MAX_METHODS = 128 };
 
 typedef struct ev_vertebrae {
     const job *j;

@@ -127,11 +127,13 @@ static char *newest_log(const char *log) {
     return best;
 }
 
-/* Slurm's own lines, with which it ends the other ranks, tell nothing of why. */
+/* Slurm's own lines, with which it ends the other ranks, and the last one of slurm/job.sh tell
+ * nothing of why. */
 static bool is_noise(const char *line) {
     static const char *const speakers[] = {"srun: ", "slurmstepd: ", "slurmd: "};
     for (size_t i = 0; i < sizeof speakers / sizeof *speakers; i++)
         if (strncmp(line, speakers[i], strlen(speakers[i])) == 0) return true;
+    if (strncmp(line, "sagax job ", 10) == 0 && strstr(line, ": exit code ")) return true;
     return line[strspn(line, " \t\r")] == '\0';
 }
 
@@ -261,7 +263,8 @@ static void print_ended(const status_job *j, bool answered) {
     else
         printf(": ended%s",
                j->begun || strcmp(j->of->verb, "train") == 0 ? "" : " before any item began");
-    if (*j->state) printf(" (%s, %s)", j->state, j->reason);
+    if (*j->state)
+        printf(strcmp(j->reason, "None") == 0 ? " (%s)" : " (%s, %s)", j->state, j->reason);
     if (j->line)
         printf("; the last line of its log:\n    %s\n    %s", j->line, j->log);
     else

@@ -90,6 +90,12 @@ static char *absolute(const char *path) {
     return sx_path_join(here, path);
 }
 
+static void make_absolute(char **path) {
+    char *whole = absolute(*path);
+    sx_free(*path);
+    *path = whole;
+}
+
 char *submit_folder(const submit_plan *plan, const job *inner) {
     char *out = absolute(job_arg(inner, plan->out));
     for (size_t n = strlen(out); n > 1 && out[n - 1] == '/'; n--) out[n - 1] = '\0';
@@ -105,9 +111,9 @@ sx_err submit_find(const submit_plan *plan, const job *inner, io_items *items, b
     if (!*listed) return SX_OK;
     sx_err rc = plan->find(inner, items);
     for (int64_t i = 0; i < items->n; i++) {
-        char *path = absolute(items->item[i].path);
-        sx_free(items->item[i].path);
-        items->item[i].path = path;
+        io_item *it = &items->item[i];
+        make_absolute(&it->path);
+        for (int p = 0; p < it->n_parts; p++) make_absolute(&it->part[p].path);
     }
     return rc;
 }
