@@ -224,14 +224,21 @@ START_TEST(a_point_halfway_between_voxels_goes_to_the_even_one) {
 END_TEST
 
 START_TEST(halves_stay_halves_on_the_way_through_millimetres) {
-    double from[4][4] = {
-        {0.8571, 0, 0, -31.7}, {0, 0, -0.8571, 77.3}, {0, 0.8571, 0, 5.1}, {0, 0, 0, 1}};
+    double m[4][4] = {{0.8432, 0.0711, -0.1366, -31.7},
+                      {-0.1201, 0.0303, -0.8481, 77.3},
+                      {0.0987, 0.8537, 0.0519, 5.1},
+                      {0, 0, 0, 1}};
+    for (int i = 0; i < 300; i++) {
+        sp_point point[SP_N_INSTANCES] = {{false, {0, 0, 0}}};
+        const double want[3] = {i + 0.5, 37.5, 300.5 - i};
+        point[3] = (sp_point){true, {want[0], want[1], want[2]}};
+        ck_assert_int_eq(sp_points_move(point, m, m), SX_OK);
+        for (int a = 0; a < 3; a++) ck_assert(point[3].at[a] == want[a]);
+        ck_assert(!point[2].known);
+    }
+    m[0][0] = m[1][0] = m[2][0] = 0.0;
     sp_point point[SP_N_INSTANCES] = {{false, {0, 0, 0}}};
-    point[3] = (sp_point){true, {100.5, 37.5, 201.5}};
-    ck_assert_int_eq(sp_points_move(point, from, from), SX_OK);
-    ck_assert(point[3].at[0] == 100.5 && point[3].at[1] == 37.5 && point[3].at[2] == 201.5);
-    from[0][0] = 0.0;
-    ck_assert_int_eq(sp_points_move(point, from, from), SX_E_DATA);
+    ck_assert_int_eq(sp_points_move(point, m, m), SX_E_DATA);
 }
 END_TEST
 
