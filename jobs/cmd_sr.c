@@ -17,16 +17,25 @@
 #include "jobs/verbs.h"
 
 static const job_option *const sections[] = {
-    options_sr,        options_data_axial, options_data_split, options_model,
-    options_diffusion, options_run,        options_run_crew,   NULL};
+    options_sr,         options_stitch,   options_data_axial,
+    options_data_split, options_model,    options_diffusion,
+    options_run,        options_run_crew, NULL};
 static const job_alias aliases[] = {
-    {"--method", "sr.method"},      {"--weights", "sr.weights"},
-    {"--seed", "sr.seed"},          {"--samples", "sr.samples"},
-    {"--steps", "diffusion.steps"}, {"--consistency", "sr.consistency"},
-    {"--kernels", "model.kernels"}, {"--threads", "model.threads"},
-    {"--acq", "data.acq"},          {"--subjects", "data.subjects"},
-    {"--cache", "data.cache"},      {"--split", "data.split"},
-    {"--retry", "run.retry"},       JOB_ALIASES_END,
+    {"--method", "sr.method"},
+    {"--weights", "sr.weights"},
+    {"--stitch", "sr.stitch"},
+    {"--seed", "sr.seed"},
+    {"--samples", "sr.samples"},
+    {"--steps", "diffusion.steps"},
+    {"--consistency", "sr.consistency"},
+    {"--kernels", "model.kernels"},
+    {"--threads", "model.threads"},
+    {"--acq", "data.acq"},
+    {"--subjects", "data.subjects"},
+    {"--cache", "data.cache"},
+    {"--split", "data.split"},
+    {"--retry", "run.retry"},
+    JOB_ALIASES_END,
 };
 
 typedef struct cohort {
@@ -82,7 +91,8 @@ static sx_err find(cohort *h, job *j) {
     if (rc == SX_OK) rc = find_of_split(j, &h->items);
     if (rc == SX_OK && sx_file_exists(h->c.out) && !sx_file_is_dir(h->c.out))
         rc = sx_fail(SX_E_CREATE, "%s: is not a folder", h->c.out);
-    if ((rc = mp_agree(job_comm(j), rc)) == SX_OK) h->clash = sr_items_clashes(&h->items);
+    if ((rc = mp_agree(job_comm(j), rc)) == SX_OK)
+        h->clash = sr_items_clashes(&h->items, sr_single_name);
     return rc;
 }
 

@@ -45,21 +45,6 @@ typedef struct training {
 
 /* ---- data ---- */
 
-/* Hash of what the cache holds, from its index: equal caches give equal trainings. */
-static void hash_cache(const io_cache *k, char hex[SX_HASH_HEX]) {
-    sx_hasher *h = sx_hasher_new();
-    const char *config = io_cache_config_hash(k);
-    sx_hasher_add(h, config, strlen(config) + 1);
-    for (int64_t i = 0; i < io_cache_n_volumes(k); i++) {
-        const io_cache_volume *e = io_cache_entry(k, i);
-        int64_t shape[5] = {e->n, e->h, e->w, e->split, e->ok};
-        sx_hasher_add(h, e->rel, strlen(e->rel) + 1);
-        sx_hasher_add(h, e->sha256, strlen(e->sha256) + 1);
-        sx_hasher_add(h, shape, sizeof shape);
-    }
-    sx_hasher_end(h, hex);
-}
-
 /* The pixel size and mapping of the cached grid; all volumes must share them. */
 static sx_err read_geometry(training *t) {
     return cache_pixel_mm(t->cache, t->c.cache_path, &t->c.degrade.hr_mm, &t->quantile);
@@ -110,7 +95,7 @@ static sx_err prepare(training *t) {
     sx_err rc = train_config_read(c, t->j);
     SX_TRY(rc, mp_agree(c->comm, rc));
     SX_TRY(rc, open_data(t));
-    hash_cache(t->cache, hash);
+    io_cache_content_hash(t->cache, hash);
     t->identity = train_identity(t->j, hash);
     rc = net_new(&t->n, &c->net, c->crop, c->crop, c->kernels,
                  (net_opt){.train = true, .threads = c->threads});
@@ -366,11 +351,17 @@ out:
 static const job_option *const sections[] = {options_train,   options_model,    options_diffusion,
                                              options_degrade, options_run_crew, NULL};
 
-static const job_alias aliases[] = {{"--steps", "train.steps"},     {"--minutes", "train.minutes"},
-                                    {"--batch", "train.batch"},     {"--lr", "train.lr"},
-                                    {"--seed", "train.seed"},       {"--init", "train.init"},
-                                    {"--kernels", "model.kernels"}, {"--threads", "model.threads"},
-                                    {"--level", "degrade.level"},   JOB_ALIASES_END};
+static const job_alias aliases[] = {{"--steps", "train.steps"},
+                                    {"--minutes", "train.minutes"},
+                                    {"--batch", "train.batch"},
+                                    {"--lr", "train.lr"},
+                                    {"--seed", "train.seed"},
+                                    {"--init", "train.init"},
+                                    {"--kind", "train.kind"},
+                                    {"--kernels", "model.kernels"},
+                                    {"--threads", "model.threads"},
+                                    {"--level", "degrade.level"},
+                                    JOB_ALIASES_END};
 
 const job_verb cmd_train = {
     .name = "train",

@@ -308,7 +308,10 @@ static json_t *session_json(const ev_vertebrae *e, const ev_session_row *r) {
                           job_json_string(cell[1]), "method", job_json_string(cell[2]), "state",
                           ev_state_name((ev_state)r->state));
     for (int v = 0; v < EVS_N; v++)
-        json_object_set_new(o, ev_session_columns[v], job_json_number(r->value[v]));
+        json_object_set_new(o, ev_session_columns[v],
+                            is_count(v) && isfinite(r->value[v])
+                                ? json_integer((json_int_t)r->value[v])
+                                : job_json_number(r->value[v]));
     return o;
 }
 

@@ -15,10 +15,12 @@
     {"data.list", JOB_TEXT, "", NULL, 0, 0, \
      "TSV of images to take instead of a search; empty: none"}, \
     {"data.derivatives", JOB_BOOL, "false", NULL, 0, 0, "also search the derivatives folder"}
-#define PIXELS \
+#define READING \
     {"data.xform", JOB_CHOICE, "auto", "auto|sform|qform", 0, 0, \
      "which NIfTI transform to trust"}, \
-    {"data.max_gib", JOB_REAL, "2", NULL, 0.001, 1024, "refuse larger images (GiB as float)"}, \
+    {"data.max_gib", JOB_REAL, "2", NULL, 0.001, 1024, "refuse larger images (GiB as float)"}
+#define PIXELS \
+    READING, \
     {"data.hr_mm", JOB_REAL, "0.8571", NULL, 0.1, 10, "isotropic pixel of the slices, mm"}, \
     {"data.quantile", JOB_REAL, "0.999", NULL, 0.5, 1, \
      "quantile of a volume that maps to 1; 1: its maximum"}
@@ -37,7 +39,10 @@ const job_option options_data[] = {
     JOB_OPTIONS_END,
 };
 
+const job_option options_data_any[] = {ACQUISITIONS(""), SUBJECTS, SEARCH, PIXELS, JOB_OPTIONS_END};
 const job_option options_data_axial[] = {ACQUISITIONS("ax"), SUBJECTS, SEARCH, PIXELS,
+                                         JOB_OPTIONS_END};
+const job_option options_data_scans[] = {ACQUISITIONS("ax"), SUBJECTS, SEARCH, READING,
                                          JOB_OPTIONS_END};
 const job_option options_data_subjects[] = {SUBJECTS, PIXELS, JOB_OPTIONS_END};
 const job_option options_data_split[] = {

@@ -17,6 +17,7 @@
 #include "io/io_bids.h"
 #include "jobs/job.h"
 #include "jobs/sr_volume.h"
+#include "jobs/stitch.h"
 #include "jobs/work.h"
 #include "model/df_diffusion.h"
 #include "model/net.h"
@@ -45,6 +46,7 @@ typedef struct sr_config {
     const sr_method *method;
     const char *input, *out; /* borrowed from the job */
     io_read_opt read;
+    st_config stitch; /* of items that are several chunks */
     io_dtype dtype;
     double hr_mm, quantile;
     double thickness_mm;                   /* of the slices; 0: sidecar, else spacing */
@@ -79,14 +81,15 @@ void sr_config_clear(sr_config *c);
 
 /* ---- items ---- */
 
-/* The scans that the job's input names, largest first. Outputs of `sr` are left out, and whatever
- * lies below OUT when OUT lies below the input. Errors: SX_E_NOINPUT (also when none is left),
+/* The scans that the job's input names, largest first; with sr.stitch, and in a verb that does not
+ * have this key, chunks of a scan are one item. Outputs of the verb are left out, and whatever lies
+ * below OUT when OUT lies below the input. Errors: SX_E_NOINPUT (also when none is left),
  * those of io_bids. */
 sx_err sr_items_find(const job *j, io_items *items);
 
 /* For each item why it cannot have an output of its own, new, or NULL: another item's output would
- * have the same name. [items->n], new. */
-char **sr_items_clashes(const io_items *items);
+ * have the same `name` (new). [items->n], new. */
+char **sr_items_clashes(const io_items *items, char *(*name)(const io_item *item));
 
 /* ---- outputs ---- */
 
@@ -103,6 +106,9 @@ char *sr_source_entities(const io_item *item);
 /* Path below the output folder of one output (".nii.gz"), BIDS derivative name; new (sx_free). */
 char *sr_output_name(const io_item *item, int what, int samples);
 
+/* The same of a single sample. */
+char *sr_single_name(const io_item *item);
+
 /* All outputs of an item: the samples, and with more than one mean and spread. Returns how many;
  * `what` holds up to samples + 2 entries. */
 int sr_outputs(int samples, int *what);
@@ -115,6 +121,7 @@ typedef struct sr_record {
     const char *thickness_from; /* "sidecar", "spacing", "configuration" */
     double residual;            /* RMS of A x - y, as a share of the intensity range */
     double residual_cubic;      /* the same for the cubic interpolation */
+    st_result stitch;           /* how the chunks became one; owned: st_result_clear */
 } sr_record;
 
 /* Hash of an input's hash and of all in configuration, weights and program that decides about its

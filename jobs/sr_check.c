@@ -22,11 +22,11 @@ void sr_thickness(const sr_config *c, const io_item *item, sr_record *r) {
                                               : "spacing";
 }
 
-static bool sidecar_is_broken(const io_item *item, char **path) {
-    const char *name = sx_path_base(item->path);
+static bool sidecar_is_broken(const io_item *image, char **path) {
+    const char *name = sx_path_base(image->path);
     char *text = NULL;
     size_t n_bytes = 0;
-    *path = sx_strf("%.*s%s.json", (int)(name - item->path), item->path, item->stem);
+    *path = sx_strf("%.*s%s.json", (int)(name - image->path), image->path, image->stem);
     if (!sx_file_exists(*path)) return false;
     json_t *root = NULL;
     if (sx_file_read(*path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK)
@@ -39,11 +39,13 @@ static bool sidecar_is_broken(const io_item *item, char **path) {
 
 void sr_check_warn(const sr_config *c, const io_item *item, const sr_record *r) {
     const double tolerance = 0.02; /* of spacings in headers */
-    char *sidecar;
-    if (sidecar_is_broken(item, &sidecar))
-        sx_warn("%s: not readable as JSON; the slice thickness is taken from the %s", sidecar,
-                r->thickness_from);
-    sx_free(sidecar);
+    for (int i = 0; i < io_item_n_images(item); i++) {
+        char *sidecar;
+        if (sidecar_is_broken(io_item_image(item, i), &sidecar))
+            sx_warn("%s: not readable as JSON; the slice thickness is taken from the %s", sidecar,
+                    r->thickness_from);
+        sx_free(sidecar);
+    }
     if (c->trained_max_mm > 0.0 && (r->spacing_mm < c->trained_min_mm * (1 - tolerance) ||
                                     r->spacing_mm > c->trained_max_mm * (1 + tolerance)))
         sx_warn("%s: slices %g mm apart; the weights were trained for %g to %g mm", item->rel,

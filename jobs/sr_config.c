@@ -14,6 +14,8 @@ const job_option options_sr[] = {
     {"sr.method", JOB_CHOICE, "network", "network|cubic", 0, 0,
      "cubic: the interpolation that networks are shown, as an output of its own; no weights"},
     {"sr.weights", JOB_TEXT, "", NULL, 0, 0, "run folder, weights.h5 or safetensors file"},
+    {"sr.stitch", JOB_BOOL, "false", NULL, 0, 0,
+     "stitch the chunks of a scan first and restore the whole; false: each chunk by itself"},
     {"sr.seed", JOB_INT, "0", NULL, 0, 9e15, "seed of the sampler's noise"},
     {"sr.samples", JOB_INT, "1", NULL, 1, 99,
      "samples of each scan; with more than one also their mean and standard deviation"},
@@ -159,6 +161,8 @@ static void record_values(sr_config *c, const job *j) {
     json_object_set_new(o, "hr_mm", json_real(c->hr_mm));
     json_object_set_new(o, "quantile", json_real(c->quantile));
     json_object_set_new(o, "xform", json_string(job_text(j, "data.xform")));
+    if (job_bool(j, "sr.stitch"))
+        json_object_set_new(o, "stitch", json_pack("{s:b}", "skip_bad", c->stitch.skip_bad));
     c->values = job_json_text(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
     sx_hash_bytes(c->values, strlen(c->values), c->hash);
 }
@@ -195,6 +199,7 @@ sx_err sr_config_read(sr_config *c, job *j) {
     c->input = job_arg(j, 0);
     c->out = job_arg(j, 1);
     c->read = job_read_opt(j);
+    c->stitch = st_config_read(j);
     c->dtype = strcmp(job_text(j, "sr.dtype"), "int16") == 0 ? IO_INT16 : IO_FLOAT32;
     c->hr_mm = job_real(j, "data.hr_mm");
     c->quantile = job_real(j, "data.quantile");

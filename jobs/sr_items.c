@@ -1,5 +1,5 @@
-/* Which scans a run of `sr` is about (sr.h). Outputs of earlier runs are no scans, wherever they
- * lie; nor is anything below OUT when OUT lies in the tree that is searched. */
+/* Which scans a run of `sr` or `stitch` is about (sr.h). Outputs of earlier runs are no scans,
+ * wherever they lie; nor is anything below OUT when OUT lies in the tree that is searched. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "io/io_nifti.h"
 #include "jobs/job_data.h"
 #include "jobs/sr.h"
+#include "jobs/stitch.h"
 
 /* ---- what is no scan ---- */
 
@@ -38,13 +39,17 @@ static bool is_in_folder(const io_item *item, const char *real_folder) {
     return inside;
 }
 
-static void leave_out_outputs(io_items *items, const char *real_out) {
+static bool is_output(const io_item *it, bool stitches) {
+    return strstr(it->desc, SR_DESC) || (stitches && strstr(it->desc, STITCH_DESC));
+}
+
+static void leave_out_outputs(io_items *items, const char *real_out, bool stitches) {
     io_items kept = {.item = SX_NEW_ARRAY(io_item, items->n + 1),
                      .n_unreadable = items->n_unreadable};
     io_items left = {.item = SX_NEW_ARRAY(io_item, items->n + 1)};
     for (int64_t i = 0; i < items->n; i++) {
         const io_item *it = &items->item[i];
-        bool output = strstr(it->desc, SR_DESC) || (real_out && is_in_folder(it, real_out));
+        bool output = is_output(it, stitches) || (real_out && is_in_folder(it, real_out));
         io_items *to = output ? &left : &kept;
         to->item[to->n++] = *it;
     }
@@ -61,6 +66,11 @@ static int largest_first(const void *a, const void *b) {
     return strcmp(x->rel, y->rel);
 }
 
+/* Whether chunks are one item: always when stitching is all there is to do. */
+static bool joins(const job *j) {
+    return !job_has(j, "sr.stitch") || job_bool(j, "sr.stitch");
+}
+
 sx_err sr_items_find(const job *j, io_items *items) {
     const char *input = job_arg(j, 0), *list = job_text(j, "data.list");
     const io_filter f = job_filter(j);
@@ -71,11 +81,12 @@ sx_err sr_items_find(const job *j, io_items *items) {
                     : io_bids_walk(input, &f, items);
     if (rc != SX_OK) return rc;
     char *real_out = out_inside(input, job_arg(j, 1));
-    leave_out_outputs(items, real_out);
+    leave_out_outputs(items, real_out, !job_has(j, "sr.stitch"));
     free(real_out);
     if (items->n == 0)
         return sx_fail(SX_E_NOINPUT, "%s: no image with acq-%s and suffix %s", input,
                        f.acq[0] ? f.acq : "*", f.suffix[0] ? f.suffix : "*");
+    if (joins(j)) io_bids_join_chunks(items);
     qsort(items->item, (size_t)items->n, sizeof *items->item, largest_first);
     return SX_OK;
 }
@@ -93,11 +104,10 @@ static int by_name(const void *a, const void *b) {
     return order ? order : (x->item > y->item) - (x->item < y->item);
 }
 
-char **sr_items_clashes(const io_items *items) {
+char **sr_items_clashes(const io_items *items, char *(*name)(const io_item *item)) {
     char **clash = SX_NEW_ARRAY(char *, items->n + 1);
     named *all = SX_NEW_ARRAY(named, items->n + 1);
-    for (int64_t i = 0; i < items->n; i++)
-        all[i] = (named){sr_output_name(&items->item[i], 1, 1), i};
+    for (int64_t i = 0; i < items->n; i++) all[i] = (named){name(&items->item[i]), i};
     qsort(all, (size_t)items->n, sizeof *all, by_name);
     for (int64_t k = 0; k < items->n; k++) {
         const bool before = k > 0 && strcmp(all[k - 1].name, all[k].name) == 0;

@@ -19,10 +19,14 @@ typedef struct making {
 /* Read and prepare on this rank; one of the ranks speaks. */
 static sx_err prepare(making *k, bool speaks) {
     const sr_config *c = k->c;
+    const char *name = k->item->n_parts > 1 ? k->item->rel : k->item->path;
     sr_volume *v = &k->v;
+    im_volume scan = {0};
     sx_err rc;
-    SX_TRY(rc, io_nifti_hash(k->item->path, k->r.source_sha256));
-    SX_TRY(rc, sr_volume_read(k->item->path, &c->read, c->hr_mm, c->quantile, v));
+    SX_TRY(rc, st_hash(&c->stitch, k->item, k->r.source_sha256));
+    SX_TRY(rc, st_stitch(&c->stitch, k->item, &scan, &k->r.stitch));
+    if (speaks) st_warn(k->item, &k->r.stitch);
+    SX_TRY(rc, sr_volume_make(name, &scan, c->hr_mm, c->quantile, v));
     SX_TRY(rc, sr_check_dtype(c, k->item, &v->mapping));
     k->r.mapping = v->mapping;
     k->r.spacing_mm = v->spacing_mm;
@@ -33,6 +37,7 @@ static sx_err prepare(making *k, bool speaks) {
                                c->hr_mm));
     k->r.residual_cubic = sr_residual(k->op, v, v->cubic.voxel);
 out:
+    im_volume_clear(&scan);
     return rc;
 }
 
@@ -133,6 +138,7 @@ sx_err sr_make(sr_engine *e, mp_comm *share, const io_item *item, const sr_watch
     if (rc == SX_OK) rc = sample_all(&k, e, share, lost);
     dg_operator_free(k.op);
     sr_volume_clear(&k.v);
+    st_result_clear(&k.r.stitch);
     sx_free(k.sum);
     sx_free(k.sum2);
     return rc;

@@ -45,6 +45,10 @@ char *sr_output_name(const io_item *item, int what, int samples) {
     return name;
 }
 
+char *sr_single_name(const io_item *item) {
+    return sr_output_name(item, 1, 1);
+}
+
 sr__paths sr__output_paths(const sr_config *c, const io_item *item, int what) {
     char *name = sr_output_name(item, what, c->samples);
     int stem = (int)(strlen(name) - strlen(".nii.gz"));

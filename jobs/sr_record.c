@@ -75,7 +75,7 @@ sx_err sr_inspect(const sr_config *c, const io_item *item, char print[65], char 
     int *what = SX_NEW_ARRAY(int, c->samples + 2), n = sr_outputs(c->samples, what);
     sx_err rc;
     *why = '\0';
-    SX_TRY(rc, io_nifti_hash(item->path, source));
+    SX_TRY(rc, st_hash(&c->stitch, item, source));
     sr_config_print(c, source, print);
     for (int i = 0; i < n && !*why; i++) {
         sr__paths p = sr__output_paths(c, item, what[i]);
@@ -99,7 +99,6 @@ static char *sidecar(const sr_config *c, const io_item *item, int what, const sr
                      const char *image_sha256) {
     const sr_method *method = c->method;
     json_t *own = json_object(), *o = json_object();
-    char *source = sx_strf("bids:raw:%s", item->rel);
     const struct {
         const char *key, *value;
     } texts[] = {
@@ -139,11 +138,11 @@ static char *sidecar(const sr_config *c, const io_item *item, int what, const sr
                                     : what == SR_MEAN ? "Mean over samples of super-resolution"
                                     : method->network ? "Super-resolution of an axial scan"
                                                       : "Interpolation of an axial scan"));
-    json_object_set_new(o, "Sources", json_pack("[o]", job_json_string(source)));
+    json_object_set_new(o, "Sources", st_sources(item, &r->stitch));
     json_object_set_new(o, "SpatialReference", json_string("orig"));
     json_object_set_new(o, "Resolution", json_sprintf("iso: %g mm isotropic", c->hr_mm));
     json_object_set_new(o, "Sagax", own);
-    sx_free(source);
+    if (item->n_parts > 0) json_object_set_new(own, "Stitched", st_json(item, &r->stitch));
     return job_json_text(o, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
 }
 

@@ -57,31 +57,42 @@ static void centre_rows(im_volume *cubic, int64_t margin) {
     for (int i = 0; i < 3; i++) cubic->affine[i][3] = origin[i];
 }
 
-sx_err sr_volume_read(const char *path, const io_read_opt *opt, double hr_mm, double quantile,
+sx_err sr_volume_make(const char *name, const im_volume *scan, double hr_mm, double quantile,
                       sr_volume *v) {
     /* the resampling is separable: first within the slices, then between them */
     const double within[3] = {hr_mm, 0.0, hr_mm}, between[3] = {0.0, hr_mm, 0.0};
     im_volume pir = {0};
     double spacing[3];
     sx_err rc;
-    SX_TRY(rc, sr_read_pir(path, opt, &pir));
+    SX_TRY(rc, im_reorient(&pir, scan, "PIR"));
     im_spacing(&pir, spacing);
     v->spacing_mm = spacing[1];
-    SX_TRY(rc, check_axial(path, spacing, hr_mm));
+    SX_TRY(rc, check_axial(name, spacing, hr_mm));
     SX_TRY(rc, im_rescale(&v->measured, &pir, within));
     SX_TRY(rc, im_rescale(&v->cubic, &v->measured, between));
-    SX_TRY(rc, check_size(path, v));
+    SX_TRY(rc, check_size(name, v));
     v->first_row = (int64_t)rint(fmax(v->spacing_mm / hr_mm - 1, 0) / 2);
     centre_rows(&v->cubic, v->first_row);
     rc = im_mapping_fit(v->cubic.voxel, im_volume_count(&v->cubic), quantile, &v->mapping);
     if (rc != SX_OK) {
-        sx_fail_context(rc, "%s", path);
+        sx_fail_context(rc, "%s", name);
         goto out;
     }
     im_mapping_apply(&v->mapping, v->cubic.voxel, im_volume_count(&v->cubic));
     im_mapping_apply(&v->mapping, v->measured.voxel, im_volume_count(&v->measured));
 out:
     im_volume_clear(&pir);
+    return rc;
+}
+
+sx_err sr_volume_read(const char *path, const io_read_opt *opt, double hr_mm, double quantile,
+                      sr_volume *v) {
+    im_volume native = {0};
+    sx_err rc;
+    SX_TRY(rc, io_nifti_read(path, opt, &native, NULL));
+    rc = sr_volume_make(path, &native, hr_mm, quantile, v);
+out:
+    im_volume_clear(&native);
     return rc;
 }
 

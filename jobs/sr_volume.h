@@ -21,9 +21,12 @@ typedef struct sr_volume {
 /* Read a NIfTI and turn it to PIR. `pir` must be zeroed. Errors: those of io_nifti_read. */
 sx_err sr_read_pir(const char *path, const io_read_opt *opt, im_volume *pir);
 
-/* Read an axial scan and prepare it. `v` must be zeroed; sr_volume_clear also after an error.
- * Errors: SX_E_DATA (not axial, too few slices, too small, nothing in it), those of io_nifti_read.
- */
+/* Prepare an axial scan of any orientation; `name` is what messages call it. `v` must be zeroed;
+ * sr_volume_clear also after an error. Errors: SX_E_DATA (not axial, too few slices, too small,
+ * nothing in it), SX_E_NOMEM. */
+sx_err sr_volume_make(const char *name, const im_volume *scan, double hr_mm, double quantile,
+                      sr_volume *v);
+/* The same of a file. Errors: also those of io_nifti_read. */
 sx_err sr_volume_read(const char *path, const io_read_opt *opt, double hr_mm, double quantile,
                       sr_volume *v);
 void sr_volume_clear(sr_volume *v);

@@ -40,6 +40,13 @@ done <<'END'
 --ntasks 2|--ntasks=2 |
 END
 
+# ---- each subject of eval has its template ----
+for subject in images vertebrae; do
+    expect 0 submit eval $subject scores-$subject --truth truth
+    check "the script for $subject" grep -qxF "sagax_job eval $subject \"\$@\"" scores-$subject.sagax/submit/*/job.sh
+done
+expect 64 submit eval nothing scores
+
 # ---- a dry run shows what would be run, and that is what is run ----
 expect 0 submit --dry-run --nodes 1 --time 5:00 train cache.h5 dry --steps 2
 check "nothing was written" [ ! -e dry ]

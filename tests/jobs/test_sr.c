@@ -155,7 +155,7 @@ START_TEST(scans_whose_outputs_share_a_name_are_found) {
     char no_folder[] = "";
     for (int i = 0; i < 3; i++) item[i].dir = no_folder;
     const io_items items = {.item = item, .n = 3};
-    char **clash = sr_items_clashes(&items);
+    char **clash = sr_items_clashes(&items, sr_single_name);
     ck_assert_str_eq(clash[0], "a_res-1_T2w.nii and a_res-2_T2w.nii would both become "
                                "a_res-iso_desc-superres_T2w.nii.gz");
     ck_assert_ptr_null(clash[1]);

@@ -1,0 +1,249 @@
+/* Stitched volumes on disk and what is recorded beside them (stitch.h). The sidecar says of the
+ * scan what all chunks' sidecars say alike, so that the next program finds what it needs; it is
+ * written after its image and holds the image's hash. Nothing in it depends on time, place or the
+ * number of ranks. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/sx_file.h"
+#include "base/sx_hash.h"
+#include "base/sx_mem.h"
+#include "jobs/stitch.h"
+#include "sagax_version.h"
+
+#define SIDECAR_LIMIT ((size_t)16 << 20)
+
+/* ---- sidecars of the chunks ---- */
+
+/* Path of an image's sidecar; new. */
+static char *sidecar_of(const io_item *image) {
+    const int n_folder = (int)(sx_path_base(image->path) - image->path);
+    const char *name = sx_path_base(image->path);
+    return sx_strf("%.*s%.*s.json", n_folder, image->path, (int)io_nifti_stem_length(name), name);
+}
+
+/* The object in a sidecar; new, empty where there is none. */
+static json_t *read_sidecar(const io_item *image) {
+    char *path = sidecar_of(image), *text = NULL;
+    size_t n_bytes = 0;
+    json_t *o = NULL;
+    if (sx_file_exists(path) && sx_file_read(path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK)
+        o = json_loadb(text, n_bytes, 0, NULL);
+    if (!json_is_object(o)) {
+        json_decref(o);
+        o = json_object();
+    }
+    sx_free(text);
+    sx_free(path);
+    return o;
+}
+
+/* Remove from `o` what another object does not say alike. */
+static void keep_common(json_t *o, const json_t *other) {
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(o, next, key, value) {
+        if (!json_equal(value, json_object_get(other, key))) json_object_del(o, key);
+    }
+}
+
+/* What the sidecars of the chunks that were used have in common; new. */
+static json_t *common_sidecar(const io_item *item, const st_result *r) {
+    json_t *common = NULL;
+    for (int i = 0; i < r->n; i++) {
+        if (r->reason[i]) continue;
+        json_t *one = read_sidecar(io_item_image(item, i));
+        if (common) {
+            keep_common(common, one);
+            json_decref(one);
+        } else {
+            common = one;
+        }
+    }
+    return common;
+}
+
+/* ---- JSON ---- */
+
+json_t *st_sources(const io_item *item, const st_result *r) {
+    json_t *list = json_array();
+    for (int i = 0; i < io_item_n_images(item); i++) {
+        if (r && r->reason[i]) continue;
+        char *source = sx_strf("bids:raw:%s", io_item_image(item, i)->rel);
+        json_array_append_new(list, job_json_string(source));
+        sx_free(source);
+    }
+    return list;
+}
+
+static json_t *chunk_json(const im_stitch_chunk *c, int axis) {
+    return json_pack("{s:o, s:o, s:[I, I]}", "Gain", job_json_number(c->gain), "TurnedDegrees",
+                     job_json_number(c->turned_deg), "Slices", (json_int_t)c->low[axis],
+                     (json_int_t)c->high[axis]);
+}
+
+/* All images; those that were used have numbers, which overlaps refer to. */
+static json_t *chunks_json(const io_item *item, const st_result *r) {
+    json_t *list = json_array();
+    for (int i = 0, k = 0; i < r->n; i++) {
+        const io_item *image = io_item_image(item, i);
+        json_t *o =
+            r->reason[i] ? json_object() : chunk_json(&r->report.chunk[k++], r->report.slice_axis);
+        json_object_set_new(o, "Source", job_json_string(image->rel));
+        if (r->reason[i]) json_object_set_new(o, "LeftOut", job_json_string(r->reason[i]));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+/* Which image became chunk number k of the report. */
+static int image_number(const st_result *r, int k) {
+    int i = 0;
+    for (;; i++)
+        if (!r->reason[i] && k-- == 0) return i;
+}
+
+static json_t *overlaps_json(const st_result *r) {
+    json_t *list = json_array();
+    for (int k = 0; k < r->report.n_overlaps; k++) {
+        const im_stitch_overlap *o = &r->report.overlap[k];
+        json_array_append_new(
+            list, json_pack("{s:[i, i], s:I, s:o, s:o}", "Chunks", image_number(r, o->a),
+                            image_number(r, o->b), "Voxels", (json_int_t)o->n, "Ratio",
+                            job_json_number(o->ratio), "NCC", job_json_number(o->ncc)));
+    }
+    return list;
+}
+
+static json_t *grid_json(const st_result *r) {
+    const double *mm = r->spacing_mm;
+    const int64_t *n = r->dim;
+    return json_pack("{s:s, s:[f, f, f], s:[I, I, I], s:i, s:i}", "Axes", r->codes, "Spacing_mm",
+                     mm[0], mm[1], mm[2], "Size", (json_int_t)n[0], (json_int_t)n[1],
+                     (json_int_t)n[2], "SliceAxis", r->report.slice_axis, "RotationOf",
+                     image_number(r, r->report.grid_of));
+}
+
+json_t *st_json(const io_item *item, const st_result *r) {
+    return json_pack("{s:o, s:o, s:o, s:I, s:i}", "Chunks", chunks_json(item, r), "Overlaps",
+                     overlaps_json(r), "Grid", grid_json(r), "EmptySlices",
+                     (json_int_t)r->report.n_empty, "Groups", r->report.n_apart);
+}
+
+/* ---- outputs ---- */
+
+char *st_output_name(const io_item *item) {
+    return sx_strf("%s%s%s.nii.gz", item->dir, *item->dir ? "/" : "", item->stem);
+}
+
+/* Full paths of an output and its sidecar, new. */
+static void output_paths(const char *out, const io_item *item, char **image, char **sidecar) {
+    char *name = st_output_name(item);
+    *image = sx_path_join(out, name);
+    *sidecar = sx_strf("%.*s.json", (int)(strlen(*image) - strlen(".nii.gz")), *image);
+    sx_free(name);
+}
+
+/* Hash of images, sidecars, options and program. */
+static sx_err fingerprint(const st_config *c, const io_item *item, char print[SX_HASH_HEX]) {
+    char images[SX_HASH_HEX];
+    sx_err rc = st_hash(c, item, images);
+    if (rc != SX_OK) return rc;
+    char *options = sx_strf("%d %d", (int)c->read.xform, c->skip_bad);
+    const char *const part[] = {images, options, SAGAX_VERSION};
+    sx_hasher *h = sx_hasher_new();
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        sx_hasher_add(h, part[i], strlen(part[i]) + 1);
+    for (int i = 0; i < io_item_n_images(item); i++) {
+        char *text = job_json_text(read_sidecar(io_item_image(item, i)), JSON_SORT_KEYS);
+        sx_hasher_add(h, text, strlen(text) + 1);
+        sx_free(text);
+    }
+    sx_hasher_end(h, print);
+    sx_free(options);
+    return SX_OK;
+}
+
+static bool says(const json_t *record, const char *key, const char *value) {
+    const char *text = json_string_value(json_object_get(record, key));
+    return text && strcmp(text, value) == 0;
+}
+
+sx_err st_inspect(const st_config *c, const char *out, const io_item *item, char print[65],
+                  char why[WORK_WHY]) {
+    char *image, *sidecar, sha256[SX_HASH_HEX], *text = NULL;
+    size_t n_bytes;
+    json_t *root = NULL;
+    const char *word = "";
+    output_paths(out, item, &image, &sidecar);
+    sx_err rc;
+    SX_TRY(rc, fingerprint(c, item, print));
+    if (sx_file_exists(sidecar) && sx_file_read(sidecar, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK)
+        root = json_loadb(text, n_bytes, 0, NULL);
+    const json_t *record = json_object_get(root, "Sagax");
+    if (!sx_file_exists(image))
+        word = "not made yet";
+    else if (!record)
+        word = "no sidecar";
+    else if (!says(record, "InputsSHA256", print))
+        word = "the chunks, their sidecars or the configuration changed";
+    else if (sx_hash_file(image, sha256) != SX_OK || !says(record, "OutputSHA256", sha256))
+        word = "the output is damaged";
+    snprintf(why, WORK_WHY, "%s", word);
+out:
+    json_decref(root);
+    sx_free(text);
+    sx_free(image);
+    sx_free(sidecar);
+    return rc;
+}
+
+/* What says where and how large the chunks' slices are is no longer theirs. */
+static void set_scan(json_t *o, const io_item *item, const st_result *r) {
+    static const char *const of_one_chunk[] = {"ImagePositionPatient",
+                                               "ImageOrientationPatientDICOM", "SliceTiming",
+                                               "SliceLocation", "NumberOfSlices"};
+    for (size_t i = 0; i < sizeof of_one_chunk / sizeof *of_one_chunk && r->n > 1; i++)
+        json_object_del(o, of_one_chunk[i]);
+    const double thickness_mm = io_bids_slice_thickness(item, 0.0);
+    if (thickness_mm > 0.0) json_object_set_new(o, "SliceThickness", json_real(thickness_mm));
+    json_object_set_new(o, "SpacingBetweenSlices", json_real(r->spacing_mm[r->report.slice_axis]));
+}
+
+static char *sidecar_text(const io_item *item, const st_result *r, const char *print,
+                          const char *image_sha256) {
+    json_t *o = common_sidecar(item, r), *own = st_json(item, r);
+    set_scan(o, item, r);
+    json_object_set_new(own, "Version", json_string(SAGAX_VERSION));
+    json_object_set_new(own, "Revision", json_string(SAGAX_REVISION));
+    json_object_set_new(own, "InputsSHA256", json_string(print));
+    json_object_set_new(own, "OutputSHA256", json_string(image_sha256));
+    json_object_set_new(
+        o, "Description",
+        json_string(r->report.n == 1 ? "Axial scan, unchanged" : "Axial chunks, stitched"));
+    json_object_set_new(o, "Sources", st_sources(item, r));
+    json_object_set_new(o, "SpatialReference", json_string("orig"));
+    json_object_set_new(o, "Sagax", own);
+    return job_json_text(o, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+}
+
+sx_err st_write(const st_config *c, const char *out, const io_item *item, const im_volume *v,
+                const st_result *r) {
+    char *image, *sidecar, *text = NULL, print[SX_HASH_HEX], sha256[SX_HASH_HEX];
+    sx_err rc;
+    output_paths(out, item, &image, &sidecar);
+    SX_TRY(rc, fingerprint(c, item, print));
+    SX_TRY(rc, sx_mkdirs_for(image));
+    sx_file_sweep_for(image);
+    sx_file_sweep_for(sidecar);
+    SX_TRY(rc, io_nifti_write(image, v, IO_FLOAT32, "sagax stitch"));
+    SX_TRY(rc, sx_hash_file(image, sha256));
+    text = sidecar_text(item, r, print, sha256);
+    rc = sx_file_write(sidecar, text, strlen(text));
+out:
+    sx_free(text);
+    sx_free(image);
+    sx_free(sidecar);
+    return rc;
+}
