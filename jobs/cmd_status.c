@@ -343,6 +343,10 @@ static sx_err tell_training(const report *r, const char *metrics, bool json) {
 static sx_err tell_jobs(const report *r, bool json) {
     const char *verb = r->jobs.job[r->jobs.n - 1].of->verb,
                *command = status_jobs_command(&r->jobs);
+    if (strcmp(verb, "sweep") == 0) {
+        status_sweep(r->out, &r->jobs, json);
+        return SX_OK;
+    }
     if (json) {
         job_json_print(json_pack("{s:o, s:s, s:o, s:o, s:o}", "folder", job_json_string(r->out),
                                  "verb", verb, "command", job_json_string(command), "crew",

@@ -155,6 +155,10 @@ static char *last_word(const char *path) {
     return best ? sx_strdup(best) : NULL;
 }
 
+static bool has_items(const char *verb) {
+    return strcmp(verb, "train") != 0 && strcmp(verb, "sweep") != 0;
+}
+
 /* Journals have the name of their owner, which begins with that of the job. */
 static bool has_journal(const char *folder, const submitted *of) {
     char *journals = sx_path_join(folder, "journal");
@@ -194,7 +198,7 @@ sx_err status_jobs_read(status_jobs *s, const char *folder) {
     status_job *last = &s->job[s->n - 1];
     last->log = newest_log(last->of->log);
     last->line = last->log ? last_word(last->log) : NULL;
-    last->begun = has_journal(folder, last->of);
+    last->begun = has_journal(folder, last->of) || !has_items(last->of->verb);
     return SX_OK;
 }
 
@@ -261,8 +265,7 @@ static void print_ended(const status_job *j, bool answered) {
     if (!answered)
         printf(": squeue cannot be asked");
     else
-        printf(": ended%s",
-               j->begun || strcmp(j->of->verb, "train") == 0 ? "" : " before any item began");
+        printf(": ended%s", j->begun ? "" : " before any item began");
     if (*j->state)
         printf(strcmp(j->reason, "None") == 0 ? " (%s)" : " (%s, %s)", j->state, j->reason);
     if (j->line)
