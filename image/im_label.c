@@ -91,11 +91,13 @@ sx_err im_labels_reorient(im_labels *to, const im_labels *from, const char *code
     return SX_OK;
 }
 
-/* Label of the voxel in whose box point p (voxel indices) lies; 0 where there is none. */
+/* Label of the voxel in whose box point p (voxel indices) lies; 0 where there is none. Halves go to
+ * the later voxel, also those that the float32 numbers of a header have brought off the half. */
 static int32_t label_at(const im_labels *l, const double p[3]) {
+    static const double half = 0.5 + 1e-4;
     int64_t q[3];
     for (int a = 0; a < 3; a++) {
-        const double nearest = floor(p[a] + 0.5);
+        const double nearest = floor(p[a] + half);
         if (!(nearest >= 0.0 && nearest < (double)l->dim[a])) return 0;
         q[a] = (int64_t)nearest;
     }

@@ -21,6 +21,8 @@ const job_option ev_vertebrae_options[] = {
      "slices of axial images that count"},
     {"vertebrae.neck", JOB_CHOICE, "truth", "truth|prediction", 0, 0,
      "whose number says that a vertebra may have three tunnels"},
+    {"vertebrae.partial", JOB_CHOICE, "skip", "skip|count", 0, 0,
+     "true vertebrae without body, or cut off at the upper or lower end of the volume"},
     {"vertebrae.box", JOB_BOOL, "false", NULL, 0, 0,
      "erase predictions outside of boxes around the truth, as the method's authors do"},
     {"vertebrae.surfaces", JOB_BOOL, "true", NULL, 0, 0, "distances between surfaces, mm"},

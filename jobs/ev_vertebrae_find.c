@@ -66,7 +66,8 @@ static sx_err walk(const ev_vertebrae *e, const char *root, const char *acq, con
     f.acq = acq;
     f.suffix = suffix;
     f.derivatives = true;
-    return io_bids_walk(root, &f, items);
+    const sx_err rc = io_bids_walk(root, &f, items);
+    return rc == SX_OK ? job_keep_split(e->j, items) : rc;
 }
 
 static sx_err tree_open(const ev_vertebrae *e, ev_tree *t, const char *match, const char *scheme) {
@@ -202,6 +203,7 @@ sx_err ev_vertebrae_open(ev_vertebrae *e, const job *j, bool speaks) {
     e->neck =
         strcmp(job_text(j, "vertebrae.neck"), "truth") == 0 ? SP_NECK_TRUE : SP_NECK_PREDICTED;
     e->surfaces = job_bool(j, "vertebrae.surfaces");
+    e->partial = strcmp(job_text(j, "vertebrae.partial"), "count") == 0;
     e->box = job_bool(j, "vertebrae.box");
     e->whole_scans = strcmp(job_text(j, "vertebrae.slices"), "all") == 0;
     if (!truth[0] || !job_text(j, "vertebrae.pred")[0])

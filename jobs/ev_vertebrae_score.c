@@ -31,8 +31,9 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
     const io_item *of = e->visit[i / e->n_methods];
     char options[128];
     sx_hasher *h = sx_hasher_new();
-    snprintf(options, sizeof options, "xform %d neck %d surfaces %d box %d whole %d scans %d",
-             (int)e->read.xform, (int)e->neck, e->surfaces, e->box, e->whole_scans, e->axial_scans);
+    snprintf(options, sizeof options,
+             "xform %d neck %d surfaces %d box %d whole %d scans %d partial %d", (int)e->read.xform,
+             (int)e->neck, e->surfaces, e->box, e->whole_scans, e->axial_scans, e->partial);
     ev_print_text(h, "eval vertebrae " SAGAX_VERSION " " SAGAX_REVISION);
     ev_print_text(h, options);
     print_tree(h, &e->truth, of);

@@ -3,8 +3,8 @@
  * Pieces and tunnels of a prediction, and the points of its bodies, are taken on its own grid; for
  * overlap and distances it is brought on the truth's grid by nearest neighbour. */
 #include <math.h>
+#include <stdio.h>
 
-#include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/ev_vertebrae.h"
 #include "spine/sp_labels.h"
@@ -110,17 +110,22 @@ static void add_instances(const ev_vertebrae *e, const sp_match *m, int64_t item
 
 /* ---- one comparison ---- */
 
+static const im_labels *subregions(const ev_masks *m) {
+    return m->subreg.voxel ? &m->subreg : NULL;
+}
+
 static sx_err match(const ev_vertebrae *e, const ev_masks *truth, const ev_masks *prediction,
                     sp_match *m) {
     sp_point point[SP_N_INSTANCES];
-    const im_labels *subreg = prediction->subreg.voxel ? &prediction->subreg : NULL;
+    bool partial[SP_N_INSTANCES] = {false};
     im_labels moved = {0};
     sx_err rc;
-    SX_TRY(rc, sp_body_points(&prediction->vert, subreg, point));
+    if (!e->partial) sp_partial_truths(&truth->vert, subregions(truth), partial);
+    SX_TRY(rc, sp_body_points(&prediction->vert, subregions(prediction), point));
     SX_TRY(rc, sp_points_move(point, prediction->vert.affine, truth->vert.affine));
     SX_TRY(rc, ev_labels_like(&moved, &truth->vert));
     SX_TRY(rc, im_labels_resample(&moved, &prediction->vert));
-    SX_TRY(rc, sp_match_make(m, &truth->vert, &moved, point, e->surfaces));
+    SX_TRY(rc, sp_match_make(m, &truth->vert, &moved, point, partial, e->surfaces));
     rc = sp_match_topology(m, &prediction->vert);
 out:
     im_labels_clear(&moved);
@@ -138,7 +143,7 @@ static sx_err compare(const ev_vertebrae *e, const io_item *of, const ev_masks *
     SX_TRY(rc, match(e, truth, prediction, m));
     sp_match_count(m, e->neck, &c);
     if (c.truths == 0) {
-        rc = sx_fail(SX_E_DATA, "%s: no vertebra in the truth", of->rel);
+        rc = sx_fail(SX_E_DATA, "%s: no whole vertebra in the truth", of->rel);
         goto out;
     }
     put_counts(&c, row->value);
@@ -154,17 +159,18 @@ out:
     return rc;
 }
 
-/* The prediction, or in its place an empty mask on the truth's grid; *state says which. */
+enum { WHY = 480 };
+
+/* The prediction, or in its place an empty mask on the truth's grid; *state and `why` say so. */
 static sx_err read_prediction(const ev_vertebrae *e, int method, const io_item *of,
-                              const ev_masks *truth, ev_masks *p, ev_state *state, sx_err *why) {
-    sx_err rc = ev_masks_read(p, &e->method[method], of, &e->read);
-    *why = rc;
-    *state = rc == SX_OK ? EV_SCORED : EV_UNUSABLE;
-    if (rc == SX_OK && e->box) return ev_masks_box(p, truth);
-    if (rc == SX_OK) return SX_OK;
+                              const ev_masks *truth, ev_masks *p, ev_state *state, char why[WHY]) {
     const io_item *found;
-    sx_warn("%s: %s", e->method[method].name, sx_err_text());
-    if (ev_find_mask(&e->method[method], of, false, &found) == SX_OK && !found) *state = EV_MISSING;
+    const sx_err rc = ev_masks_read(p, &e->method[method], of, &e->read);
+    *state = EV_SCORED;
+    if (rc == SX_OK) return e->box ? ev_masks_box(p, truth) : SX_OK;
+    snprintf(why, WHY, "%s", sx_err_text());
+    *state = ev_find_mask(&e->method[method], of, false, &found) == SX_OK && !found ? EV_MISSING
+                                                                                    : EV_UNUSABLE;
     ev_masks_clear(p);
     return ev_labels_like(&p->vert, &truth->vert);
 }
@@ -173,14 +179,13 @@ static sx_err score(const ev_vertebrae *e, int method, const io_item *of, ev_ses
                     ev_vert_rows *r) {
     ev_masks truth = {{{0}, {{0}}, NULL}, {{0}, {{0}}, NULL}}, prediction = truth;
     ev_state state;
-    sx_err why, rc;
+    char why[WHY];
+    sx_err rc;
     SX_TRY(rc, ev_masks_read(&truth, &e->truth, of, &e->read));
-    SX_TRY(rc, read_prediction(e, method, of, &truth, &prediction, &state, &why));
+    SX_TRY(rc, read_prediction(e, method, of, &truth, &prediction, &state, why));
     rc = compare(e, of, &truth, &prediction, row, r);
     if (row->state == EV_SCORED) row->state = state;
-    if (rc == SX_OK && why != SX_OK)
-        rc = sx_fail(why, "%s: %s: %s", e->method[method].name, of->rel,
-                     state == EV_MISSING ? "no prediction" : "no usable prediction");
+    if (rc == SX_OK && state != EV_SCORED) rc = sx_fail(SX_E_NOINPUT, "%s", why);
 out:
     ev_masks_clear(&truth);
     ev_masks_clear(&prediction);
@@ -192,8 +197,6 @@ sx_err ev_vertebrae_item(const ev_vertebrae *e, int64_t item, sx_err ready, ev_v
     ev_session_row row = {.item = item, .state = EV_FAILED};
     for (int v = 0; v < EVS_N; v++) row.value[v] = (double)NAN;
     if (ready == SX_OK) ready = score(e, method, e->visit[item / e->n_methods], &row, r);
-    if (ready != SX_OK && row.state == EV_FAILED)
-        sx_warn("%s: %s", e->method[method].name, sx_err_text());
     r->session = sx_grow(r->session, r->n_sessions, sizeof *r->session);
     r->session[r->n_sessions++] = row;
     return ready;

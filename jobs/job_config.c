@@ -46,6 +46,15 @@ static const struct {
 };
 #define N_PRESETS ((int)(sizeof preset_table / sizeof *preset_table))
 
+/* … and what it means for the baselines beside what their rows say of themselves (model/net.h). */
+static const struct {
+    const char *preset, *arch, *key, *text;
+} arch_presets[] = {
+    {"paper", "rcan", "train.steps", "390625"},
+    {"paper", "rrdb", "train.steps", "97656"},
+};
+#define N_ARCH_PRESETS ((int)(sizeof arch_presets / sizeof *arch_presets))
+
 /* ---- values ---- */
 
 void job__init_values(job *j) {
@@ -110,17 +119,22 @@ static bool known_to_some_verb(const char *key) {
     return false;
 }
 
+static sx_err apply(job *j, const char *key, const char *text) {
+    SX_ASSERT(known_to_some_verb(key));
+    return job_has(j, key) ? job__set(j, key, text, JOB_PRESET, SX_E_CONFIG) : SX_OK;
+}
+
 sx_err job__apply_preset(job *j) {
     const char *name = job_text(j, "run.preset");
-    for (int i = 0; i < N_PRESETS; i++) {
-        const char *key = preset_table[i].key;
-        if (strcmp(preset_table[i].preset, name) != 0) continue;
-        SX_ASSERT(known_to_some_verb(key));
-        if (!job_has(j, key)) continue;
-        sx_err rc = job__set(j, key, preset_table[i].text, JOB_PRESET, SX_E_CONFIG);
-        if (rc != SX_OK) return rc;
-    }
-    return SX_OK;
+    sx_err rc = SX_OK;
+    for (int i = 0; i < N_PRESETS && rc == SX_OK; i++)
+        if (strcmp(preset_table[i].preset, name) == 0)
+            rc = apply(j, preset_table[i].key, preset_table[i].text);
+    for (int i = 0; i < N_ARCH_PRESETS && rc == SX_OK; i++)
+        if (strcmp(arch_presets[i].preset, name) == 0 && job_has(j, "model.arch") &&
+            strcmp(arch_presets[i].arch, job_text(j, "model.arch")) == 0)
+            rc = apply(j, arch_presets[i].key, arch_presets[i].text);
+    return rc;
 }
 
 /* ---- files ---- */

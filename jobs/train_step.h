@@ -1,8 +1,8 @@
 /* One data-parallel step: gradients of the shards, summed in a fixed tree, clip, Adam, EMA. In
  * adversarial training the discriminator's gradients ride along (train_rival.h).
  *
- * All buffers are made beforehand: a step allocates nothing. Every rank ends a step with the same
- * weights, because each applies the same sum. */
+ * All buffers are made beforehand: a step allocates nothing (but for sums of a few numbers an
+ * image). Every rank ends a step with the same weights, because each applies the same sum. */
 #ifndef TRAIN_STEP_H
 #define TRAIN_STEP_H
 

@@ -30,21 +30,7 @@ static void count_overlap(overlap *o, const im_labels *truth, const im_labels *p
         }
 }
 
-static void list_instances(sp_match *m, const overlap *o) {
-    for (int n = 1; n < SP_N_INSTANCES; n++) {
-        if (o->of_truth[n] > 0)
-            m->truth[m->n_truths++] = (sp_truth){
-                .label = n,
-                .voxels = o->of_truth[n],
-                .surface = {(double)NAN, (double)NAN, (double)NAN},
-            };
-        if (o->of_prediction[n] > 0)
-            m->prediction[m->n_predictions++] =
-                (sp_prediction){.label = n, .voxels = o->of_prediction[n]};
-    }
-}
-
-/* ---- detection ---- */
+/* ---- who counts ---- */
 
 /* True instance at a point; 0 outside of the volume. */
 static int truth_at(const im_labels *truth, const sp_point *p) {
@@ -58,10 +44,35 @@ static int truth_at(const im_labels *truth, const sp_point *p) {
     return instance_of(truth->voxel[(at[2] * truth->dim[1] + at[1]) * truth->dim[0] + at[0]]);
 }
 
-static void find_hits(sp_match *m, const overlap *o, const im_labels *truth,
-                      const sp_point *point) {
-    for (int i = 0; i < m->n_predictions; i++)
-        m->prediction[i].inside = truth_at(truth, &point[m->prediction[i].label]);
+/* Whether a prediction, whose point lies in `inside`, is of a partial truth. */
+static bool is_of_partial(const overlap *o, const bool *partial, int prediction, int inside) {
+    int most = 0;
+    if (inside) return partial[inside];
+    for (int t = 1; t < SP_N_INSTANCES; t++)
+        if (o->shared[t][prediction] > (most ? o->shared[most][prediction] : 0)) most = t;
+    return partial[most];
+}
+
+static void list_instances(sp_match *m, const overlap *o, const im_labels *truth,
+                           const sp_point *point, const bool *partial) {
+    for (int n = 1; n < SP_N_INSTANCES; n++) {
+        if (o->of_truth[n] > 0 && !partial[n])
+            m->truth[m->n_truths++] = (sp_truth){
+                .label = n,
+                .voxels = o->of_truth[n],
+                .surface = {(double)NAN, (double)NAN, (double)NAN},
+            };
+        if (o->of_prediction[n] == 0) continue;
+        const int inside = truth_at(truth, &point[n]);
+        if (!is_of_partial(o, partial, n, inside))
+            m->prediction[m->n_predictions++] =
+                (sp_prediction){.label = n, .voxels = o->of_prediction[n], .inside = inside};
+    }
+}
+
+/* ---- detection ---- */
+
+static void find_hits(sp_match *m, const overlap *o) {
     for (int t = 0; t < m->n_truths; t++) {
         sp_truth *of = &m->truth[t];
         sp_prediction *best = NULL;
@@ -135,7 +146,7 @@ static void find_merges_and_splits(sp_match *m, const overlap *o) {
     for (int p = 0; p < m->n_predictions; p++) m->prediction[p].merges = parts_of[p] > 1;
 }
 
-static void set_whole_dice(sp_match *m, const overlap *o) {
+static void set_whole_dice(sp_match *m, const overlap *o, const bool *partial) {
     int64_t both = 0, truth = 0, prediction = 0;
     double sum = 0.0;
     int n = 0;
@@ -144,7 +155,7 @@ static void set_whole_dice(sp_match *m, const overlap *o) {
         for (int p = 1; p < SP_N_INSTANCES; p++) both += o->shared[t][p];
         truth += o->of_truth[t];
         prediction += o->of_prediction[t];
-        if (sizes == 0) continue;
+        if (sizes == 0 || partial[t]) continue;
         sum += 2.0 * (double)o->shared[t][t] / (double)sizes;
         n++;
     }
@@ -169,15 +180,17 @@ static sx_err measure_surfaces(sp_match *m, const im_labels *truth, const im_lab
 }
 
 sx_err sp_match_make(sp_match *m, const im_labels *truth, const im_labels *prediction,
-                     const sp_point *point, bool surfaces) {
+                     const sp_point *point, const bool *partial, bool surfaces) {
+    static const bool none[SP_N_INSTANCES] = {false};
     overlap *o = SX_NEW(overlap);
+    if (!partial) partial = none;
     *m = (sp_match){.n_truths = 0};
     count_overlap(o, truth, prediction);
-    list_instances(m, o);
-    find_hits(m, o, truth, point);
+    list_instances(m, o, truth, point, partial);
+    find_hits(m, o);
     find_pairs(m, o);
     find_merges_and_splits(m, o);
-    set_whole_dice(m, o);
+    set_whole_dice(m, o, partial);
     sx_free(o);
     return surfaces ? measure_surfaces(m, truth, prediction) : SX_OK;
 }

@@ -13,6 +13,10 @@
  * Overlap (panoptic quality; Kirillov et al., CVPR 2019). Truths and predictions are paired one to
  * one by falling intersection over union; a pair counts as matched from SP_MATCHED on.
  *
+ * Partial truths do not count, and neither do predictions of them: of what the field of view cuts
+ * off nothing can be asked. A prediction is of a partial truth when its point lies there, or when
+ * it has no hit and shares more voxels with it than with any other truth.
+ *
  * A prediction that takes SP_TAKEN of two truths or more merges them; a truth of which two
  * predictions or more take that share is split.
  *
@@ -54,8 +58,8 @@ typedef struct sp_match {
     sp_truth truth[SP_N_INSTANCES];           /* by rising label */
     sp_prediction prediction[SP_N_INSTANCES]; /* likewise */
     int n_truths, n_predictions;
-    /* Both masks as one foreground, and label by label: Dice of equal numbers, mean over those that
-     * are in either mask. 1 and NAN when both masks are empty. */
+    /* Both masks as one foreground, partial truths included; and label by label: Dice of equal
+     * numbers, mean over those that are in either mask. 1 and NAN when both masks are empty. */
     double union_dice, label_dice;
 } sp_match;
 
@@ -72,10 +76,17 @@ sx_err sp_body_points(const im_labels *vert, const im_labels *subreg, sp_point *
 /* The same points on another grid. Errors: SX_E_DATA (singular affine). */
 sx_err sp_points_move(sp_point *point, const double from[4][4], const double to[4][4]);
 
-/* Compare two vertebra masks on one grid; point [SP_N_INSTANCES] of the prediction, on that grid.
- * `surfaces`: whether distances are wanted, else they are NAN. Errors: SX_E_NOMEM. */
+/* Which true instances, by label, are partial: those that reach the first or the last axial layer
+ * of the volume, and those without body when others have one (the atlas, the sacrum). `subreg` may
+ * be NULL. Source: the method's truth has whole bodies only. */
+void sp_partial_truths(const im_labels *vert, const im_labels *subreg,
+                       bool partial[SP_N_INSTANCES]);
+
+/* Compare two vertebra masks on one grid; point [SP_N_INSTANCES] of the prediction, on that grid;
+ * partial [SP_N_INSTANCES] of the truth, NULL for none. `surfaces`: whether distances are wanted,
+ * else they are NAN. Errors: SX_E_NOMEM. */
 sx_err sp_match_make(sp_match *m, const im_labels *truth, const im_labels *prediction,
-                     const sp_point *point, bool surfaces);
+                     const sp_point *point, const bool *partial, bool surfaces);
 /* Betti numbers of the predictions, from the mask on its own grid. Errors: SX_E_NOMEM. */
 sx_err sp_match_topology(sp_match *m, const im_labels *prediction);
 

@@ -1,4 +1,4 @@
-/* Points of predicted instances (sp_match.h). */
+/* Points of predicted instances, and true ones that are cut off (sp_match.h). */
 #include <math.h>
 #include "spine/sp_labels.h"
 #include "spine/sp_match.h"
@@ -60,4 +60,28 @@ sx_err sp_points_move(sp_point *point, const double from[4][4], const double to[
         for (int a = 0; a < 3; a++) point[n].at[a] = without_noise(point[n].at[a]);
     }
     return SX_OK;
+}
+
+/* ---- partial truths ---- */
+
+static void mark_cut(const im_labels *vert, bool partial[SP_N_INSTANCES]) {
+    im_label_stat stat[SP_N_INSTANCES];
+    char codes[4];
+    int axis = 0; /* head to foot */
+    im_axcodes(vert->affine, codes);
+    while (axis < 2 && codes[axis] != 'S' && codes[axis] != 'I') axis++;
+    im_label_stats(vert, stat, SP_N_INSTANCES);
+    for (int n = 0; n < SP_N_INSTANCES; n++)
+        partial[n] = stat[n].count > 0 &&
+                     (stat[n].low[axis] == 0 || stat[n].high[axis] == vert->dim[axis] - 1);
+    partial[0] = false;
+}
+
+void sp_partial_truths(const im_labels *vert, const im_labels *subreg,
+                       bool partial[SP_N_INSTANCES]) {
+    sp_point body[SP_N_INSTANCES];
+    mark_cut(vert, partial);
+    if (!subreg || !body_means(vert, subreg, body)) return;
+    for (int n = 1; n < SP_N_INSTANCES; n++)
+        if (!body[n].known) partial[n] = true;
 }

@@ -127,6 +127,10 @@ expect 0 train cache.h5 none --set model.arch=rrdb --print-config
 json '.train.lr.value, .train.beta2.value' $'1e-05\n0.99'
 expect 0 train cache.h5 none --set model.arch=rrdb --lr 2e-4 --print-config
 json .train.lr.value 0.0002
+expect 0 train cache.h5 none --set model.arch=rrdb --set run.preset=paper --print-config
+json '.train.steps.value, .train.lr.value' $'97656\n1e-05'
+expect 0 train cache.h5 none --set run.preset=paper --kind regression --print-config
+json '.train.steps.value, .train.kind.value' $'195312\nregression'
 
 # ---- super-resolution: one forward, cubic without weights ----
 expect 0 phantom bids --subjects 1 --set phantom.chunks=1 --set phantom.height_mm=60 \

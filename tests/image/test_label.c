@@ -195,6 +195,19 @@ START_TEST(a_point_has_the_label_of_the_voxel_around_it_and_none_outside) {
 }
 END_TEST
 
+START_TEST(the_rounding_of_a_header_does_not_decide_about_halves) {
+    im_labels l = new_labels(4, 1, 1), between = new_labels(3, 1, 1);
+    for (int i = 0; i < 4; i++) l.voxel[i] = i + 1;
+    for (int sign = -1; sign <= 1; sign++) {
+        between.affine[0][3] = 0.5 + sign * 2e-5;
+        ck_assert_int_eq(im_labels_resample(&between, &l), SX_OK);
+        for (int i = 0; i < 3; i++) ck_assert_int_eq(between.voxel[i], i + 2);
+    }
+    im_labels_clear(&l);
+    im_labels_clear(&between);
+}
+END_TEST
+
 int main(void) {
     return CHECK_RUN("label", pieces_are_those_of_a_flood_fill,
                      two_voxels_that_share_a_corner_are_one_piece_of_corners_alone,
@@ -202,5 +215,6 @@ int main(void) {
                      labels_survive_the_way_to_intensities_and_back,
                      what_is_no_whole_number_is_refused_with_its_value,
                      labels_turn_as_intensities_do,
-                     a_point_has_the_label_of_the_voxel_around_it_and_none_outside);
+                     a_point_has_the_label_of_the_voxel_around_it_and_none_outside,
+                     the_rounding_of_a_header_does_not_decide_about_halves);
 }

@@ -106,7 +106,7 @@ static void expect_case(const char *file, const json_t *want, const im_labels *t
     sp_counts c;
     ck_assert_ptr_nonnull(m);
     ck_assert_int_eq(sp_body_points(prediction, NULL, point), SX_OK);
-    ck_assert_int_eq(sp_match_make(m, truth, prediction, point, true), SX_OK);
+    ck_assert_int_eq(sp_match_make(m, truth, prediction, point, NULL, true), SX_OK);
     sp_match_count(m, SP_NECK_TRUE, &c);
     const int64_t fp = c.predictions - c.matched, fn = c.truths - c.matched;
     const double matched = (double)c.matched;
@@ -186,7 +186,7 @@ START_TEST(another_grid_is_compared_in_the_world) {
         snprintf(ref, sizeof ref, "%s_ref.nii.gz", cases[i].prefix);
         snprintf(file, sizeof file, "%s_pred-%s.nii.gz", cases[i].prefix, cases[i].change);
         im_labels truth = read_labels(ref), prediction = on_grid_of(&truth, file);
-        ck_assert_int_eq(sp_match_make(m, &truth, &prediction, point, false), SX_OK);
+        ck_assert_int_eq(sp_match_make(m, &truth, &prediction, point, NULL, false), SX_OK);
         ck_assert_double_ge(m->union_dice, cases[i].least);
         ck_assert_double_lt(m->union_dice, cases[i].most);
         im_labels_clear(&truth);

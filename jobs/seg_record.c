@@ -1,0 +1,214 @@
+/* Masks of `segment` on disk, their sidecars and tables, and the question whether what is there is
+ * what this run would make (seg.h). A sidecar is written after its mask and holds the mask's hash,
+ * so a mask without a matching sidecar is unfinished. */
+#include <stdio.h>
+#include <string.h>
+#include "base/sx_file.h"
+#include "base/sx_hash.h"
+#include "base/sx_mem.h"
+#include "io/io_table.h"
+#include "jobs/job_json.h"
+#include "jobs/seg.h"
+#include "sagax_version.h"
+#include "spine/sp_labels.h"
+
+#define SIDECAR_LIMIT ((size_t)1 << 20)
+
+static const char *const descriptions[SEG_N_MASKS] = {"Vertebrae, discs and end-plates",
+                                                      "Kinds of tissue of the spine"};
+static const io_dtype types[SEG_N_MASKS] = {IO_UINT16, IO_UINT8};
+
+static char *full_name(const seg_config *c, const io_item *item, seg_mask m,
+                       const char *extension) {
+    char *name = seg_output_name(item, m, extension), *path = sx_path_join(c->out, name);
+    sx_free(name);
+    return path;
+}
+
+/* ---- is it done? ---- */
+
+static bool says(const json_t *record, const char *key, const char *value) {
+    const char *text = json_string_value(json_object_get(record, key));
+    return text && strcmp(text, value) == 0;
+}
+
+/* Which mask there is depends on the command: the sidecar of the vertebrae tells. */
+static const char *compare(const seg_config *c, const io_item *item, seg_mask m,
+                           const char *print) {
+    char *sidecar = full_name(c, item, m, ".json"), *image = full_name(c, item, m, ".nii.gz");
+    char *text = NULL, sha256[SX_HASH_HEX];
+    size_t n_bytes;
+    const char *why = "";
+    json_t *root = NULL;
+    const json_t *record = NULL;
+    if (!sx_file_exists(image)) {
+        why = "not made yet";
+    } else if (sx_file_read(sidecar, SIDECAR_LIMIT, &text, &n_bytes) != SX_OK) {
+        why = "no sidecar";
+    } else {
+        root = json_loads(text, 0, NULL);
+        record = json_object_get(root, "Sagax");
+        if (!says(record, "Fingerprint", print))
+            why = "the input, an anchor, the weights or the configuration changed";
+        else if (sx_hash_file(image, sha256) != SX_OK || !says(record, "OutputSHA256", sha256))
+            why = "the output is damaged";
+    }
+    json_decref(root);
+    sx_free(text);
+    sx_free(sidecar);
+    sx_free(image);
+    return why;
+}
+
+sx_err seg_inspect(const seg_config *c, const io_item *item, char print[65], char why[WORK_WHY]) {
+    char source[SX_HASH_HEX], anchor[SX_HASH_HEX];
+    sx_err rc = io_nifti_hash(item->path, source);
+    if (rc == SX_OK) rc = seg_anchor_hash(c, item, anchor);
+    if (rc != SX_OK) return rc;
+    seg_config_print(c, source, anchor, print);
+    *why = '\0';
+    for (int m = 0; m < SEG_N_MASKS && !*why; m++)
+        if (seg_config_has(c, m)) snprintf(why, WORK_WHY, "%s", compare(c, item, m, print));
+    return SX_OK;
+}
+
+/* ---- writing ---- */
+
+static void add_numbering(json_t *own, const seg_masks *m) {
+    if (m->how.anchor == SP_N_ANCHORS) {
+        json_object_set_new(own, "NumbersFrom", json_string("the command"));
+        return;
+    }
+    json_t *each = json_object();
+    for (sp_anchor a = 0; a < SP_N_ANCHORS; a++)
+        if (m->how.number[a] != 0)
+            json_object_set_new(each, sp_anchor_name(a), json_integer(m->how.number[a]));
+    json_object_set_new(own, "NumbersFrom", json_string(sp_anchor_name(m->how.anchor)));
+    json_object_set_new(own, "NumbersDoubtful", json_boolean(m->how.doubtful));
+    json_object_set_new(own, "NumbersRelative", json_boolean(m->how.anchor == SP_ANCHOR_NONE));
+    json_object_set_new(own, "FirstNumberByAnchor", each);
+    json_object_set_new(own, "Vertebrae", json_integer(m->n_vertebrae));
+}
+
+static char *sidecar_text(const seg_config *c, const io_item *item, seg_mask mask,
+                          const seg_masks *m, const seg_print *p, const char *sha256) {
+    json_t *own = json_object(), *o = json_object();
+    char *source = sx_strf("bids:raw:%s", item->rel);
+    const struct {
+        const char *key, *value;
+    } texts[] = {{"Warning", "Research use only, not for diagnosis."},
+                 {"Version", SAGAX_VERSION},
+                 {"Revision", SAGAX_REVISION},
+                 {"Source", item->rel},
+                 {"SourceSHA256", p->source},
+                 {"Fingerprint", p->print},
+                 {"OutputSHA256", sha256},
+                 {"Grid", m->grid}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        json_object_set_new(own, texts[i].key, job_json_string(texts[i].value));
+    if (p->anchor[0]) json_object_set_new(own, "AnchorSHA256", json_string(p->anchor));
+    json_object_set_new(own, "Configuration", json_loads(c->values, 0, NULL));
+    add_numbering(own, m);
+    json_object_set_new(o, "Description", json_string(descriptions[mask]));
+    json_object_set_new(o, "Manual", json_false());
+    json_object_set_new(o, "Sources", json_pack("[o]", job_json_string(source)));
+    json_object_set_new(o, "SpatialReference", json_string("orig"));
+    json_object_set_new(o, "Sagax", own);
+    sx_free(source);
+    return job_json_text(o, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+}
+
+static sx_err write_mask(const seg_config *c, const io_item *item, seg_mask mask,
+                         const seg_masks *m, const seg_print *p) {
+    char *image = full_name(c, item, mask, ".nii.gz"), *sidecar = full_name(c, item, mask, ".json");
+    char *text = NULL, sha256[SX_HASH_HEX];
+    im_volume v = {.voxel = NULL};
+    sx_err rc;
+    sx_file_sweep_for(image);
+    sx_file_sweep_for(sidecar);
+    SX_TRY(rc, im_labels_to_volume(&v, &m->mask[mask]));
+    SX_TRY(rc, sx_mkdirs_for(image));
+    SX_TRY(rc, io_nifti_write(image, &v, types[mask], "sagax: not for diagnosis"));
+    SX_TRY(rc, sx_hash_file(image, sha256));
+    text = sidecar_text(c, item, mask, m, p, sha256);
+    rc = sx_file_write(sidecar, text, strlen(text));
+out:
+    im_volume_clear(&v);
+    sx_free(text);
+    sx_free(image);
+    sx_free(sidecar);
+    return rc;
+}
+
+sx_err seg_write(const seg_config *c, const io_item *item, const seg_masks *m) {
+    seg_print p;
+    sx_err rc = io_nifti_hash(item->path, p.source);
+    if (rc == SX_OK) rc = seg_anchor_hash(c, item, p.anchor);
+    if (rc == SX_OK) seg_config_print(c, p.source, p.anchor, p.print);
+    for (int k = 0; k < SEG_N_MASKS && rc == SX_OK; k++)
+        if (m->mask[k].voxel) rc = write_mask(c, item, k, m, &p);
+    return rc;
+}
+
+/* ---- tables of labels ---- */
+
+static const struct {
+    int number;
+    const char *name;
+} subregions[] = {{SP_SACRUM, "sacrum"},
+                  {SP_ARCUS, "vertebral arch and processes"},
+                  {SP_SPINOUS, "spinous process"},
+                  {SP_COSTAL_LEFT, "left transverse process"},
+                  {SP_COSTAL_RIGHT, "right transverse process"},
+                  {SP_ARTICULAR_SUP_LEFT, "left upper articular process"},
+                  {SP_ARTICULAR_SUP_RIGHT, "right upper articular process"},
+                  {SP_ARTICULAR_INF_LEFT, "left lower articular process"},
+                  {SP_ARTICULAR_INF_RIGHT, "right lower articular process"},
+                  {SP_CORPUS_BORDER, "rim of the vertebral body"},
+                  {SP_CORPUS, "vertebral body"},
+                  {SP_CORD, "spinal cord"},
+                  {SP_CANAL, "spinal canal"},
+                  {SP_ENDPLATE, "end-plate"},
+                  {SP_DISC, "intervertebral disc"}};
+
+static void add_row(io_table *t, int number, const char *what, const char *of) {
+    char text[16], name[80];
+    snprintf(text, sizeof text, "%d", number);
+    snprintf(name, sizeof name, "%s%s", what, of);
+    io_table_add(t, (const char *const[]){text, name});
+}
+
+static void add_subregions(io_table *t) {
+    for (size_t i = 0; i < sizeof subregions / sizeof *subregions; i++)
+        add_row(t, subregions[i].number, subregions[i].name, "");
+}
+
+static void add_vertebrae(io_table *t) {
+    static const struct {
+        int offset;
+        const char *what;
+    } parts[] = {{0, ""}, {SP_DISC_BELOW, "disc below "}, {SP_ENDPLATE_OF, "end-plates of "}};
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < SP_N_LEVELS; i++)
+            add_row(t, parts[k].offset + sp_vertebra_at(i), parts[k].what,
+                    sp_vertebra_name(sp_vertebra_at(i)));
+}
+
+sx_err seg_write_tables(const char *out) {
+    static const char *const header[] = {"index", "name"};
+    static const struct {
+        const char *file;
+        void (*add)(io_table *t);
+    } tables[] = {{"seg-vert_dseg.tsv", add_vertebrae}, {"seg-subreg_dseg.tsv", add_subregions}};
+    sx_err rc = SX_OK;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && rc == SX_OK; i++) {
+        char *path = sx_path_join(out, tables[i].file);
+        io_table t;
+        io_table_init(&t, 2, header);
+        tables[i].add(&t);
+        rc = io_table_write(path, &t);
+        io_table_clear(&t);
+        sx_free(path);
+    }
+    return rc;
+}
