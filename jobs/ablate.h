@@ -60,7 +60,6 @@ typedef struct ablate_study {
     const job *j;
     const char *out; /* STUDY */
     ablate_plan plan;
-    char *subjects; /* that are restored and measured, comma-separated */
 } ablate_study;
 
 typedef struct ablate_step {

@@ -31,6 +31,19 @@ static void put_setting(ablate_step *step, const char *key, const char *value) {
     sx_free(word);
 }
 
+/* Who is restored and measured: the test split unless others are named. */
+static void put_subjects(ablate_step *step, const ablate_study *s) {
+    const char *subjects = job_text(s->j, "ablate.subjects");
+    if (*subjects) {
+        put_setting(step, "data.subjects", subjects);
+        return;
+    }
+    char *cache = sx_path_join(s->out, "cache.h5");
+    put_setting(step, "data.cache", cache);
+    put_setting(step, "data.split", "test");
+    sx_free(cache);
+}
+
 static void put_row_path(ablate_step *step, const ablate_study *s, int row, const char *name) {
     char *path = ablate_row_path(s, row, name);
     put(step, path);
@@ -107,7 +120,7 @@ static void put_sr(ablate_step *step, const ablate_study *s, int row) {
     put(step, job_text(s->j, "ablate.bids"));
     put_row_path(step, s, row, "sr");
     put_setting(step, "data.acq", job_text(s->j, "ablate.axial"));
-    put_setting(step, "data.subjects", s->subjects);
+    put_subjects(step, s);
     put_setting(step, "sr.stitch", "true");
     if (!row_trains(s, row)) return;
     put(step, "--weights");
@@ -146,7 +159,7 @@ static void put_scores(ablate_step *step, const ablate_study *s, int row) {
     put_setting(step, "eval.lr", job_text(s->j, "ablate.bids"));
     put_setting(step, "eval.acq", job_text(s->j, "ablate.axial"));
     put_setting(step, "vertebrae.pred", list);
-    put_setting(step, "data.subjects", s->subjects);
+    put_subjects(step, s);
     sx_free(list);
 }
 
@@ -177,7 +190,8 @@ static const struct kind {
 
 /* Not what the study itself decides: which images, which rows. */
 static bool takes(const struct kind *k, const char *key) {
-    static const char *const ours[] = {"run.part", "data.acq", "data.subjects"};
+    static const char *const ours[] = {"run.part", "data.acq", "data.subjects", "data.cache",
+                                       "data.split"};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (strcmp(key, ours[i]) == 0) return false;
     if (!job__find_option(k->verb, key)) return false;

@@ -10,7 +10,6 @@
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "io/io_cache.h"
 #include "jobs/ablate.h"
 #include "jobs/ev_vertebrae.h"
 #include "jobs/seg.h"
@@ -102,34 +101,6 @@ static sx_err choose_rows(const ablate_study *s, bool *wanted) {
     return rc;
 }
 
-/* Subjects of the test split; the slices must be there. */
-static sx_err find_subjects(ablate_study *s) {
-    char *path = sx_path_join(s->out, "cache.h5"), *list = sx_strdup("");
-    io_cache *k = NULL;
-    sx_err rc = io_cache_open(&k, path);
-    for (int64_t i = 0; rc == SX_OK && i < io_cache_n_volumes(k); i++) {
-        const io_cache_volume *e = io_cache_entry(k, i);
-        char *comma = sx_strf(",%s,", list), *name = sx_strf(",%s,", e->subject);
-        if (e->split == IO_TEST && !strstr(comma, name)) {
-            char *longer = sx_strf("%s%s%s", list, *list ? "," : "", e->subject);
-            sx_free(list);
-            list = longer;
-        }
-        sx_free(comma);
-        sx_free(name);
-    }
-    if (rc == SX_OK && !*list)
-        rc = sx_fail(SX_E_DATA,
-                     "%s: the test split has no subject; data.split_test, data.split_list "
-                     "or --subjects say which are restored",
-                     path);
-    io_cache_close(k);
-    sx_free(path);
-    sx_free(s->subjects);
-    s->subjects = list;
-    return rc;
-}
-
 /* ---- the stages ---- */
 
 static sx_err run_rows(const ablate_study *s) {
@@ -159,11 +130,9 @@ static sx_err scores(const ablate_study *s) {
     return written == SX_OK ? rc : written;
 }
 
-static sx_err run_stages(ablate_study *s) {
+static sx_err run_stages(const ablate_study *s) {
     sx_err rc = SX_OK, rows = SX_OK, scored = SX_OK;
-    mp_comm *c = job_comm(s->j);
     if (stage_asked(s, ABLATE_PREPARE)) SX_TRY(rc, ablate_run(s, ABLATE_PREPARE, -1));
-    if (!*s->subjects) SX_TRY(rc, mp_agree(c, find_subjects(s)));
     if (stage_asked(s, ABLATE_ROWS)) rows = run_rows(s);
     if (rows != SX_OK && rows != SX_E_ITEMS) return rows;
     if (stage_asked(s, ABLATE_SCORES)) scored = scores(s);
@@ -199,7 +168,6 @@ static sx_err print_plan(const ablate_study *s) {
 static sx_err run(job *j) {
     mp_comm *c = job_comm(j);
     ablate_study s = {.j = j, .out = job_arg(j, 1)};
-    s.subjects = sx_strdup(job_text(j, "ablate.subjects"));
     sx_err rc = ablate_plan_read(&s.plan, job_arg(j, 0), job_text(j, "ablate.size"));
     if (rc == SX_OK) rc = check(&s);
     SX_TRY(rc, mp_agree(c, rc));
@@ -211,7 +179,6 @@ static sx_err run(job *j) {
     rc = run_stages(&s);
 out:
     ablate_plan_clear(&s.plan);
-    sx_free(s.subjects);
     return rc;
 }
 

@@ -262,7 +262,7 @@ static sx_err write_weights(const training *t) {
     if (mp_rank(t->c.comm) == 0) {
         char *path = sx_path_join(t->c.run_path, "weights.h5");
         char *json = job_weights_describe(t->j, t->c.kind->name, t->state.step, t->c.degrade.hr_mm,
-                                          t->quantile);
+                                          t->quantile, t->cache);
         rc = job_weights_write(path, json, t->state.params, t->state.ema, train_owner_holds,
                                (void *)&t->c);
         if (rc == SX_OK) sx_info("weights of step %lld: %s", (long long)t->state.step, path);

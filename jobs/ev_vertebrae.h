@@ -59,7 +59,11 @@ enum {
     EVS_AXIAL_DICE,
     EVS_N
 };
-extern const char *const ev_session_columns[EVS_N];
+typedef struct ev_column {
+    const char *name;
+    bool whole; /* a count: shown without decimals */
+} ev_column;
+extern const ev_column ev_session_columns[EVS_N];
 
 typedef struct ev_session_row {
     int64_t item; /* session * methods + method */

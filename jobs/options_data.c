@@ -45,3 +45,10 @@ const job_option options_data_axial[] = {ACQUISITIONS("ax"), SUBJECTS, SEARCH, P
 const job_option options_data_scans[] = {ACQUISITIONS("ax"), SUBJECTS, SEARCH, READING,
                                          JOB_OPTIONS_END};
 const job_option options_data_subjects[] = {SUBJECTS, PIXELS, JOB_OPTIONS_END};
+const job_option options_data_split[] = {
+    {"data.cache", JOB_TEXT, "", NULL, 0, 0,
+     "slice cache that knows which subject is in which split; empty: none"},
+    {"data.split", JOB_CHOICE, "all", "all|train|val|test", 0, 0,
+     "only subjects of this split of data.cache"},
+    JOB_OPTIONS_END,
+};

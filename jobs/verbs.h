@@ -31,6 +31,7 @@ extern const job_option options_data_any[];      /* … without splits, any scan
 extern const job_option options_data_axial[];    /* … without splits, axial scans         */
 extern const job_option options_data_scans[];    /* … as they are, at their own pixels     */
 extern const job_option options_data_subjects[]; /* … whose images and how, not which     */
+extern const job_option options_data_split[];    /* … of which split: job_keep_split        */
 extern const job_option options_degrade[];       /* degrade.*   level, steps, resolutions     */
 extern const job_option options_model[];         /* model.*     architecture, kernels         */
 extern const job_option options_diffusion[];     /* diffusion.* target, schedule, steps       */

@@ -4,8 +4,8 @@
  *   blas   im2col in L2-sized strips + OpenBLAS (one thread); thin convolutions (at most 4
  *          channels in or out) as direct loops
  *   wino   vector extensions, chosen by CPUID: fp32 Winograd F(4x4,3x3) for any image size of at
- *          least 4x4 and 16 channels or more; 1x1 as matrix products, by OpenBLAS where channels
- *          are no whole vectors; thin ones as direct loops; the rest is left to blas
+ *          least 4x4 and 16 channels or more; 1x1 and plain products of moderate depth without
+ *          packing; thin ones as direct loops; the rest is left to blas
  *
  * Activations [h][w][c], weights [k][kh][kw][c] (model/nn_params.h). Every body is held against
  * ref; relative errors in the Euclidean norm are at most 1e-6 (blas), 3e-6 (wino, forward) and 1e-5

@@ -1,7 +1,7 @@
-/* 1x1 convolutions whose channels are whole vectors: the products of Winograd without the
+/* 1x1 convolutions of a vector of channels or more: the products of Winograd without the
  * transforms. Pixels are read where they lie, each image of a feed with its columns of the weights;
- * only the weights are packed. A feed with more to do is made chunk by chunk of rows. Widths that
- * are no whole vectors are left to OpenBLAS (model/nn_kernels_blas_feed.c).
+ * only the weights are packed. A feed with more to do is made chunk by chunk of rows. Narrower ones
+ * are left to OpenBLAS (model/nn_kernels_blas_feed.c).
  *
  * Threads share the rows of the image; by weight, the output channels.
  *
@@ -11,7 +11,6 @@
 
 #include <string.h>
 
-#include "model/nn_kernels_blas_feed.h"
 #include "model/nn_kernels_chunks.h"
 #include "model/nn_kernels_product.h"
 #include "model/nn_moments.h"
@@ -19,7 +18,7 @@
 enum { NN__CHUNK_PIXELS = 128 };
 
 static bool nn__pointwise_takes(const nn_conv_shape *s) {
-    return s->ks == 1 && s->c % NN_VL == 0 && s->k % NN_VL == 0;
+    return s->ks == 1 && s->c >= NN_VL && s->k >= NN_VL;
 }
 
 static inline int nn__pointwise_rows(const nn_conv_shape *s) {
@@ -37,16 +36,15 @@ static inline int64_t nn__packed_floats(const nn_conv_shape *s) {
 }
 
 static int64_t nn__pointwise_scratch(const nn_conv_shape *s, int threads) {
-    const int64_t own = nn__packed_floats(s) + threads * nn__chunk_floats(s) + (int64_t)2 * s->k;
-    const int64_t other = nn__blas_feed.scratch(s, threads);
-    return own > other ? own : other;
+    return nn__packed_floats(s) + threads * nn__chunk_floats(s) + (int64_t)2 * s->k;
 }
 
 static inline float *nn__pointwise_room(const nn__pointwise *q, const sx_team *t) {
     return q->scratch + nn__packed_floats(q->s) + t->id * nn__chunk_floats(q->s);
 }
 
-/* ---- packed weights: panels of NN__PANEL columns, [panel][depth][NN__PANEL] ---- */
+/* ---- packed weights: panels of NN__PANEL columns, [panel][depth][NN__PANEL]; what the last panel
+ * has beyond the columns is not used ---- */
 
 static inline const float *nn__packed_panel(const float *packed, int depth, int column) {
     return packed + (int64_t)column * depth;
@@ -68,8 +66,8 @@ static void nn__multiply_packed(const float *a, int64_t a_row, int pixels, int d
     for (int k = 0; k < columns; k += NN__PANEL) {
         const int width = columns - k < NN__PANEL ? columns - k : NN__PANEL;
         const nn__product q = {depth, a_row, 1, NN__PANEL, columns, start_row};
-        nn__product_run(&q, pixels, width / NN_VL, a, nn__packed_panel(packed, packed_depth, k),
-                        start ? start + k : NULL, y + k);
+        nn__product_columns(&q, pixels, width, a, nn__packed_panel(packed, packed_depth, k),
+                            start ? start + k : NULL, y + k);
     }
 }
 
@@ -158,10 +156,6 @@ static void nn__data_member(const sx_team *t, void *arg) {
 
 static void nn__pointwise_backward_data(const nn_conv_shape *s, const float *dy,
                                         const float *weight, const nn_sink *dx, const nn_room *r) {
-    if (dx->c[0] % NN_VL != 0 || dx->c[1] % NN_VL != 0) {
-        nn__blas_feed.backward_data(s, dy, weight, dx, r);
-        return;
-    }
     nn__pointwise q = {.s = s, .dy = dy, .weight = weight, .y = dx, .scratch = r->scratch};
     sx_pool_run(r->pool, nn__data_member, &q);
 }
@@ -175,8 +169,8 @@ static void nn__weight_chunk(const nn__pointwise *q, const nn__chunk *x, int64_t
             const int width = x->c[part] - c < NN__PANEL ? x->c[part] - c : NN__PANEL;
             const nn__product p = {pixels, 1, s->k, x->c[part], s->c, s->c};
             float *dw = q->dweight + (int64_t)k0 * s->c + c0 + c;
-            nn__product_run(&p, k1 - k0, width / NN_VL, q->dy + first * s->k + k0, x->x[part] + c,
-                            dw, dw);
+            nn__product_columns(&p, k1 - k0, width, q->dy + first * s->k + k0, x->x[part] + c, dw,
+                                dw);
         }
 }
 
@@ -185,9 +179,10 @@ static void nn__pointwise_weight_member(const sx_team *t, void *arg) {
     const nn_conv_shape *s = q->s;
     const int k0 = (int)sx_team_first(t, s->k, t->id), k1 = (int)sx_team_first(t, s->k, t->id + 1);
     if (k0 == k1) return;
-    nn__column_sums(q->dy + k0, (int64_t)s->h * s->w, k1 - k0, s->k, q->dbias + k0);
     for (int row = 0; row < s->h; row += nn__pointwise_rows(s)) {
         const int left = s->h - row, most = nn__pointwise_rows(s), rows = left < most ? left : most;
+        const float *dy = q->dy + (int64_t)row * s->w * s->k + k0;
+        nn__column_sums(dy, (int64_t)rows * s->w, k1 - k0, s->k, q->dbias + k0);
         const nn__chunk x = nn__chunk_of(q, row, rows, nn__pointwise_room(q, t));
         nn__weight_chunk(q, &x, (int64_t)row * s->w, rows * s->w, k0, k1);
     }
@@ -195,10 +190,6 @@ static void nn__pointwise_weight_member(const sx_team *t, void *arg) {
 
 static void nn__pointwise_backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                                           float *dweight, float *dbias, const nn_room *r) {
-    if (nn_feed_is_stored(x) && (x->c[0] % NN_VL != 0 || x->c[1] % NN_VL != 0)) {
-        nn__blas_feed.backward_weight(s, x, dy, dweight, dbias, r);
-        return;
-    }
     nn__pointwise q = {
         .s = s, .x = x, .dy = dy, .dweight = dweight, .dbias = dbias, .scratch = r->scratch};
     sx_pool_run(r->pool, nn__pointwise_weight_member, &q);

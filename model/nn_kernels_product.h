@@ -20,62 +20,85 @@ enum {
     NN__PANEL = NN__COLS * NN_VL,
 };
 
-/* m[r][..] = start[r][..] + sum over d of a[r, d] * b[d][..]; strides in floats, columns in
- * vectors. start_row 0 starts all rows alike. */
+/* m[r][..] = start[r][..] + sum over d of a[r, d] * b[d][..]; strides in floats. start_row 0 starts
+ * all rows alike. */
 typedef struct nn__product {
     int depth;
     int64_t a_row, a_depth, b_depth, m_row, start_row;
 } nn__product;
 
-NN_INLINE void nn__product_tile(const nn__product *p, const int rows, const int cols,
+/* cols vectors of columns, the last of them with `tail` floats: NN_VL, or fewer. */
+typedef struct nn__width {
+    int cols, tail;
+} nn__width;
+
+static inline nn__width nn__width_of(int columns) {
+    const int cols = (columns + NN_VL - 1) / NN_VL;
+    return (nn__width){cols, columns - (cols - 1) * NN_VL};
+}
+
+/* Vector q of a row. */
+NN_INLINE nn_v nn__product_load(const float *row, int q, const nn__width w) {
+    return q == w.cols - 1 && w.tail != NN_VL ? nn_load_n(row + q * NN_VL, w.tail)
+                                              : nn_load(row + q * NN_VL);
+}
+
+NN_INLINE void nn__product_store(float *row, int q, const nn__width w, nn_v v) {
+    if (q == w.cols - 1 && w.tail != NN_VL)
+        nn_store_n(row + q * NN_VL, v, w.tail);
+    else
+        nn_store(row + q * NN_VL, v);
+}
+
+NN_INLINE void nn__product_tile(const nn__product *p, const int rows, const nn__width w,
                                 const float *a, const float *b, const float *start, float *m) {
     nn_v sum[NN__ROWS][NN__COLS];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int q = 0; q < cols; q++)
-            sum[r][q] = start ? nn_load(start + r * p->start_row + q * NN_VL) : nn_set1(0);
+        for (int q = 0; q < w.cols; q++)
+            sum[r][q] = start ? nn__product_load(start + r * p->start_row, q, w) : nn_set1(0);
     for (int d = 0; d < p->depth; d++, a += p->a_depth, b += p->b_depth) {
         nn_v line[NN__COLS];
 #pragma GCC unroll 8
-        for (int q = 0; q < cols; q++) line[q] = nn_load(b + q * NN_VL);
+        for (int q = 0; q < w.cols; q++) line[q] = nn__product_load(b, q, w);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             const nn_v by = nn_set1(a[r * p->a_row]);
 #pragma GCC unroll 8
-            for (int q = 0; q < cols; q++) sum[r][q] += by * line[q];
+            for (int q = 0; q < w.cols; q++) sum[r][q] += by * line[q];
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int q = 0; q < cols; q++) nn_store(m + r * p->m_row + q * NN_VL, sum[r][q]);
+        for (int q = 0; q < w.cols; q++) nn__product_store(m + r * p->m_row, q, w, sum[r][q]);
 }
 
 /* All rows of one column panel, in chunks of nearly equal height: a last chunk of one or two rows
  * would leave the multipliers waiting for each other. */
-NN_INLINE void nn__product_panel(const nn__product *p, int rows, const int cols, const float *a,
+NN_INLINE void nn__product_panel(const nn__product *p, int rows, const nn__width w, const float *a,
                                  const float *b, const float *start, float *m) {
     for (int chunks = (rows + NN__ROWS - 1) / NN__ROWS; chunks > 0; chunks--) {
         const int take = (rows + chunks - 1) / chunks;
         switch (take) {
         case 6:
-            nn__product_tile(p, 6, cols, a, b, start, m);
+            nn__product_tile(p, 6, w, a, b, start, m);
             break;
         case 5:
-            nn__product_tile(p, 5, cols, a, b, start, m);
+            nn__product_tile(p, 5, w, a, b, start, m);
             break;
         case 4:
-            nn__product_tile(p, 4, cols, a, b, start, m);
+            nn__product_tile(p, 4, w, a, b, start, m);
             break;
         case 3:
-            nn__product_tile(p, 3, cols, a, b, start, m);
+            nn__product_tile(p, 3, w, a, b, start, m);
             break;
         case 2:
-            nn__product_tile(p, 2, cols, a, b, start, m);
+            nn__product_tile(p, 2, w, a, b, start, m);
             break;
         default:
-            nn__product_tile(p, 1, cols, a, b, start, m);
+            nn__product_tile(p, 1, w, a, b, start, m);
             break;
         }
         rows -= take;
@@ -85,27 +108,63 @@ NN_INLINE void nn__product_panel(const nn__product *p, int rows, const int cols,
     }
 }
 
-/* start may be NULL, for zero, or m. */
+/* A panel of whole vectors; start may be NULL, for zero, or m. */
 NN_INLINE void nn__product_run(const nn__product *p, int rows, int cols, const float *a,
                                const float *b, const float *start, float *m) {
     switch (cols) {
     case 1:
-        nn__product_panel(p, rows, 1, a, b, start, m);
+        nn__product_panel(p, rows, (nn__width){1, NN_VL}, a, b, start, m);
         break;
     case 2:
-        nn__product_panel(p, rows, 2, a, b, start, m);
+        nn__product_panel(p, rows, (nn__width){2, NN_VL}, a, b, start, m);
         break;
 #if NN_VL == 16 || defined __aarch64__
     case 3:
-        nn__product_panel(p, rows, 3, a, b, start, m);
+        nn__product_panel(p, rows, (nn__width){3, NN_VL}, a, b, start, m);
         break;
     case 4:
-        nn__product_panel(p, rows, 4, a, b, start, m);
+        nn__product_panel(p, rows, (nn__width){4, NN_VL}, a, b, start, m);
         break;
 #endif
     default:
         break;
     }
+}
+
+/* A panel whose last vector is not whole. */
+NN_INLINE void nn__product_run_tail(const nn__product *p, int rows, nn__width w, const float *a,
+                                    const float *b, const float *start, float *m) {
+    switch (w.cols) {
+    case 1:
+        nn__product_panel(p, rows, (nn__width){1, w.tail}, a, b, start, m);
+        break;
+    case 2:
+        nn__product_panel(p, rows, (nn__width){2, w.tail}, a, b, start, m);
+        break;
+#if NN_VL == 16 || defined __aarch64__
+    case 3:
+        nn__product_panel(p, rows, (nn__width){3, w.tail}, a, b, start, m);
+        break;
+    case 4:
+        nn__product_panel(p, rows, (nn__width){4, w.tail}, a, b, start, m);
+        break;
+#endif
+    default:
+        break;
+    }
+}
+
+/* `columns` at most NN__PANEL; not inlined: the pointwise convolutions and the plain product share
+ * it. */
+static __attribute__((noinline)) void nn__product_columns(const nn__product *p, int rows,
+                                                          int columns, const float *a,
+                                                          const float *b, const float *start,
+                                                          float *m) {
+    const nn__width w = nn__width_of(columns);
+    if (w.tail == NN_VL)
+        nn__product_run(p, rows, w.cols, a, b, start, m);
+    else
+        nn__product_run_tail(p, rows, w, a, b, start, m);
 }
 
 #endif

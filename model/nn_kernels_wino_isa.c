@@ -20,6 +20,8 @@
 #include "model/nn_kernels_wino.h"
 
 #include "model/nn_kernels_blocks.h"
+#include "model/nn_kernels_blas_feed.h"
+#include "model/nn_kernels_gemm.h"
 #include "model/nn_kernels_pointwise.h"
 #include "model/nn_kernels_thin_out.h"
 
@@ -537,7 +539,7 @@ const nn__isa THIS = {
         .conv_backward_weight = table_backward_weight,
         .conv_ready = table_ready,
         .conv_prepare = table_prepare,
-        .gemm = nn__blas_gemm,
+        .gemm = nn__gemm,
     },
     {
         {"winograd", takes, true, true, scratch_floats, forward, backward_data, backward_weight,

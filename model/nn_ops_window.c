@@ -25,6 +25,8 @@ typedef struct windows {
     int h, w, c, heads, d, dp;     /* dp: d in whole vectors */
     int side, keys, shift, margin; /* margin: of the keys beyond the window */
     int n, m, mp, t;               /* mp: m in whole vectors */
+    int row;                       /* floats between rows of scores: an odd number of cache lines,
+                                      so that a column of them does not crowd a few sets */
     int rows, cols;                /* windows in the image */
     float scale;
 } windows;
@@ -45,6 +47,7 @@ static windows windows_of(const nn_graph *g, const nn__op *op) {
     a.n = a.side * a.side;
     a.m = a.keys * a.keys;
     a.mp = round_up(a.m, LONG);
+    a.row = a.mp + NN__LANES;
     a.t = a.side + a.keys - 1;
     a.rows = a.h / a.side;
     a.cols = a.w / a.side;
@@ -58,7 +61,7 @@ typedef struct buffers {
     float *q, *k, *v;    /* [heads][n][dp], [heads][m][dp] twice, one after the other */
     float *dq, *dk, *dv; /* likewise */
     float *y;            /* [heads][n][dp]: Y, in backward dY */
-    float *s, *ds;       /* [n][mp] */
+    float *s, *ds;       /* [n][row] */
     float *table;        /* [heads][t][t], keys forward */
     float *d_table;      /* [t][t], of one head of one window */
     float *d_tables;     /* [heads][t][t], of all windows of a thread */
@@ -67,7 +70,7 @@ typedef struct buffers {
 
 static buffers buffers_of(const windows *a, float *base) {
     const int64_t table = (int64_t)a->t * a->t, queries = (int64_t)a->heads * a->n * a->dp;
-    const int64_t keys = (int64_t)a->heads * a->m * a->dp, scores = (int64_t)a->n * a->mp;
+    const int64_t keys = (int64_t)a->heads * a->m * a->dp, scores = (int64_t)a->n * a->row;
     buffers b = {0};
     const struct {
         float **at;
@@ -257,13 +260,13 @@ SX_INLINE float add_and_find_top(float *restrict row, const float *restrict line
 
 enum { FAR_BELOW = 80 }; /* exp(-80) is nothing beside the 1 of the largest score */
 
-/* Scores [n][mp] become exp(score + bias - top); stat [n][2]: 1 / sum, top. */
+/* Scores [n][row] become exp(score + bias - top); stat [n][2]: 1 / sum, top. */
 SX_CLONES
 static void softmax(const windows *a, const float *table, cut c, float *restrict s,
                     float *restrict stat) {
     float line[MAX_KEYS * MAX_KEYS];
     pad_row(a, line, 0);
-    for (int i = 0; i < a->n; i++, s += a->mp, stat += 2) {
+    for (int i = 0; i < a->n; i++, s += a->row, stat += 2) {
         bias_line_by(line, a, table, c, i / a->side, i % a->side);
         pad_row(a, s, s[0] + line[0]);
         const float top = add_and_find_top(s, line, a->mp);
@@ -286,7 +289,7 @@ static void softmax_again(const windows *a, const float *table, cut c, float *re
                           const float *restrict stat) {
     float line[MAX_KEYS * MAX_KEYS];
     pad_row(a, line, 0);
-    for (int i = 0; i < a->n; i++, s += a->mp, stat += 2) {
+    for (int i = 0; i < a->n; i++, s += a->row, stat += 2) {
         bias_line_by(line, a, table, c, i / a->side, i % a->side);
         pad_row(a, s, stat[1] - FAR_BELOW);
         for (int j = 0; j < a->mp; j++) s[j] = stat[0] * sx_expf(s[j] + line[j] - stat[1]);
@@ -306,7 +309,7 @@ SX_INLINE void add_to_table(float *restrict d_table, const float *restrict ds, c
 SX_CLONES
 static void softmax_gradient(const windows *a, float *restrict ds, const float *restrict p,
                              float *restrict d_table) {
-    for (int i = 0; i < a->n; i++, ds += a->mp, p += a->mp) {
+    for (int i = 0; i < a->n; i++, ds += a->row, p += a->row) {
         float sum[NN__LANES] = {0};
         pad_row(a, ds, 0);
         for (int j = 0; j < a->mp; j += NN__LANES)
@@ -364,6 +367,12 @@ static void clear_padding(const windows *a, const buffers *b) {
     memset(b->v, 0, keys * sizeof(float));
 }
 
+/* x [heads][n][dp] /= sqrt(d): Q once and for all, so that no product has a factor, and dQ. */
+SX_CLONES
+static void scale_queries(const windows *a, float *x) {
+    for (int64_t i = 0; i < (int64_t)a->heads * a->n * a->dp; i++) x[i] *= a->scale;
+}
+
 /* Q, K and V of a window: in one sweep where queries and keys are the same tokens. */
 static void pack_window(const windows *a, const buffers *b, const float *qkv, int window) {
     const square queries = queries_of(a, window), keys = keys_of(a, window);
@@ -373,11 +382,13 @@ static void pack_window(const windows *a, const buffers *b, const float *qkv, in
         pack(a, queries, qkv, 3 * a->c, a->heads, b->q);
         pack(a, keys, qkv + a->c, 3 * a->c, 2 * a->heads, b->k);
     }
+    scale_queries(a, b->q);
 }
 
 /* The way back of dQ, dK and dV. */
 static void unpack_window(const windows *a, const buffers *b, float *dqkv, int window, bool add) {
     const square queries = queries_of(a, window), keys = keys_of(a, window);
+    scale_queries(a, b->dq);
     if (a->margin == 0) {
         unpack(a, queries, b->dq, 3 * a->heads, dqkv, 3 * a->c, add);
     } else {
@@ -414,9 +425,9 @@ static void divide_by_sums(const windows *a, float *restrict y, const float *res
 
 static void forward_head(const nn_kernels *k, const windows *a, const buffers *b, cut c,
                          float *stat) {
-    k->gemm(0, 1, a->n, a->m, a->dp, a->scale, b->q, a->dp, b->k, a->dp, 0.0f, b->s, a->mp);
+    k->gemm(0, 1, a->n, a->m, a->dp, 1, b->q, a->dp, b->k, a->dp, 0, b->s, a->row);
     softmax(a, b->table, c, b->s, stat);
-    k->gemm(0, 0, a->n, a->dp, a->m, 1.0f, b->s, a->mp, b->v, a->dp, 0.0f, b->y, a->dp);
+    k->gemm(0, 0, a->n, a->dp, a->m, 1, b->s, a->row, b->v, a->dp, 0, b->y, a->dp);
     divide_by_sums(a, b->y, stat);
 }
 
@@ -465,15 +476,15 @@ static void window_forward(const nn_graph *g, const nn__op *op) {
 /* dq, dk, dv and d_table of a head. */
 static void backward_head(const nn_kernels *k, const windows *a, const buffers *b, cut c,
                           const float *stat) {
-    const int n = a->n, m = a->m, mp = a->mp, dp = a->dp;
-    k->gemm(0, 1, n, m, dp, a->scale, b->q, dp, b->k, dp, 0.0f, b->s, mp);
+    const int n = a->n, m = a->m, row = a->row, dp = a->dp;
+    k->gemm(0, 1, n, m, dp, 1, b->q, dp, b->k, dp, 0, b->s, row);
     softmax_again(a, b->table, c, b->s, stat);
-    k->gemm(1, 0, m, dp, n, 1.0f, b->s, mp, b->y, dp, 0.0f, b->dv, dp);
-    k->gemm(0, 1, n, m, dp, 1.0f, b->y, dp, b->v, dp, 0.0f, b->ds, mp);
+    k->gemm(1, 0, m, dp, n, 1, b->s, row, b->y, dp, 0, b->dv, dp);
+    k->gemm(0, 1, n, m, dp, 1, b->y, dp, b->v, dp, 0, b->ds, row);
     memset(b->d_table, 0, (size_t)a->t * (size_t)a->t * sizeof(float));
     softmax_gradient(a, b->ds, b->s, b->d_table);
-    k->gemm(0, 0, n, dp, m, a->scale, b->ds, mp, b->k, dp, 0.0f, b->dq, dp);
-    k->gemm(1, 0, m, dp, n, a->scale, b->ds, mp, b->q, dp, 0.0f, b->dk, dp);
+    k->gemm(0, 0, n, dp, m, 1, b->ds, row, b->k, dp, 0, b->dq, dp);
+    k->gemm(1, 0, m, dp, n, 1, b->ds, row, b->q, dp, 0, b->dk, dp);
 }
 
 /* Without overlap each token is a query once and a key once, so its gradient can be written. */

@@ -37,18 +37,37 @@ NN_INLINE nn_v nn_set1(float x) {
     return x - (nn_v){0};
 }
 
-/* The first n floats (all, if n >= NN_VL); zero beyond. */
+#if defined __AVX2__ && !defined __AVX512F__
+NN_INLINE __m256i nn_first_lanes(int64_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+#endif
+
+/* The first n floats (all, if n >= NN_VL); zero beyond, where nothing is read. */
 NN_INLINE nn_v nn_load_n(const float *p, int64_t n) {
     if (n >= NN_VL) return nn_load(p);
+#if defined __AVX512F__
+    return (nn_v)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif defined __AVX2__
+    return (nn_v)_mm256_maskload_ps(p, nn_first_lanes(n));
+#else
     nn_v v = {0};
     memcpy(&v, p, (size_t)n * sizeof(float));
     return v;
+#endif
 }
 NN_INLINE void nn_store_n(float *p, nn_v v, int64_t n) {
-    if (n >= NN_VL)
+    if (n >= NN_VL) {
         nn_store(p, v);
-    else
-        memcpy(p, &v, (size_t)n * sizeof(float));
+        return;
+    }
+#if defined __AVX512F__
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#elif defined __AVX2__
+    _mm256_maskstore_ps(p, nn_first_lanes(n), (__m256)v);
+#else
+    memcpy(p, &v, (size_t)n * sizeof(float));
+#endif
 }
 
 /* x within -bound .. bound, lane by lane. */

@@ -127,7 +127,7 @@ START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
     job *j;
     int n;
     ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 12, argv), SX_OK);
-    ablate_study s = {.j = j, .out = "study", .subjects = "001"};
+    ablate_study s = {.j = j, .out = "study"};
     ck_assert_int_eq(read_text(&s.plan, "[rows]\na = train.lr=.7\nb = sr.method=cubic\n", ""),
                      SX_OK);
     ablate_steps(&s, ABLATE_ROWS, 0, &step, &n);
@@ -137,7 +137,7 @@ START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
     has(&step[0], "model.base_channels=8", true);
     has(&step[0], "sr.seed", false);
     has(&step[1], "sr.seed=4", true);
-    has(&step[1], "data.subjects=001", true);
+    has(&step[1], "data.split=test", true);
     has(&step[1], "--weights study/rows/a/run", true);
     has(&step[1], "model.base_channels", false);
     ablate_steps_free(step, n);
