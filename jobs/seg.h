@@ -14,6 +14,7 @@
 #include "image/im_label.h"
 #include "io/io_bids.h"
 #include "io/io_nifti.h"
+#include "jobs/ev_scheme.h"
 #include "jobs/job.h"
 #include "jobs/work.h"
 #include "model/net.h"
@@ -53,6 +54,7 @@ typedef struct seg_config {
     const char *vert_name, *subreg_name; /* patterns of its masks' file names; "": it has none */
     int threads;
     int first;        /* number of the first body when nothing tells */
+    ev_scheme scheme; /* of the labels of the command */
     io_items anchors; /* vertebra masks of sagittal scans; owned */
     char *values;     /* JSON of what decides about an output; sorted keys */
     char hash[65];    /* SHA-256 of `values` */

@@ -22,6 +22,8 @@ const job_option options_segment[] = {
      "of the sub-regions"},
     {"segment.subreg_name", JOB_TEXT, "*seg-s[pu][ib]*", NULL, 0, 0,
      "file name pattern of the command's mask of sub-regions; empty: it writes none"},
+    {"segment.scheme", JOB_TEXT, "", NULL, 0, 0,
+     "labels of the command's masks: a name in share/labels or a table; empty: SPINEPS' numbers"},
     {"segment.first", JOB_INT, "2", NULL, SP_C1, SP_L6,
      "number of the first vertebra with a body where neither sacrum, dens nor another scan tells"},
     {"segment.anchor", JOB_TEXT, "", NULL, 0, 0,
@@ -34,6 +36,7 @@ static void add_command(json_t *o, const seg_config *c) {
     json_object_set_new(o, "command", job_json_string(c->command));
     json_object_set_new(o, "vert_name", job_json_string(c->vert_name));
     json_object_set_new(o, "subreg_name", job_json_string(c->subreg_name));
+    json_object_set_new(o, "scheme", json_string(c->scheme.sha256));
 }
 
 /* Instruction set and number of threads change last bits only: no reason to make it again. */
@@ -81,6 +84,7 @@ sx_err seg_config_read(seg_config *c, job *j) {
         return sx_fail(SX_E_USAGE, "segment: vert_name and subreg_name are both empty: no mask to "
                                    "look for");
     SX_TRY(rc, seg_command_check(c->command));
+    SX_TRY(rc, ev_scheme_read(&c->scheme, job_text(j, "segment.scheme")));
     SX_TRY(rc, seg_anchors_find(c, job_text(j, "segment.anchor")));
     record_values(c, j);
 out:
@@ -89,6 +93,7 @@ out:
 
 void seg_config_clear(seg_config *c) {
     seg_network_clear(&c->network);
+    ev_scheme_clear(&c->scheme);
     io_items_clear(&c->anchors);
     sx_free(c->values);
 }
@@ -104,5 +109,6 @@ void seg_config_print(const seg_config *c, const char *source_sha256, const char
 
 /* Vertebrae are made of sub-regions where there are only those. */
 bool seg_config_has(const seg_config *c, seg_mask m) {
-    return m == SEG_VERT || c->network.params || *c->subreg_name;
+    return m == SEG_VERT || c->network.params || *c->subreg_name ||
+           ev_scheme_has_subregions(&c->scheme);
 }
