@@ -6,6 +6,7 @@
 #include "base/sx_mem.h"
 #include "io/io_nifti.h"
 #include "base/sx_file.h"
+#include "jobs/ablate.h"
 #include "jobs/job_internal.h"
 #include "jobs/sr.h"
 #include "jobs/submit.h"
@@ -43,6 +44,22 @@ static sx_err check_eval(job *inner) {
     return SX_OK;
 }
 
+static sx_err check_input(job *inner) {
+    look_for(job_arg(inner, 0));
+    return SX_OK;
+}
+
+/* Rows and settings; and the folders that it names. */
+static sx_err check_ablate(job *inner) {
+    ablate_plan p = {0};
+    sx_err rc = ablate_plan_read(&p, job_arg(inner, 0), job_text(inner, "ablate.size"));
+    for (int i = 0; i < p.n && rc == SX_OK; i++) rc = ablate_row_check(&p.row[i]);
+    ablate_plan_clear(&p);
+    look_for(job_text(inner, "ablate.bids"));
+    look_for(job_text(inner, "ablate.truth"));
+    return rc;
+}
+
 static const submit_plan plans[] = {
     {.verb = "cache",
      .action = "build",
@@ -67,6 +84,21 @@ static const submit_plan plans[] = {
      .template = "eval-vertebrae.sbatch",
      .out = 1,
      .check = check_eval},
+    {.verb = "stitch",
+     .template = "stitch.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_input},
+    {.verb = "segment",
+     .template = "segment.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_input},
+    {.verb = "ablate",
+     .template = "ablate.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_ablate},
 };
 #define N_PLANS ((int)(sizeof plans / sizeof *plans))
 
@@ -79,8 +111,8 @@ sx_err submit_plan_of(const job *inner, const submit_plan **plan) {
         if (job_n_args(inner) > plans[i].out) return SX_OK;
     }
     return sx_fail(SX_E_USAGE,
-                   "submit: no template for sagax %s%s%s; there is one for cache build, train, sr, "
-                   "eval images and eval vertebrae",
+                   "submit: no template for sagax %s%s%s; there is one for ablate, cache build, "
+                   "eval images, eval vertebrae, segment, sr, stitch and train",
                    verb, job_n_args(inner) ? " " : "", job_n_args(inner) ? job_arg(inner, 0) : "");
 }
 
