@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/sx_file.h"
+#include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "io/io_cache_private.h"
 #include "io/io_hdf5.h"
@@ -17,8 +18,8 @@ struct io_cache {
     char *path, config[65];
     hid_t file, uncached; /* the file; access list for datasets */
     io_cache_volume *entry;
-    uint32_t **crc; /* [n] of each slice of a volume; NULL where the file has none */
-    hid_t *dataset; /* [n], negative until first used */
+    uint32_t **crc[IO__N_LAYERS]; /* [n] of each slice of a volume; NULL where the file has none */
+    hid_t *dataset[IO__N_LAYERS]; /* [n], negative until first used */
     int64_t n, bytes;
     uint16_t *slice; /* scratch, the largest slice */
 };
@@ -44,20 +45,25 @@ static sx_err check_format(io_cache *k) {
 static sx_err parse_entries(io_cache *k, json_t *list) {
     int64_t largest = 1;
     k->entry = SX_NEW_ARRAY(io_cache_volume, (int64_t)json_array_size(list) + 1);
-    k->crc = SX_NEW_ARRAY(uint32_t *, (int64_t)json_array_size(list) + 1);
-    k->dataset = SX_NEW_ARRAY(hid_t, (int64_t)json_array_size(list) + 1);
+    for (int l = 0; l < IO__N_LAYERS; l++) {
+        k->crc[l] = SX_NEW_ARRAY(uint32_t *, (int64_t)json_array_size(list) + 1);
+        k->dataset[l] = SX_NEW_ARRAY(hid_t, (int64_t)json_array_size(list) + 1);
+    }
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *why;
         io_cache_volume *v = &k->entry[i];
-        k->dataset[i] = H5I_INVALID_HID;
+        for (int l = 0; l < IO__N_LAYERS; l++) k->dataset[l][i] = H5I_INVALID_HID;
         k->n++;
         if (!io__cache_entry_parse(json_array_get(list, i), v, &why))
             return sx_fail(SX_E_DATA, "%s: damaged index, volume %zu: %s", k->path, i, why);
         if (v->ok && v->n * v->h > k->bytes / 2 / v->w)
             return sx_fail(SX_E_DATA, "%s: volume %zu (%s) is larger than the file", k->path, i,
                            v->rel);
-        if (v->ok && !io__cache_get_crcs(json_array_get(list, i), v->n, &k->crc[i]))
-            return sx_fail(SX_E_DATA, "%s: damaged index, volume %zu: bad checksums", k->path, i);
+        for (int l = 0; l < IO__N_LAYERS; l++)
+            if (io__cache_has(v, l) &&
+                !io__cache_get_crcs(json_array_get(list, i), l, v->n, &k->crc[l][i]))
+                return sx_fail(SX_E_DATA, "%s: damaged index, volume %zu: bad checksums", k->path,
+                               i);
         if (v->ok && v->h * v->w > largest) largest = v->h * v->w;
     }
     k->slice = sx_try_alloc(largest, sizeof *k->slice);
@@ -101,17 +107,18 @@ out:
 void io_cache_close(io_cache *k) {
     if (!k) return;
     io__hdf5_lock();
-    for (int64_t i = 0; i < k->n; i++) io__hdf5_close(k->dataset[i]);
+    for (int l = 0; l < IO__N_LAYERS; l++)
+        for (int64_t i = 0; i < k->n; i++) io__hdf5_close(k->dataset[l][i]);
     io__hdf5_close(k->uncached);
     io__hdf5_close(k->file);
     io__hdf5_unlock();
-    for (int64_t i = 0; i < k->n; i++) {
-        io_cache_volume_clear(&k->entry[i]);
-        sx_free(k->crc[i]);
+    for (int64_t i = 0; i < k->n; i++) io_cache_volume_clear(&k->entry[i]);
+    for (int l = 0; l < IO__N_LAYERS; l++) {
+        for (int64_t i = 0; i < k->n; i++) sx_free(k->crc[l][i]);
+        sx_free(k->crc[l]);
+        sx_free(k->dataset[l]);
     }
     sx_free(k->entry);
-    sx_free(k->crc);
-    sx_free(k->dataset);
     sx_free(k->slice);
     sx_free(k->path);
     sx_free(k);
@@ -119,6 +126,20 @@ void io_cache_close(io_cache *k) {
 
 const char *io_cache_config_hash(const io_cache *k) {
     return k->config;
+}
+
+void io_cache_content_hash(const io_cache *k, char hex[SX_HASH_HEX]) {
+    sx_hasher *h = sx_hasher_new();
+    const char *config = io_cache_config_hash(k);
+    sx_hasher_add(h, config, strlen(config) + 1);
+    for (int64_t i = 0; i < io_cache_n_volumes(k); i++) {
+        const io_cache_volume *e = io_cache_entry(k, i);
+        int64_t shape[5] = {e->n, e->h, e->w, e->split, e->ok};
+        sx_hasher_add(h, e->rel, strlen(e->rel) + 1);
+        sx_hasher_add(h, e->sha256, strlen(e->sha256) + 1);
+        sx_hasher_add(h, shape, sizeof shape);
+    }
+    sx_hasher_end(h, hex);
 }
 
 int64_t io_cache_n_volumes(const io_cache *k) {
@@ -147,10 +168,10 @@ static sx_err damaged(const io_cache *k, int64_t volume, const char *what, const
 }
 
 /* Shape and type in the file are those of the index. */
-static bool is_as_indexed(hid_t dataset, const io_cache_volume *v) {
+static bool is_as_indexed(hid_t dataset, io__cache_layer l, const io_cache_volume *v) {
     hsize_t shape[H5S_MAX_RANK];
     hid_t space = H5Dget_space(dataset), type = H5Dget_type(dataset);
-    bool good = space >= 0 && type >= 0 && H5Tequal(type, H5T_STD_U16LE) > 0 &&
+    bool good = space >= 0 && type >= 0 && H5Tequal(type, io__cache_file_type(l)) > 0 &&
                 H5Sget_simple_extent_dims(space, shape, NULL) == 3 && shape[0] == (hsize_t)v->n &&
                 shape[1] == (hsize_t)v->h && shape[2] == (hsize_t)v->w;
     io__hdf5_close(type);
@@ -158,79 +179,114 @@ static bool is_as_indexed(hid_t dataset, const io_cache_volume *v) {
     return good;
 }
 
-static sx_err open_volume(io_cache *k, int64_t volume) {
+static sx_err open_volume(io_cache *k, io__cache_layer l, int64_t volume) {
     const io_cache_volume *v = io_cache_entry(k, volume);
-    if (k->dataset[volume] >= 0) return SX_OK;
+    if (k->dataset[l][volume] >= 0) return SX_OK;
     if (!v->ok)
         return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s) has no pixels: %s", k->path, volume,
                        v->rel, v->message);
-    hid_t dataset = H5Dopen2(k->file, io__cache_name_of(volume, "pixels").text, k->uncached);
+    if (!io__cache_has(v, l))
+        return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s) has no labels", k->path, volume,
+                       v->rel);
+    hid_t dataset =
+        H5Dopen2(k->file, io__cache_name_of(volume, io__cache_layouts[l].leaf).text, k->uncached);
     if (dataset < 0) return damaged(k, volume, "damaged", io__hdf5_reason());
-    if (!is_as_indexed(dataset, v)) {
+    if (!is_as_indexed(dataset, l, v)) {
         io__hdf5_close(dataset);
         return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): shape differs from the index",
                        k->path, volume, v->rel);
     }
-    k->dataset[volume] = dataset;
+    k->dataset[l][volume] = dataset;
     return SX_OK;
 }
 
 /* Slices of an open volume, checked; NULL, or why not: borrowed until the next call. */
-static const char *read_slices(const io_cache *k, int64_t volume, int64_t first, int64_t n,
-                               uint16_t *pixels) {
+static const char *read_slices(const io_cache *k, io__cache_layer l, int64_t volume, int64_t first,
+                               int64_t n, void *values) {
     const io_cache_volume *v = &k->entry[volume];
     const int64_t area = v->h * v->w;
+    const size_t slice = (size_t)area * io__cache_layouts[l].size;
+    const uint32_t *crc = k->crc[l][volume];
+    const hid_t dataset = k->dataset[l][volume];
     const hsize_t start[3] = {(hsize_t)first, 0, 0};
     const hsize_t count[3] = {(hsize_t)n, (hsize_t)v->h, (hsize_t)v->w};
-    hid_t space = H5Dget_space(k->dataset[volume]), memory = H5Screate_simple(3, count, NULL);
-    bool good =
-        space >= 0 && memory >= 0 &&
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-        H5Dread(k->dataset[volume], H5T_NATIVE_UINT16, memory, space, H5P_DEFAULT, pixels) >= 0;
+    hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(3, count, NULL);
+    bool good = space >= 0 && memory >= 0 &&
+                H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+                H5Dread(dataset, io__cache_memory_type(l), memory, space, H5P_DEFAULT, values) >= 0;
     io__hdf5_close(memory);
     io__hdf5_close(space);
     if (!good) return io__hdf5_reason();
-    for (int64_t i = 0; k->crc[volume] && i < n; i++)
-        if (io__cache_crc(pixels + i * area, area) != k->crc[volume][first + i])
-            return "not the pixels that were written (CRC-32)";
+    for (int64_t i = 0; crc && i < n; i++)
+        if (io__cache_crc(l, (const char *)values + (size_t)i * slice, area) != crc[first + i])
+            return "not what was written (CRC-32)";
     return NULL;
+}
+
+/* One slice of a layer as it is stored. Called with the lock held. */
+static sx_err read_slice(io_cache *k, io__cache_layer l, int64_t volume, int64_t slice,
+                         void *values) {
+    const io_cache_volume *v = io_cache_entry(k, volume);
+    const char *why = NULL;
+    SX_ASSERT(slice >= 0 && (slice < v->n || !v->ok));
+    io__hdf5_begin_reading();
+    sx_err rc = open_volume(k, l, volume);
+    if (rc == SX_OK && (why = read_slices(k, l, volume, slice, 1, values)))
+        rc = damaged(k, volume, "damaged slice", why);
+    return io__hdf5_end_reading(k->path, rc);
 }
 
 sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out) {
     const io_cache_volume *v = io_cache_entry(k, volume);
-    const char *why = NULL;
-    SX_ASSERT(slice >= 0 && (slice < v->n || !v->ok));
     io__hdf5_lock();
-    io__hdf5_begin_reading();
-    sx_err rc = open_volume(k, volume);
-    if (rc == SX_OK && (why = read_slices(k, volume, slice, 1, k->slice)))
-        rc = damaged(k, volume, "damaged slice", why);
-    rc = io__hdf5_end_reading(k->path, rc);
+    sx_err rc = read_slice(k, IO__PIXELS, volume, slice, k->slice);
     for (int64_t i = 0; rc == SX_OK && i < v->h * v->w; i++) out[i] = (float)k->slice[i] / 65535.0f;
     io__hdf5_unlock();
     return rc;
 }
 
-sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels) {
+sx_err io_cache_slice_labels(io_cache *k, int64_t volume, int64_t slice, uint8_t *out) {
+    io__hdf5_lock();
+    sx_err rc = read_slice(k, IO__LABELS, volume, slice, out);
+    io__hdf5_unlock();
+    return rc;
+}
+
+/* All of a layer, new. */
+static sx_err read_layer(io_cache *k, io__cache_layer l, int64_t volume, void **values) {
     const io_cache_volume *v = io_cache_entry(k, volume);
     const char *why = NULL;
-    *pixels = NULL;
+    *values = NULL;
     io__hdf5_lock();
     io__hdf5_begin_reading();
-    sx_err rc = open_volume(k, volume);
+    sx_err rc = open_volume(k, l, volume);
     if (rc == SX_OK) {
-        *pixels = sx_try_alloc(v->n * v->h * v->w, sizeof **pixels);
-        if (!*pixels)
+        *values = sx_try_alloc(v->n * v->h * v->w, io__cache_layouts[l].size);
+        if (!*values)
             rc = sx_fail(SX_E_NOMEM, "%s: no memory for volume %" PRId64, k->path, volume);
-        else if ((why = read_slices(k, volume, 0, v->n, *pixels)))
+        else if ((why = read_slices(k, l, volume, 0, v->n, *values)))
             rc = damaged(k, volume, "damaged pixels", why);
     }
     rc = io__hdf5_end_reading(k->path, rc);
     io__hdf5_unlock();
     if (rc != SX_OK) {
-        sx_free(*pixels);
-        *pixels = NULL;
+        sx_free(*values);
+        *values = NULL;
     }
+    return rc;
+}
+
+sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels) {
+    void *values;
+    const sx_err rc = read_layer(k, IO__PIXELS, volume, &values);
+    *pixels = values;
+    return rc;
+}
+
+sx_err io_cache_labels(io_cache *k, int64_t volume, uint8_t **labels) {
+    void *values;
+    const sx_err rc = read_layer(k, IO__LABELS, volume, &values);
+    *labels = values;
     return rc;
 }
 
@@ -245,7 +301,9 @@ static sx_err check_meta(io_cache *k, int64_t volume) {
     io__hdf5_unlock();
     if (rc != SX_OK) return rc;
     json_t *own = json_loads(text, 0, NULL), *indexed = io__cache_entry_json(&k->entry[volume]);
-    if (k->crc[volume]) io__cache_put_crcs(indexed, k->crc[volume], k->entry[volume].n);
+    for (int l = 0; l < IO__N_LAYERS; l++)
+        if (k->crc[l][volume])
+            io__cache_put_crcs(indexed, l, k->crc[l][volume], k->entry[volume].n);
     if (!json_equal(own, indexed))
         rc = sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): meta differs from the index", k->path,
                      volume, k->entry[volume].rel);
@@ -257,15 +315,15 @@ static sx_err check_meta(io_cache *k, int64_t volume) {
 
 /* Slice by slice, since each has checksums of its own: damage is named as closely as it is known.
  */
-static sx_err check_pixels(io_cache *k, int64_t volume) {
+static sx_err check_layer(io_cache *k, io__cache_layer l, int64_t volume) {
     const io_cache_volume *v = io_cache_entry(k, volume);
     char list[100] = "", reason[200] = "";
     io__hdf5_lock();
     io__hdf5_begin_reading();
-    sx_err rc = open_volume(k, volume);
+    sx_err rc = open_volume(k, l, volume);
     for (int64_t i = 0; rc == SX_OK && i < v->n; i++) {
         const size_t used = strlen(list);
-        const char *why = read_slices(k, volume, i, 1, k->slice);
+        const char *why = read_slices(k, l, volume, i, 1, k->slice);
         if (!why) continue;
         if (!used) snprintf(reason, sizeof reason, "%s", why);
         if (used < sizeof list - 24)
@@ -282,7 +340,9 @@ static sx_err check_pixels(io_cache *k, int64_t volume) {
 }
 
 sx_err io_cache_check(io_cache *k, int64_t volume) {
-    if (!io_cache_entry(k, volume)->ok) return SX_OK;
-    sx_err rc = check_pixels(k, volume);
-    return rc == SX_OK ? check_meta(k, volume) : rc;
+    const io_cache_volume *v = io_cache_entry(k, volume);
+    sx_err rc = SX_OK;
+    for (int l = 0; l < IO__N_LAYERS && rc == SX_OK; l++)
+        if (io__cache_has(v, l)) rc = check_layer(k, l, volume);
+    return rc == SX_OK && v->ok ? check_meta(k, volume) : rc;
 }

@@ -4,10 +4,11 @@
  *   /format            attributes: name, version, config (hash of the configuration)
  *   /volumes/NNNNNN/pixels   uint16 [slices][rows][columns], chunk = one slice, Fletcher-32;
  *                            0..65535 stands for 0..1
- *   /volumes/NNNNNN/meta     uint8, JSON: file, sha256, subject, session, split, affine of the
- *                            resampled grid, orientation and spacing of the file, mapping, crop,
- *                            CRC-32 of each slice
- *   /index             uint8, JSON: the entries of all volumes, failed ones with their reason
+ *   /volumes/NNNNNN/labels   uint8, the same shape and chunks: sub-regions (spine/sp_labels.h);
+ * only where the cache was built with labels /volumes/NNNNNN/meta     uint8, JSON: file, sha256,
+ * subject, session, split, affine of the resampled grid, orientation and spacing of the file,
+ * mapping, crop, CRC-32 of each slice, of labels likewise, hash of their file /index uint8, JSON:
+ * the entries of all volumes, failed ones with their reason
  *
  * Format of HDF5 1.10, Fletcher-32 on every dataset, no time stamps: equal input and configuration
  * give equal bytes on any number of ranks. Written under a temporary name, read back, then renamed.
@@ -35,6 +36,8 @@ typedef struct io_cache_volume {
     char reason[48], message[400]; /* when not ok                                      */
     int64_t n, h, w;               /* slices, rows, columns                                   */
     uint16_t *pixels;              /* [n][h][w] or NULL; owned; sx_free                       */
+    uint8_t *labels;               /* likewise; with labels_sha256 alone                      */
+    char labels_sha256[65];        /* of the file of the labels; "" without labels            */
     double affine[4][4];           /* of the cached grid: (column, row, slice) -> mm RAS+     */
     char axcodes[4];               /* of the file                                             */
     double zooms[3];               /* of the file                                             */
@@ -73,18 +76,23 @@ typedef struct io_cache io_cache;
 sx_err io_cache_open(io_cache **k, const char *path);
 void io_cache_close(io_cache *k); /* takes NULL */
 const char *io_cache_config_hash(const io_cache *k);
+/* SHA-256 of what the cache holds, from its index: equal caches give equal trainings. */
+void io_cache_content_hash(const io_cache *k, char hex[65]);
 int64_t io_cache_n_volumes(const io_cache *k);
-/* Entry without pixels (pixels == NULL); borrowed. */
+/* Entry without pixels and labels (both NULL); borrowed. */
 const io_cache_volume *io_cache_entry(const io_cache *k, int64_t volume);
 /* The entry as it is stored but for the CRCs, JSON text, new (sx_free). */
 char *io_cache_entry_text(const io_cache *k, int64_t volume);
 /* One slice as float 0..1 into out [h][w]. Errors: SX_E_DATA (checksum), SX_E_IO. */
 sx_err io_cache_slice(io_cache *k, int64_t volume, int64_t slice, float *out);
-/* All pixels of a volume, new (sx_free). Errors as above. */
+/* The labels of one slice [h][w]. Errors: as above; SX_E_DATA also when the volume has none. */
+sx_err io_cache_slice_labels(io_cache *k, int64_t volume, int64_t slice, uint8_t *out);
+/* All pixels, all labels of a volume, new (sx_free). Errors as above. */
 sx_err io_cache_pixels(io_cache *k, int64_t volume, uint16_t **pixels);
-/* Everything stored about a volume: pixels against their checksums, its own meta against the index.
- * Volumes that failed have nothing stored and are in order. Errors: SX_E_DATA (names the slices),
- * SX_E_IO. */
+sx_err io_cache_labels(io_cache *k, int64_t volume, uint8_t **labels);
+/* Everything stored about a volume: pixels and labels against their checksums, its own meta against
+ * the index. Volumes that failed have nothing stored and are in order. Errors: SX_E_DATA (names the
+ * slices), SX_E_IO. */
 sx_err io_cache_check(io_cache *k, int64_t volume);
 
 #endif

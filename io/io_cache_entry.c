@@ -27,6 +27,7 @@ void io_cache_volume_clear(io_cache_volume *v) {
     sx_free(v->rel);
     sx_free(v->path);
     sx_free(v->pixels);
+    sx_free(v->labels);
     *v = (io_cache_volume){0};
 }
 
@@ -86,9 +87,32 @@ static bool get_reals(json_t *j, const char *key, double *x, int n) {
     return true;
 }
 
+/* ---- layers ---- */
+
+const io__cache_layout io__cache_layouts[IO__N_LAYERS] = {
+    [IO__PIXELS] = {"pixels", "crc", sizeof(uint16_t)},
+    [IO__LABELS] = {"labels", "label_crc", sizeof(uint8_t)},
+};
+
+hid_t io__cache_file_type(io__cache_layer l) {
+    return l == IO__PIXELS ? H5T_STD_U16LE : H5T_STD_U8LE;
+}
+
+hid_t io__cache_memory_type(io__cache_layer l) {
+    return l == IO__PIXELS ? H5T_NATIVE_UINT16 : H5T_NATIVE_UINT8;
+}
+
+bool io__cache_has(const io_cache_volume *v, io__cache_layer l) {
+    return v->ok && (l == IO__PIXELS || v->labels_sha256[0]);
+}
+
+const void *io__cache_values(const io_cache_volume *v, io__cache_layer l) {
+    return l == IO__PIXELS ? (const void *)v->pixels : (const void *)v->labels;
+}
+
 /* ---- checksums of slices ---- */
 
-uint32_t io__cache_crc(const uint16_t *pixels, int64_t n) {
+static uint32_t crc_of_pixels(const uint16_t *pixels, int64_t n) {
     enum { CHUNK = 2048 };
     unsigned char byte[2 * CHUNK];
     uLong crc = crc32(0, NULL, 0);
@@ -103,16 +127,21 @@ uint32_t io__cache_crc(const uint16_t *pixels, int64_t n) {
     return (uint32_t)crc;
 }
 
-bool io__cache_put_crcs(json_t *entry, const uint32_t *crc, int64_t n) {
+uint32_t io__cache_crc(io__cache_layer l, const void *values, int64_t n) {
+    if (l == IO__PIXELS) return crc_of_pixels(values, n);
+    return (uint32_t)crc32(crc32(0, NULL, 0), values, (uInt)n);
+}
+
+bool io__cache_put_crcs(json_t *entry, io__cache_layer l, const uint32_t *crc, int64_t n) {
     json_t *array = json_array();
     bool good = true;
     for (int64_t i = 0; good && i < n; i++)
         good = json_array_append_new(array, json_integer(crc[i])) == 0;
-    return json_object_set_new(entry, "crc", array) == 0 && good;
+    return json_object_set_new(entry, io__cache_layouts[l].crcs, array) == 0 && good;
 }
 
-bool io__cache_get_crcs(json_t *entry, int64_t n, uint32_t **crc) {
-    json_t *array = json_object_get(entry, "crc");
+bool io__cache_get_crcs(json_t *entry, io__cache_layer l, int64_t n, uint32_t **crc) {
+    json_t *array = json_object_get(entry, io__cache_layouts[l].crcs);
     *crc = NULL;
     if (!array) return true;
     if (!json_is_array(array) || json_array_size(array) != (size_t)n) return false;
@@ -128,13 +157,28 @@ bool io__cache_get_crcs(json_t *entry, int64_t n, uint32_t **crc) {
 
 /* ---- entries ---- */
 
+/* Nothing in caches without labels, so that these stay what they were. */
+static bool put_labels(json_t *j, const io_cache_volume *v) {
+    return !v->labels_sha256[0] ||
+           json_object_set_new(j, "labels_sha256", json_string(v->labels_sha256)) == 0;
+}
+
+static bool get_labels(json_t *j, io_cache_volume *v) {
+    const json_t *text = json_object_get(j, "labels_sha256");
+    const char *sha256 = json_string_value(text);
+    if (!text) return true;
+    if (!sha256 || strlen(sha256) != sizeof v->labels_sha256 - 1) return false;
+    memcpy(v->labels_sha256, sha256, sizeof v->labels_sha256);
+    return true;
+}
+
 json_t *io__cache_entry_json(const io_cache_volume *v) {
     const double mapping[3] = {v->mapping.offset, v->mapping.scale, v->mapping.quantile};
     json_t *j = json_pack("{s:s, s:s, s:s, s:[I, I, I], s:[I, I, I]}", "file", v->rel, "split",
                           io_split_name(v->split), "state", v->ok ? "ok" : "failed", "shape",
                           (json_int_t)v->n, (json_int_t)v->h, (json_int_t)v->w, "crop",
                           (json_int_t)v->crop[0], (json_int_t)v->crop[1], (json_int_t)v->crop[2]);
-    if (j && put_texts(j, v) && put_reals(j, "affine", &v->affine[0][0], 16) &&
+    if (j && put_texts(j, v) && put_labels(j, v) && put_reals(j, "affine", &v->affine[0][0], 16) &&
         put_reals(j, "zooms", v->zooms, 3) && put_reals(j, "mapping", mapping, 3))
         return j;
     json_decref(j);
@@ -159,7 +203,7 @@ bool io__cache_entry_parse(json_t *j, io_cache_volume *v, const char **why) {
     *v = (io_cache_volume){0};
     *why = "missing texts";
     if (json_unpack(j, "{s:s, s:s, s:s}", "file", &file, "split", &split, "state", &state) != 0 ||
-        !get_texts(j, v))
+        !get_texts(j, v) || !get_labels(j, v))
         return false;
     *why = "unknown split";
     v->split = io_split_parse(split);

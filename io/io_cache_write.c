@@ -38,7 +38,7 @@ typedef struct announcement {
     int64_t item; /* -1: none in this round */
     int64_t n, h, w;
     uint64_t n_meta;
-    int64_t ok, rank;
+    int64_t ok, rank, labelled;
 } announcement;
 
 /* `tmp` is taken. */
@@ -159,14 +159,15 @@ sx_err io_cache_create(io_cache_writer **out, mp_comm *c, const char *path,
 
 /* ---- one volume, on all ranks ---- */
 
-static bool put_pixels(io_cache_writer *w, const announcement *a, bool mine,
-                       const io_cache_volume *v) {
+static bool put_layer(io_cache_writer *w, io__cache_layer l, const announcement *a, bool mine,
+                      const io_cache_volume *v) {
     const hsize_t shape[3] = {(hsize_t)a->n, (hsize_t)a->h, (hsize_t)a->w};
     const hsize_t chunk[3] = {1, shape[1], shape[2]};
-    hid_t dataset = io__hdf5_dataset(w->file, io__cache_name_of(a->item, "pixels").text,
-                                     H5T_STD_U16LE, 3, shape, chunk);
-    bool good = dataset >= 0 && io__hdf5_put(dataset, H5T_NATIVE_UINT16, w->transfer, mine,
-                                             mine ? v->pixels : NULL);
+    hid_t dataset =
+        io__hdf5_dataset(w->file, io__cache_name_of(a->item, io__cache_layouts[l].leaf).text,
+                         io__cache_file_type(l), 3, shape, chunk);
+    bool good = dataset >= 0 && io__hdf5_put(dataset, io__cache_memory_type(l), w->transfer, mine,
+                                             mine ? io__cache_values(v, l) : NULL);
     return io__hdf5_close(dataset) && good;
 }
 
@@ -179,7 +180,8 @@ static sx_err put_volume(io_cache_writer *w, const announcement *a, const char *
     if (!a->ok) return SX_OK;
     const io__cache_name name = io__cache_name_of(a->item, "");
     hid_t group = io__hdf5_group(w->file, name.text);
-    bool good = group >= 0 && put_pixels(w, a, mine, v) &&
+    bool good = group >= 0 && put_layer(w, IO__PIXELS, a, mine, v) &&
+                (!a->labelled || put_layer(w, IO__LABELS, a, mine, v)) &&
                 io__hdf5_put_text(group, "meta", w->transfer, mine, meta, a->n_meta);
     return io__hdf5_close(group) && good ? SX_OK : hdf5_failed(w, SX_E_IO, name.text);
 }
@@ -193,25 +195,39 @@ static announcement next_announcement(const char *all, size_t *at, const char **
     return a;
 }
 
+static int64_t bytes_of(const announcement *a) {
+    size_t size = io__cache_layouts[IO__PIXELS].size;
+    if (a->labelled) size += io__cache_layouts[IO__LABELS].size;
+    return a->n * a->h * a->w * (int64_t)size + (int64_t)a->n_meta;
+}
+
 static int64_t bytes_of_round(const char *all, size_t n_all) {
     const char *meta;
     int64_t n_bytes = 0;
     for (size_t at = 0; at < n_all;) {
         const announcement a = next_announcement(all, &at, &meta);
-        if (a.ok) n_bytes += a.n * a.h * a.w * (int64_t)sizeof(uint16_t) + (int64_t)a.n_meta;
+        if (a.ok) n_bytes += bytes_of(&a);
     }
     return n_bytes;
+}
+
+static bool put_layer_crcs(json_t *j, io__cache_layer l, const io_cache_volume *v) {
+    const int64_t area = v->h * v->w;
+    const size_t slice = (size_t)area * io__cache_layouts[l].size;
+    uint32_t *crc = SX_NEW_ARRAY(uint32_t, v->n);
+    for (int64_t i = 0; i < v->n; i++)
+        crc[i] = io__cache_crc(l, (const char *)io__cache_values(v, l) + (size_t)i * slice, area);
+    const bool good = io__cache_put_crcs(j, l, crc, v->n);
+    sx_free(crc);
+    return good;
 }
 
 /* The entry with the checksums of the slices, new; NULL as for io__cache_entry_json. */
 static json_t *entry_with_crcs(const io_cache_volume *v) {
     json_t *j = io__cache_entry_json(v);
-    if (!j || !v->ok) return j;
-    uint32_t *crc = SX_NEW_ARRAY(uint32_t, v->n);
-    for (int64_t i = 0; i < v->n; i++)
-        crc[i] = io__cache_crc(v->pixels + i * v->h * v->w, v->h * v->w);
-    const bool good = io__cache_put_crcs(j, crc, v->n);
-    sx_free(crc);
+    bool good = true;
+    for (int l = 0; l < IO__N_LAYERS && j; l++)
+        if (io__cache_has(v, l)) good = put_layer_crcs(j, l, v) && good;
     if (good) return j;
     json_decref(j);
     return NULL;
@@ -224,12 +240,14 @@ static sx_err announce(const mp_comm *c, int64_t item, const io_cache_volume *v,
     char *meta = NULL;
     if (item >= 0) {
         SX_ASSERT(!v->ok || (v->pixels && v->n > 0 && v->h > 0 && v->w > 0));
+        SX_ASSERT(!io__cache_has(v, IO__LABELS) || v->labels);
         json_t *j = entry_with_crcs(v);
         meta = j ? json_dumps(j, JSON_COMPACT) : NULL;
         json_decref(j);
         if (!meta)
             return sx_fail(SX_E_DATA, "%s: a text is not UTF-8 or a number not finite", v->rel);
         a.ok = v->ok, a.n = v->n, a.h = v->h, a.w = v->w, a.n_meta = strlen(meta);
+        a.labelled = io__cache_has(v, IO__LABELS);
     }
     *n = sizeof a + a.n_meta;
     *block = sx_alloc((int64_t)*n, 1);
@@ -319,8 +337,7 @@ sx_err io_cache_commit(io_cache_writer *w, bool keep) {
 static sx_err put_in_memory(io_cache_writer *w, const char *config_hash, const announcement *a,
                             const char *meta, const io_cache_volume *v, io__hdf5_memory *m) {
     sx_err rc = SX_OK;
-    w->file = io__hdf5_create_in_memory(m, (size_t)(a->n * a->h * a->w) * sizeof *v->pixels +
-                                               (size_t)a->n_meta + ROUND_EXTRA);
+    w->file = io__hdf5_create_in_memory(m, (size_t)bytes_of(a) + ROUND_EXTRA);
     if (w->file < 0 || !put_preamble(w, config_hash))
         rc = hdf5_failed(w, SX_E_NOMEM, "the beginning");
     if (rc == SX_OK) rc = put_volume(w, a, meta, v);

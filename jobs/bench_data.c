@@ -77,7 +77,7 @@ sx_err bench_data_open(bench_data *d) {
     *d = (bench_data){.cache = NULL};
     SX_TRY(rc, write_cache(path));
     SX_TRY(rc, io_cache_open(&d->cache, path));
-    rc = train_slices_list(&d->slices, mp_self(), d->cache, IO_TRAIN, 0);
+    rc = train_slices_list(&d->slices, mp_self(), d->cache, IO_TRAIN, 0, false);
 out:
     remove(path); /* what is open stays readable */
     sx_free(path);

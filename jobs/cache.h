@@ -8,29 +8,53 @@
 #include "io/io_bids.h"
 #include "io/io_cache.h"
 #include "io/io_nifti.h"
+#include "jobs/ev_scheme.h"
 #include "jobs/job.h"
 #include "jobs/work.h"
+
+/* ---- cache_labels.c: masks for the images ---- */
+
+extern const job_option options_cache[];
+
+typedef struct cache_labels {
+    bool used; /* cache.labels is given */
+    io_items masks;
+    ev_scheme scheme;
+} cache_labels;
+
+/* From section cache; *l is zeroed. Errors: SX_E_NOINPUT (also when there is no mask), SX_E_DATA,
+ * SX_E_IO. Not collective. */
+sx_err cache_labels_open(cache_labels *l, const job *j);
+void cache_labels_close(cache_labels *l); /* takes a zeroed struct */
+/* The mask that belongs to an image, NULL if none does; borrowed. */
+const io_item *cache_labels_of(const cache_labels *l, const io_item *image);
+/* Fill v->labels, on the grid that v has, from the mask at `path`. Errors: SX_E_DATA, SX_E_NOMEM,
+ * those of io_nifti_read. */
+sx_err cache_labels_read(io_cache_volume *v, const cache_labels *l, const io_read_opt *read,
+                         const char *path);
 
 /* ---- cache_volume.c: one image into one entry ---- */
 
 /* What decides about pixels. Its hash is the configuration hash of a cache: volumes are taken over
  * from an older cache only when it is equal. */
 typedef struct cache_recipe {
-    io_read_opt read; /* of it only xform is in the hash */
-    double hr_mm;     /* isotropic pixel of a slice */
-    double quantile;  /* of the intensities, maps to 1 */
+    io_read_opt read;           /* of it only xform is in the hash */
+    double hr_mm;               /* isotropic pixel of a slice */
+    double quantile;            /* of the intensities, maps to 1 */
+    const cache_labels *labels; /* borrowed; NULL: none */
 } cache_recipe;
 
-/* From section data. */
-cache_recipe cache_recipe_of(const job *j);
+/* From section data, and labels that are used. */
+cache_recipe cache_recipe_of(const job *j, const cache_labels *labels);
 void cache_recipe_hash(const cache_recipe *r, char hex[65]);
 
 /* Fill an entry's identity from the item; everything else of *v is zeroed. */
 void cache_volume_name(io_cache_volume *v, const io_item *item, io_split split);
-/* Read, reorient to PIR, resample in plane, map to 0..1, crop, quantise. *v has its identity; it
- * becomes ok with pixels, or not ok with reason and message, and either way an entry. Errors: why
- * it is not ok, the message being that of the entry. Not collective. */
-sx_err cache_volume_make(io_cache_volume *v, const cache_recipe *r);
+/* Read, reorient to PIR, resample in plane, map to 0..1, crop, quantise; take labels from `mask`,
+ * NULL for none. *v has its identity and hashes; it becomes ok with pixels, or not ok with reason
+ * and message, and either way an entry. Errors: why it is not ok, the message being that of the
+ * entry. Not collective. */
+sx_err cache_volume_make(io_cache_volume *v, const cache_recipe *r, const io_item *mask);
 /* Not ok, for a reason (a word) and with a message, both copied. */
 void cache_volume_refuse(io_cache_volume *v, const char *reason, const char *message);
 /* Take everything but identity and split from volume number `volume` of a cache. *v has its
@@ -66,8 +90,9 @@ typedef enum cache_action {
 typedef struct cache_step {
     int64_t old; /* volume of the older cache, or -1 */
     cache_action action;
-    char sha256[65]; /* io_nifti_hash; "" when it cannot be read */
-    char key[65];    /* of its part */
+    char sha256[65];        /* io_nifti_hash; "" when it cannot be read */
+    char labels_sha256[65]; /* of its mask; "" without */
+    char key[65];           /* of its part */
 } cache_step;
 
 /* What is done, "keep", "part", "make" or "-", and why, in words; borrowed. */
@@ -80,7 +105,10 @@ const char *cache_step_why(const cache_step *s);
  * again. Entries that failed are cheap and made again: what was wrong may lie outside the file.
  * Collective over c. Errors: SX_E_AGAIN (asked to stop). */
 sx_err cache_plan(mp_comm *c, const io_items *items, int64_t first, int64_t step, io_cache *old,
-                  const char *config_hash, const char *parts, cache_step **plan);
+                  const cache_recipe *recipe, const char *config_hash, const char *parts,
+                  cache_step **plan);
+/* Give a volume the hashes of its step. */
+void cache_step_sign(const cache_step *s, io_cache_volume *v);
 
 /* Nothing to do: every item is kept, in place, with the identity and split it has in `old`. */
 bool cache_plan_is_idle(const cache_step *steps, const io_items *items, const io_split *split,
@@ -125,6 +153,7 @@ typedef struct cache_run {
     mp_comm *c;
     const char *path;
     char *folder, *parts; /* CACHE.sagax, CACHE.sagax/parts */
+    cache_labels labels;
     cache_recipe recipe;
     char config[65];
     io_items items;
@@ -137,6 +166,8 @@ typedef struct cache_run {
     work *w;
 } cache_run;
 
+/* The mask of item i, NULL without. */
+const io_item *cache_run_mask(const cache_run *r, int64_t i);
 /* Whether another run has put the cache together since this one planned. Not collective. */
 bool cache_run_is_late(const cache_run *r);
 

@@ -88,10 +88,10 @@ static void one_volume(cache_run *r, int64_t i, io_cache_volume *v) {
         return;
     }
     if (cache_part_take(r->parts, s, r->config, v)) return;
-    memcpy(v->sha256, s->sha256, sizeof v->sha256);
+    cache_step_sign(s, v);
     if (o->state == WORK_FAILED)
         cache_volume_refuse(v, sx_err_name(o->code), o->reason);
-    else if (cache_volume_make(v, &r->recipe) != SX_OK)
+    else if (cache_volume_make(v, &r->recipe, cache_run_mask(r, i)) != SX_OK)
         sx_warn("%s: %s: left out: %s", v->rel, v->reason, v->message);
 }
 

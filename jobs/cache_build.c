@@ -76,6 +76,10 @@ static cache_stamp stamp_of(const char *path) {
     return stamp;
 }
 
+const io_item *cache_run_mask(const cache_run *r, int64_t i) {
+    return r->steps[i].labels_sha256[0] ? cache_labels_of(&r->labels, &r->items.item[i]) : NULL;
+}
+
 bool cache_run_is_late(const cache_run *r) {
     const cache_stamp now = stamp_of(r->path);
     return memcmp(&now, &r->seen, sizeof now) != 0;
@@ -128,7 +132,7 @@ static sx_err plan(cache_run *r) {
         r->old = NULL;
     }
     return cache_plan(r->c, &r->items, r->whole ? 0 : r->first, r->whole ? 1 : r->step, r->old,
-                      r->config, r->parts, &r->steps);
+                      &r->recipe, r->config, r->parts, &r->steps);
 }
 
 static sx_err prepare(cache_run *r, const char *root) {
@@ -324,16 +328,19 @@ static sx_err check_share(const cache_run *r) {
 
 sx_err cache_build(const job *j, const char *root, const char *path) {
     const double start_s = sx_now_s();
-    cache_run r = {.j = j, .c = job_comm(j), .path = path, .recipe = cache_recipe_of(j)};
+    cache_run r = {.j = j, .c = job_comm(j), .path = path};
     r.folder = work_folder(path, false);
     r.parts = sx_path_join(r.folder, "parts");
+    sx_err rc = mp_agree(r.c, cache_labels_open(&r.labels, j));
+    r.recipe = cache_recipe_of(j, &r.labels);
     cache_recipe_hash(&r.recipe, r.config);
-    sx_err rc = check_share(&r);
+    if (rc == SX_OK) rc = check_share(&r);
     if (rc == SX_OK) rc = prepare(&r, root);
     if (rc == SX_OK) rc = run_plan(&r, start_s);
     work_close(r.w);
     io_cache_close(r.old);
     io_items_clear(&r.items);
+    cache_labels_close(&r.labels);
     sx_free(r.split);
     sx_free(r.steps);
     sx_free(r.folder);

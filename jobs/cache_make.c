@@ -28,8 +28,8 @@ static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *
     sx_err made, rc;
     (void)share, (void)payload;
     cache_volume_name(&v, &r->items.item[i], r->split[i]);
-    memcpy(v.sha256, s->sha256, sizeof v.sha256);
-    made = cache_volume_make(&v, &r->recipe);
+    cache_step_sign(s, &v);
+    made = cache_volume_make(&v, &r->recipe, cache_run_mask(r, i));
     SX_TRY(rc, work_holds(r->w));
     rc = cache_part_write(r->parts, s, r->config, &v);
     *lost = rc != SX_OK;

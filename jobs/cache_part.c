@@ -37,7 +37,8 @@ static io_cache *open_part(const char *folder, const cache_step *s, const char *
     const bool ours = sx_file_exists(path) && io_cache_open(&k, path) == SX_OK &&
                       strcmp(io_cache_config_hash(k), config_hash) == 0 &&
                       io_cache_n_volumes(k) == 1 &&
-                      strcmp(io_cache_entry(k, 0)->sha256, s->sha256) == 0;
+                      strcmp(io_cache_entry(k, 0)->sha256, s->sha256) == 0 &&
+                      strcmp(io_cache_entry(k, 0)->labels_sha256, s->labels_sha256) == 0;
     sx_free(path);
     if (ours) return k;
     io_cache_close(k);

@@ -1,5 +1,6 @@
 /* What becomes of each item. Files are hashed and old volumes checked by the ranks in turns; the
  * answers are exchanged, so that all ranks hold the same plan. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ static cache_action compare(const cache_step *s, io_cache *old, const char *conf
     if (strcmp(io_cache_config_hash(old), config_hash) != 0) return CACHE_CONFIG;
     if (!v->ok) return CACHE_FAILED;
     if (!s->sha256[0] || strcmp(v->sha256, s->sha256) != 0) return CACHE_CHANGED;
+    if (strcmp(v->labels_sha256, s->labels_sha256) != 0) return CACHE_CHANGED;
     return io_cache_check(old, s->old) == SX_OK ? CACHE_KEEP : CACHE_DAMAGED;
 }
 
@@ -69,6 +71,26 @@ static cache_action decide(const cache_step *s, io_cache *old, const char *confi
                            const char *parts) {
     const cache_action action = compare(s, old, config_hash);
     return action != CACHE_KEEP && cache_part_is_good(parts, s, config_hash) ? CACHE_PART : action;
+}
+
+void cache_step_sign(const cache_step *s, io_cache_volume *v) {
+    memcpy(v->sha256, s->sha256, sizeof v->sha256);
+    memcpy(v->labels_sha256, s->labels_sha256, sizeof v->labels_sha256);
+}
+
+/* What cannot be read has no hash. A mask that cannot be read has one of zeros: it is there, and
+ * fails when it is used. */
+static void hash_files(cache_step *s, const io_item *item, const cache_labels *labels) {
+    const io_item *mask = labels ? cache_labels_of(labels, item) : NULL;
+    if (io_nifti_hash(item->path, s->sha256) != SX_OK) s->sha256[0] = 0;
+    if (mask && io_nifti_hash(mask->path, s->labels_sha256) != SX_OK)
+        snprintf(s->labels_sha256, sizeof s->labels_sha256, "%064d", 0);
+}
+
+static void set_key(cache_step *s, const io_item *item, const char *config_hash) {
+    char both[2 * sizeof s->sha256];
+    snprintf(both, sizeof both, "%s%s", s->sha256, s->labels_sha256);
+    cache_part_key(item, both, config_hash, s->key);
 }
 
 /* ---- all items ---- */
@@ -92,7 +114,8 @@ static cache_step *gather(mp_comm *c, const cache_step *mine, int64_t n_mine, in
 }
 
 sx_err cache_plan(mp_comm *c, const io_items *items, int64_t first, int64_t step, io_cache *old,
-                  const char *config_hash, const char *parts, cache_step **plan) {
+                  const cache_recipe *recipe, const char *config_hash, const char *parts,
+                  cache_step **plan) {
     const int64_t stride = mp_size(c) * step, begin = first + mp_rank(c) * step;
     const int64_t n_mine = begin < items->n ? (items->n - begin + stride - 1) / stride : 0;
     cache_step *mine = SX_NEW_ARRAY(cache_step, n_mine + 1), *earlier = *plan;
@@ -105,10 +128,10 @@ sx_err cache_plan(mp_comm *c, const io_items *items, int64_t first, int64_t step
         const io_item *item = &items->item[i];
         cache_step *s = &mine[m];
         if (earlier && earlier[i].sha256[0])
-            memcpy(s->sha256, earlier[i].sha256, sizeof s->sha256);
-        else if (io_nifti_hash(item->path, s->sha256) != SX_OK)
-            s->sha256[0] = 0;
-        cache_part_key(item, s->sha256, config_hash, s->key);
+            *s = earlier[i];
+        else
+            hash_files(s, item, recipe->labels);
+        set_key(s, item, config_hash);
         s->old = find(names, old, item->rel);
         s->action = decide(s, old, config_hash, parts);
         sx_progress_step(&progress, m + 1, NULL);

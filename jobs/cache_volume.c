@@ -18,17 +18,21 @@
 /* Spacing ratio from which an axis is the through-plane axis beyond doubt. */
 #define THICK 1.5
 
-cache_recipe cache_recipe_of(const job *j) {
+cache_recipe cache_recipe_of(const job *j, const cache_labels *labels) {
     return (cache_recipe){.read = job_read_opt(j),
+                          .labels = labels->used ? labels : NULL,
                           .hr_mm = job_real(j, "data.hr_mm"),
                           .quantile = job_real(j, "data.quantile")};
 }
 
 void cache_recipe_hash(const cache_recipe *r, char hex[65]) {
-    char text[160];
+    char text[320];
     int n =
         snprintf(text, sizeof text, "cache recipe 1: hr_mm %.17g quantile %.17g xform %d air %g",
                  r->hr_mm, r->quantile, (int)r->read.xform, (double)AIR);
+    if (r->labels)
+        n += snprintf(text + n, sizeof text - (size_t)n, " labels 1 scheme %s",
+                      r->labels->scheme.sha256);
     sx_hash_bytes(text, (size_t)n, hex);
 }
 
@@ -109,8 +113,8 @@ static sx_err take_box(io_cache_volume *v, const im_volume *m, const int64_t siz
 }
 
 /* *reason: one word for what was being done; that of the reader lies in *info. */
-static sx_err make(io_cache_volume *v, const cache_recipe *r, io_nifti_info *info,
-                   const char **reason) {
+static sx_err make(io_cache_volume *v, const cache_recipe *r, const io_item *mask,
+                   io_nifti_info *info, const char **reason) {
     sx_err rc = SX_OK;
     im_volume file = {0}, grid = {0};
     int64_t size[3];
@@ -129,16 +133,19 @@ static sx_err make(io_cache_volume *v, const cache_recipe *r, io_nifti_info *inf
         rc = take_box(v, &grid, size);
     else
         rc = sx_fail(SX_E_DATA, "%s: no voxel above %g of the brightest", v->path, (double)AIR);
+    if (rc != SX_OK || !mask) goto out;
+    *reason = "labels";
+    rc = cache_labels_read(v, r->labels, &r->read, mask->path);
 out:
     im_volume_clear(&file);
     im_volume_clear(&grid);
     return rc;
 }
 
-sx_err cache_volume_make(io_cache_volume *v, const cache_recipe *r) {
+sx_err cache_volume_make(io_cache_volume *v, const cache_recipe *r, const io_item *mask) {
     const char *reason;
     io_nifti_info info = {0};
-    sx_err rc = make(v, r, &info, &reason);
+    sx_err rc = make(v, r, mask, &info, &reason);
     v->ok = rc == SX_OK;
     if (!v->ok)
         cache_volume_refuse(v, rc == SX_E_DATA && reason[0] ? reason : sx_err_name(rc),
@@ -149,6 +156,11 @@ sx_err cache_volume_make(io_cache_volume *v, const cache_recipe *r) {
 bool cache_volume_take(io_cache_volume *v, io_cache *from, int64_t volume) {
     io_cache_volume taken = *io_cache_entry(from, volume);
     if (taken.ok && io_cache_pixels(from, volume, &taken.pixels) != SX_OK) return false;
+    if (taken.ok && taken.labels_sha256[0] &&
+        io_cache_labels(from, volume, &taken.labels) != SX_OK) {
+        sx_free(taken.pixels);
+        return false;
+    }
     taken.rel = v->rel, taken.path = v->path, taken.split = v->split;
     memcpy(taken.subject, v->subject, sizeof v->subject);
     memcpy(taken.session, v->session, sizeof v->session);

@@ -4,12 +4,11 @@
 #include "jobs/cache.h"
 #include "jobs/verbs.h"
 
-static const job_option *const sections[] = {options_data, options_run, options_run_crew, NULL};
-static const job_alias aliases[] = {{"--acq", "data.acq"},
-                                    {"--list", "data.list"},
-                                    {"--split-list", "data.split_list"},
-                                    {"--retry", "run.retry"},
-                                    JOB_ALIASES_END};
+static const job_option *const sections[] = {options_data, options_cache, options_run,
+                                             options_run_crew, NULL};
+static const job_alias aliases[] = {{"--acq", "data.acq"},    {"--labels", "cache.labels"},
+                                    {"--list", "data.list"},  {"--split-list", "data.split_list"},
+                                    {"--retry", "run.retry"}, JOB_ALIASES_END};
 
 static sx_err run_build(const job *j) {
     return cache_build(j, job_arg(j, 1), job_arg(j, 2));

@@ -39,8 +39,13 @@ static const job_option options_eval[] = {
     {"eval.picture_items", JOB_INT, "4", NULL, 1, 64, "items shown in the picture"},
     JOB_OPTIONS_END};
 
-static const job_option *const sections[] = {
-    options_eval, ev_vertebrae_options, options_data_subjects, options_run, options_run_crew, NULL};
+static const job_option *const sections[] = {options_eval,
+                                             ev_vertebrae_options,
+                                             options_data_subjects,
+                                             options_data_split,
+                                             options_run,
+                                             options_run_crew,
+                                             NULL};
 static const job_alias aliases[] = {{"--truth", "eval.truth"},
                                     {"--sr", "eval.sr"},
                                     {"--lr", "eval.lr"},
@@ -49,6 +54,8 @@ static const job_alias aliases[] = {{"--truth", "eval.truth"},
                                     {"--scheme", "vertebrae.scheme"},
                                     {"--axial", "vertebrae.axial"},
                                     {"--subjects", "data.subjects"},
+                                    {"--cache", "data.cache"},
+                                    {"--split", "data.split"},
                                     {"--retry", "run.retry"},
                                     JOB_ALIASES_END};
 
@@ -70,11 +77,23 @@ static sx_err session_open(ev_session *e, job *j) {
     SX_TRY(rc, io_bids_walk(lr, &of_lr, &e->cohort.lr));
     SX_TRY(rc, io_bids_walk(truth, &of_truth, &e->cohort.truth));
     if (sr[0]) SX_TRY(rc, io_bids_walk(sr, &of_sr, &e->cohort.sr));
+    SX_TRY(rc, job_keep_split(j, &e->cohort.lr));
+    SX_TRY(rc, job_keep_split(j, &e->cohort.truth));
+    SX_TRY(rc, job_keep_split(j, &e->cohort.sr));
     ev_cohort_match(&e->cohort, mp_rank(e->comm) == 0);
     if (e->cohort.n_scored == 0)
         rc = sx_fail(SX_E_NOINPUT, "%s: no axial scan has truth in %s", lr, truth);
 out:
     return rc;
+}
+
+/* Not refused: it may be what somebody wants to know. */
+static void warn_of_trained(const ev_session *e) {
+    const int64_t n = ev_count_trained(&e->cohort);
+    if (n > 0)
+        sx_warn("%lld of %lld scored scans are of subjects that the network was trained on, whose "
+                "scores say little about others; --cache CACHE --split test leaves them out",
+                (long long)n, (long long)e->cohort.n_scored);
 }
 
 /* ---- the picture ---- */
@@ -200,6 +219,7 @@ static sx_err eval_images(job *j) {
     ev_session e = {0};
     sx_err rc;
     SX_TRY(rc, mp_agree(job_comm(j), session_open(&e, j)));
+    if (first) warn_of_trained(&e);
     if (job_dry_run(j)) {
         if (first) print_plan(&e.cohort);
         goto out;

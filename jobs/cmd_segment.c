@@ -1,8 +1,8 @@
 /* sagax segment INPUT OUT: vertebrae of a cohort's volumes.
  *
  * INPUT is a BIDS tree (as `sagax sr` writes it), a TSV list or one NIfTI file. Volumes are work
- * (work.h), shared out whole. Masks are made by another program, which is run once a volume, and
- * collected under names of ours. */
+ * (work.h), shared out whole. Masks are made by a trained network, slice by slice, or by another
+ * program, which is run once a volume. */
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/job_data.h"
@@ -12,10 +12,16 @@
 static const job_option *const sections[] = {options_segment, options_data_any, options_model,
                                              options_run,     options_run_crew, NULL};
 static const job_alias aliases[] = {
-    {"--command", "segment.command"}, {"--first", "segment.first"},
-    {"--anchor", "segment.anchor"},   {"--acq", "data.acq"},
-    {"--subjects", "data.subjects"},  {"--threads", "model.threads"},
-    {"--retry", "run.retry"},         JOB_ALIASES_END,
+    {"--weights", "segment.weights"},
+    {"--command", "segment.command"},
+    {"--first", "segment.first"},
+    {"--anchor", "segment.anchor"},
+    {"--acq", "data.acq"},
+    {"--subjects", "data.subjects"},
+    {"--kernels", "model.kernels"},
+    {"--threads", "model.threads"},
+    {"--retry", "run.retry"},
+    JOB_ALIASES_END,
 };
 
 typedef struct cohort {
@@ -54,7 +60,9 @@ static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *
     sx_err rc;
     (void)share;   /* is this rank alone */
     (void)payload; /* the outputs say it all */
-    SX_TRY(rc, seg_command_make(&h->c, item, &watch, &m, lost));
+    rc = h->c.network.params ? seg_network_make(&h->c, item, &watch, &m)
+                             : seg_command_make(&h->c, item, &watch, &m, lost);
+    if (rc != SX_OK) goto out;
     if (!m.mask[SEG_VERT].voxel) SX_TRY(rc, seg_label(&h->c, item, &m));
     SX_TRY(rc, watch.holds(h));
     rc = seg_write(&h->c, item, &m);

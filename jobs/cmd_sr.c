@@ -17,8 +17,9 @@
 #include "jobs/verbs.h"
 
 static const job_option *const sections[] = {
-    options_sr,        options_stitch, options_data_axial, options_model,
-    options_diffusion, options_run,    options_run_crew,   NULL};
+    options_sr,         options_stitch,   options_data_axial,
+    options_data_split, options_model,    options_diffusion,
+    options_run,        options_run_crew, NULL};
 static const job_alias aliases[] = {
     {"--method", "sr.method"},
     {"--weights", "sr.weights"},
@@ -31,6 +32,8 @@ static const job_alias aliases[] = {
     {"--threads", "model.threads"},
     {"--acq", "data.acq"},
     {"--subjects", "data.subjects"},
+    {"--cache", "data.cache"},
+    {"--split", "data.split"},
     {"--retry", "run.retry"},
     JOB_ALIASES_END,
 };
@@ -73,9 +76,19 @@ static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *
 
 /* ---- the verb ---- */
 
+/* Of a split when the cache is there, which it may not be when a job is submitted. */
+static sx_err find_of_split(const job *j, io_items *items) {
+    sx_err rc = sr_items_find(j, items);
+    if (rc == SX_OK) rc = job_keep_split(j, items);
+    if (rc == SX_OK && items->n == 0)
+        rc = sx_fail(SX_E_NOINPUT, "%s: no image of a subject in split %s of %s", job_arg(j, 0),
+                     job_text(j, "data.split"), job_text(j, "data.cache"));
+    return rc;
+}
+
 static sx_err find(cohort *h, job *j) {
     sx_err rc = sr_config_read(&h->c, j);
-    if (rc == SX_OK) rc = sr_items_find(j, &h->items);
+    if (rc == SX_OK) rc = find_of_split(j, &h->items);
     if (rc == SX_OK && sx_file_exists(h->c.out) && !sx_file_is_dir(h->c.out))
         rc = sx_fail(SX_E_CREATE, "%s: is not a folder", h->c.out);
     if ((rc = mp_agree(job_comm(j), rc)) == SX_OK)

@@ -15,6 +15,7 @@
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_table.h"
+#include "jobs/ablate.h"
 #include "jobs/job_json.h"
 #include "jobs/status.h"
 #include "jobs/verbs.h"
@@ -323,10 +324,13 @@ static sx_err tell_training(const report *r, const char *metrics, bool json) {
                        JSON_INDENT(2) | JSON_REAL_PRECISION(6));
         return SX_OK;
     }
-    printf("%s: train, step %lld, loss %.5f, %s\n", r->out,
-           (long long)json_integer_value(json_object_get(o, "step")),
-           json_number_value(json_object_get(o, "loss")),
-           r->n_heard > 0 ? "running" : "nobody at work");
+    printf("%s: train, ", r->out);
+    if (o)
+        printf("step %lld, loss %.5f, ", (long long)json_integer_value(json_object_get(o, "step")),
+               json_number_value(json_object_get(o, "loss")));
+    else
+        printf("nothing logged yet, ");
+    printf("%s\n", r->n_heard > 0 ? "running" : "nobody at work");
     json_decref(o);
     print_crew(r);
     status_jobs_print(&r->jobs);
@@ -340,6 +344,10 @@ static sx_err tell_training(const report *r, const char *metrics, bool json) {
 static sx_err tell_jobs(const report *r, bool json) {
     const char *verb = r->jobs.job[r->jobs.n - 1].of->verb,
                *command = status_jobs_command(&r->jobs);
+    if (strcmp(verb, "sweep") == 0) {
+        status_sweep(r->out, &r->jobs, json);
+        return SX_OK;
+    }
     if (json) {
         job_json_print(json_pack("{s:o, s:s, s:o, s:o, s:o}", "folder", job_json_string(r->out),
                                  "verb", verb, "command", job_json_string(command), "crew",
@@ -430,6 +438,7 @@ static sx_err tell_all(const char *folder, bool json, bool *told) {
 static sx_err run(job *j) {
     const char *out = job_arg(j, 0);
     bool told = false;
+    if (ablate_is_study(out)) return ablate_status(out, job_json(j));
     sx_err rc = tell(out, job_json(j), &told);
     if (rc == SX_OK && !told) rc = tell_all(out, job_json(j), &told);
     if (rc != SX_OK || told) return rc;

@@ -45,21 +45,6 @@ typedef struct training {
 
 /* ---- data ---- */
 
-/* Hash of what the cache holds, from its index: equal caches give equal trainings. */
-static void hash_cache(const io_cache *k, char hex[SX_HASH_HEX]) {
-    sx_hasher *h = sx_hasher_new();
-    const char *config = io_cache_config_hash(k);
-    sx_hasher_add(h, config, strlen(config) + 1);
-    for (int64_t i = 0; i < io_cache_n_volumes(k); i++) {
-        const io_cache_volume *e = io_cache_entry(k, i);
-        int64_t shape[5] = {e->n, e->h, e->w, e->split, e->ok};
-        sx_hasher_add(h, e->rel, strlen(e->rel) + 1);
-        sx_hasher_add(h, e->sha256, strlen(e->sha256) + 1);
-        sx_hasher_add(h, shape, sizeof shape);
-    }
-    sx_hasher_end(h, hex);
-}
-
 /* The pixel size and mapping of the cached grid; all volumes must share them. */
 static sx_err read_geometry(training *t) {
     return cache_pixel_mm(t->cache, t->c.cache_path, &t->c.degrade.hr_mm, &t->quantile);
@@ -70,12 +55,16 @@ static sx_err open_data(training *t) {
     sx_err rc = io_cache_open(&t->cache, c->cache_path);
     if (rc == SX_OK) rc = read_geometry(t);
     SX_TRY(rc, mp_agree(c->comm, rc));
-    SX_TRY(rc, train_slices_list(&t->train, c->comm, t->cache, IO_TRAIN, c->min_content));
-    SX_TRY(rc, train_slices_list(&t->val, c->comm, t->cache, IO_VAL, c->min_content));
+    SX_TRY(rc, train_slices_list(&t->train, c->comm, t->cache, IO_TRAIN, c->min_content,
+                                 c->kind->classes));
+    SX_TRY(rc,
+           train_slices_list(&t->val, c->comm, t->cache, IO_VAL, c->min_content, c->kind->classes));
     if (t->train.n == 0)
         rc = sx_fail(SX_E_DATA,
-                     "%s: no slice of the training split is usable (%lld too small, %lld empty)",
-                     c->cache_path, (long long)t->train.n_small, (long long)t->train.n_empty);
+                     "%s: no slice of the training split is usable (%lld too small, %lld empty, "
+                     "%lld without labels)",
+                     c->cache_path, (long long)t->train.n_small, (long long)t->train.n_empty,
+                     (long long)t->train.n_bare);
 out:
     return rc;
 }
@@ -87,10 +76,11 @@ static void describe(const training *t) {
     const nn_plan *p = net_plan(t->n);
     char engine[JOB_ENGINE_TEXT];
     sx_info("data: %lld slices for training, %lld for validation (left out: %lld too small, %lld "
-            "empty), %g mm",
+            "empty, %lld without labels), %g mm",
             (long long)t->train.n, (long long)t->val.n,
             (long long)(t->train.n_small + t->val.n_small),
-            (long long)(t->train.n_empty + t->val.n_empty), c->degrade.hr_mm);
+            (long long)(t->train.n_empty + t->val.n_empty),
+            (long long)(t->train.n_bare + t->val.n_bare), c->degrade.hr_mm);
     sx_info("network: %s, %lld parameters, %.2f GMAC an image of %d x %d, %.0f MiB activations, %s",
             c->net.arch, (long long)net_params(t->n)->count, (double)p->macs * 1e-9, c->crop,
             c->crop, (double)(p->activation_bytes + p->scratch_bytes) / 0x1p20,
@@ -110,7 +100,7 @@ static sx_err prepare(training *t) {
     sx_err rc = train_config_read(c, t->j);
     SX_TRY(rc, mp_agree(c->comm, rc));
     SX_TRY(rc, open_data(t));
-    hash_cache(t->cache, hash);
+    io_cache_content_hash(t->cache, hash);
     t->identity = train_identity(t->j, hash);
     rc = net_new(&t->n, &c->net, c->crop, c->crop, c->kernels,
                  (net_opt){.train = true, .threads = c->threads});
@@ -218,7 +208,9 @@ static sx_err draw_preview(training *t, bool last) {
         last ? sx_strf("%s/preview/final.png", t->c.run_path)
              : sx_strf("%s/preview/step-%08lld.png", t->c.run_path, (long long)t->state.step);
     sx_err rc = train_val_preview(t->validation, t->state.ema, path, &i->psnr_sr, &i->psnr_lr);
-    if (rc == SX_OK)
+    if (rc == SX_OK && t->c.kind->classes)
+        sx_info("step %lld: preview %s", (long long)t->state.step, path);
+    else if (rc == SX_OK)
         sx_info("step %lld: preview PSNR %.2f dB (LR %.2f dB), %s", (long long)t->state.step,
                 i->psnr_sr, i->psnr_lr, path);
     sx_free(path);
@@ -270,7 +262,7 @@ static sx_err write_weights(const training *t) {
     if (mp_rank(t->c.comm) == 0) {
         char *path = sx_path_join(t->c.run_path, "weights.h5");
         char *json = job_weights_describe(t->j, t->c.kind->name, t->state.step, t->c.degrade.hr_mm,
-                                          t->quantile);
+                                          t->quantile, t->cache);
         rc = job_weights_write(path, json, t->state.params, t->state.ema, train_owner_holds,
                                (void *)&t->c);
         if (rc == SX_OK) sx_info("weights of step %lld: %s", (long long)t->state.step, path);

@@ -102,9 +102,10 @@ static sx_err import(job *j) {
     block = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_take(from, &t, net_params(n), block));
     SX_TRY(rc, check_block(from, net_params(n), block));
-    text = ours ? sx_strdup(ours)
-                : job_weights_describe(j, net_about_arch(c.arch)->kind, 0,
-                                       job_real(j, "data.hr_mm"), job_real(j, "data.quantile"));
+    text = ours
+               ? sx_strdup(ours)
+               : job_weights_describe(j, net_about_arch(c.arch)->kind, 0, job_real(j, "data.hr_mm"),
+                                      job_real(j, "data.quantile"), NULL);
     if (!job_dry_run(j)) {
         SX_TRY(rc, sx_mkdirs(run_folder));
         SX_TRY(rc, job_weights_write(to, text, net_params(n), block, NULL, NULL));

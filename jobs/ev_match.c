@@ -130,22 +130,46 @@ const io_item *ev_next_prediction(const ev_cohort *e, int64_t lr, const ev_metho
 
 /* ---- origin ---- */
 
-/* "weights configuration" of a prediction's sidecar, new; NULL when it has none of sr. */
-static char *origin(const io_item *p) {
+/* What `sr` wrote about a prediction, the object "Sagax" of its sidecar, new; NULL when there is
+ * none. */
+static json_t *record_of(const io_item *p) {
     char *path = sx_strf("%.*s%s.json", (int)(sx_path_base(p->path) - p->path), p->path, p->stem);
-    char *text = NULL, *found = NULL;
+    char *text = NULL;
+    json_t *own = NULL;
     size_t n_bytes = 0;
     if (sx_file_exists(path) && sx_file_read(path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK) {
         json_t *root = json_loadb(text, n_bytes, 0, NULL);
-        const json_t *own = json_object_get(root, "Sagax");
-        const char *weights = json_string_value(json_object_get(own, "WeightsSHA256"));
-        const char *config = json_string_value(json_object_get(own, "ConfigurationSHA256"));
-        if (weights && config) found = sx_strf("%s %s", weights, config);
+        own = json_incref(json_object_get(root, "Sagax"));
         json_decref(root);
     }
     sx_free(text);
     sx_free(path);
+    return own;
+}
+
+/* "weights configuration" of a prediction, new; NULL when nobody knows. */
+static char *origin(const io_item *p) {
+    json_t *own = record_of(p);
+    const char *weights = json_string_value(json_object_get(own, "WeightsSHA256"));
+    const char *config = json_string_value(json_object_get(own, "ConfigurationSHA256"));
+    char *found = weights && config ? sx_strf("%s %s", weights, config) : NULL;
+    json_decref(own);
     return found;
+}
+
+int64_t ev_count_trained(const ev_cohort *e) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < e->n_scored; i++) {
+        const io_item *p = NULL;
+        for (int m = 0; m < EV_N_METHODS && !p; m++) {
+            int64_t at;
+            p = ev_next_prediction(e, e->scored[i], &ev_methods[m], 0, &at);
+        }
+        json_t *own = p ? record_of(p) : NULL;
+        n += json_is_true(json_object_get(own, "TrainedOnSubject"));
+        json_decref(own);
+    }
+    return n;
 }
 
 sx_err ev_predictions_agree(const ev_cohort *e, int64_t lr) {

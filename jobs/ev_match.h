@@ -42,5 +42,8 @@ const io_item *ev_next_prediction(const ev_cohort *e, int64_t lr, const ev_metho
 /* Whether all predictions of a scan are of one run: their sidecars, where there are any, name the
  * same weights and configuration. Errors: SX_E_DATA. */
 sx_err ev_predictions_agree(const ev_cohort *e, int64_t lr);
+/* How many scans that are scored are of subjects that the network was trained on, as sidecars of
+ * predictions tell. */
+int64_t ev_count_trained(const ev_cohort *e);
 
 #endif

@@ -59,7 +59,11 @@ enum {
     EVS_AXIAL_DICE,
     EVS_N
 };
-extern const char *const ev_session_columns[EVS_N];
+typedef struct ev_column {
+    const char *name;
+    bool whole; /* a count: shown without decimals */
+} ev_column;
+extern const ev_column ev_session_columns[EVS_N];
 
 typedef struct ev_session_row {
     int64_t item; /* session * methods + method */
@@ -120,7 +124,7 @@ typedef struct ev_tree {
     bool plain; /* no name in it says seg-vert: all images are masks of vertebrae */
 } ev_tree;
 
-enum { EV_MAX_METHODS = 16 };
+enum { EV_MAX_METHODS = 128 };
 
 typedef struct ev_vertebrae {
     const job *j;

@@ -66,7 +66,8 @@ static sx_err walk(const ev_vertebrae *e, const char *root, const char *acq, con
     f.acq = acq;
     f.suffix = suffix;
     f.derivatives = true;
-    return io_bids_walk(root, &f, items);
+    const sx_err rc = io_bids_walk(root, &f, items);
+    return rc == SX_OK ? job_keep_split(e->j, items) : rc;
 }
 
 static sx_err tree_open(const ev_vertebrae *e, ev_tree *t, const char *match, const char *scheme) {

@@ -50,27 +50,6 @@ static void label_text(char text[CELL], double label) {
         snprintf(text, CELL, "n/a");
 }
 
-static bool is_count(int column) {
-    switch (column) {
-    case EVS_DTR:
-    case EVS_B0_ERROR:
-    case EVS_B1_ERROR:
-    case EVS_B2_ERROR:
-    case EVS_RQ:
-    case EVS_SQ:
-    case EVS_PQ:
-    case EVS_DICE:
-    case EVS_LABEL_DICE:
-    case EVS_UNION_DICE:
-    case EVS_ASSD:
-    case EVS_HD95:
-    case EVS_AXIAL_DICE:
-        return false;
-    default:
-        return true;
-    }
-}
-
 /* ---- tables ---- */
 
 static void put_place(const ev_vertebrae *e, int64_t item, const char **cell) {
@@ -85,14 +64,14 @@ static sx_err write_sessions(const ev_vertebrae *e, const char *path) {
     const char *cell[N] = {"subject", "session", "method", "state"};
     char text[EVS_N][CELL];
     io_table t = {0};
-    for (int v = 0; v < EVS_N; v++) cell[4 + v] = ev_session_columns[v];
+    for (int v = 0; v < EVS_N; v++) cell[4 + v] = ev_session_columns[v].name;
     io_table_init(&t, N, cell);
     for (int64_t i = 0; i < e->rows.n_sessions; i++) {
         const ev_session_row *r = &e->rows.session[i];
         put_place(e, r->item, cell);
         cell[3] = ev_state_name((ev_state)r->state);
         for (int v = 0; v < EVS_N; v++) {
-            (is_count(v) ? count_text : ev_number_text)(text[v], r->value[v]);
+            (ev_session_columns[v].whole ? count_text : ev_number_text)(text[v], r->value[v]);
             cell[4 + v] = text[v];
         }
         io_table_add(&t, cell);
@@ -192,7 +171,7 @@ static void print_counts(FILE *f, const ev_vertebrae *e) {
     enum { N = sizeof columns / sizeof columns[0] };
     fprintf(f, "| method | sessions | missing | unusable | failed |");
     for (int c = 0; c < N; c++) {
-        char *title = sx_strdup(ev_session_columns[columns[c]]);
+        char *title = sx_strdup(ev_session_columns[columns[c]].name);
         for (char *at = title; (at = strchr(at, '_'));) *at = ' ';
         fprintf(f, " %s |", title);
         sx_free(title);
@@ -308,8 +287,8 @@ static json_t *session_json(const ev_vertebrae *e, const ev_session_row *r) {
                           job_json_string(cell[1]), "method", job_json_string(cell[2]), "state",
                           ev_state_name((ev_state)r->state));
     for (int v = 0; v < EVS_N; v++)
-        json_object_set_new(o, ev_session_columns[v],
-                            is_count(v) && isfinite(r->value[v])
+        json_object_set_new(o, ev_session_columns[v].name,
+                            ev_session_columns[v].whole && isfinite(r->value[v])
                                 ? json_integer((json_int_t)r->value[v])
                                 : job_json_number(r->value[v]));
     return o;

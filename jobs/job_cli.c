@@ -209,7 +209,7 @@ void job__quote(FILE *f, const char *word) {
     fputc('\'', f);
 }
 
-static char *command_of(const job_verb *v, int argc, char **argv) {
+char *job__command(const job_verb *v, int argc, char **argv) {
     char *text = NULL;
     size_t n_bytes;
     FILE *f = open_memstream(&text, &n_bytes);
@@ -226,7 +226,7 @@ static char *command_of(const job_verb *v, int argc, char **argv) {
 sx_err job__parse_command_line(job *j, int argc, char **argv) {
     cursor c = {argc, argv, 0};
     bool options = true;
-    j->command = command_of(j->verb, argc, argv);
+    j->command = job__command(j->verb, argc, argv);
     j->arg = SX_NEW_ARRAY(char *, argc);
     while (c.next < argc) {
         const char *word = argv[c.next++];

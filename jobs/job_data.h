@@ -6,12 +6,15 @@
 #include "io/io_nifti.h"
 #include "jobs/job.h"
 
-/* data.suffix, .subjects, .exclude, and where the verb has them .acq (else any) and .derivatives
+/* data.subjects, .exclude, and where the verb has them .suffix, .acq (else any) and .derivatives
  * (else no); texts are borrowed from the job. */
 io_filter job_filter(const job *j);
 /* SX_OK, or when folders of the tree could not be listed (a warning named each) SX_E_ITEMS: what
  * they hold is missing from the result. */
 sx_err job_check_folders(const char *root, const io_items *items);
+/* Of these images keep those whose subject is in split data.split of data.cache; all when that is
+ * "all". Errors: SX_E_USAGE (a split without a cache), those of io_cache_open. */
+sx_err job_keep_split(const job *j, io_items *items);
 /* data.xform and .max_gib, for the reader; the only frame. */
 io_read_opt job_read_opt(const job *j);
 

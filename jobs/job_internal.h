@@ -78,6 +78,8 @@ sx_err job__read_submission(job *j, const char *folder);
 sx_err job__parse_command_line(job *j, int argc, char **argv);
 /* Print one word as a POSIX shell reads it back. */
 void job__quote(FILE *f, const char *word);
+/* A command line as a shell reads it back, new (sx_free). */
+char *job__command(const job_verb *v, int argc, char **argv);
 /* Number of single-character edits between two words (Levenshtein). */
 int job__distance(const char *a, const char *b);
 

@@ -25,9 +25,17 @@ static sx_err preset_all(job *j, const net_setting *s) {
     return rc;
 }
 
+/* A training of classes is of the one network that tells any, unless another is asked for. */
+static sx_err preset_arch(job *j) {
+    const bool classes =
+        job_has(j, "train.kind") && strcmp(job_text(j, "train.kind"), "segmentation") == 0;
+    return classes && !job_given(j, "model.arch") ? job_preset(j, "model.arch", "seg") : SX_OK;
+}
+
 sx_err job_net_preset(job *j) {
     if (!job_has(j, "model.arch")) return SX_OK;
-    sx_err rc = preset_all(j, about_of(j)->sizes);
+    sx_err rc = preset_arch(j);
+    if (rc == SX_OK) rc = preset_all(j, about_of(j)->sizes);
     return rc == SX_OK ? preset_all(j, about_of(j)->training) : rc;
 }
 

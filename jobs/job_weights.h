@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include "base/sx_err.h"
+#include "io/io_cache.h"
 #include "io/io_ckpt.h"
 #include "io/io_tensors.h"
 #include "jobs/job.h"
@@ -55,8 +56,11 @@ sx_err job_weights_inherit(job *j, const char *path);
 sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t);
 /* The JSON text of weights.h5 for the network of this configuration, trained as `kind`
  * (train_kind.h): {"format", "step", "model": {…}, "diffusion": {…}, "degrade": {…}, "data":
- * {"hr_mm", "quantile"}, "train": {"kind"}}; new (sx_free). */
+ * {"hr_mm", "quantile"}, "train": {"kind", "subjects"}}; new (sx_free). Subjects are those of the
+ * training split of `cache`, by job_weights_subject; NULL: nobody knows. */
 char *job_weights_describe(const job *j, const char *kind, int64_t step, double hr_mm,
-                           double quantile);
+                           double quantile, const io_cache *cache);
+/* How weights name a subject: by a hash, since files of weights are passed on. */
+void job_weights_subject(const char *label, char name[17]);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "io/io_ckpt.h"
 #include "jobs/job_json.h"
@@ -183,12 +184,33 @@ out:
 
 /* ---- writing ---- */
 
+void job_weights_subject(const char *label, char name[17]) {
+    snprintf(name, 17, "%016" PRIx64, sx_hash_key(label));
+}
+
+/* Once each: volumes of a subject stand together in a cache, unless a list says otherwise. */
+static json_t *trained_subjects(const io_cache *k) {
+    json_t *list = json_array();
+    const char *last = NULL;
+    for (int64_t i = 0; i < io_cache_n_volumes(k); i++) {
+        const io_cache_volume *v = io_cache_entry(k, i);
+        char name[17];
+        if (v->split != IO_TRAIN || !v->ok || (last && strcmp(last, v->subject) == 0)) continue;
+        job_weights_subject(v->subject, name);
+        json_array_append_new(list, json_string(name));
+        last = v->subject;
+    }
+    return list;
+}
+
 char *job_weights_describe(const job *j, const char *kind, int64_t step, double hr_mm,
-                           double quantile) {
+                           double quantile, const io_cache *cache) {
     static const char *const sections[] = {"diffusion", "degrade"};
     json_t *o = json_pack("{s:s, s:I, s:{s:f, s:f}, s:{s:s}}", "format", "sagax weights", "step",
                           (json_int_t)step, "data", "hr_mm", hr_mm, "quantile", quantile, "train",
                           "kind", kind);
+    if (cache)
+        json_object_set_new(json_object_get(o, "train"), "subjects", trained_subjects(cache));
     json_object_set_new(o, "model", job_net_json(j, false));
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         json_t *section = job_section_json(j, sections[i]);

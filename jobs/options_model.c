@@ -12,7 +12,7 @@ const job_option options_model[] = {
      "palette, seg: residual blocks a level in the encoder"},
     {"model.dropout", JOB_REAL, "0.1", NULL, 0, 0.9,
      "palette, seg: dropout probability in training"},
-    {"model.classes", JOB_INT, "6", NULL, 2, 256, "seg: classes, background included"},
+    {"model.classes", JOB_INT, "7", NULL, 2, 256, "seg: classes, background included"},
     {"model.groups", JOB_INT, "10", NULL, 1, 64, "rcan: residual groups"},
     {"model.blocks", JOB_INT, "20", NULL, 1, 64,
      "rcan: attention blocks of a group; rrdb: residual blocks of three dense ones"},

@@ -14,9 +14,33 @@
 #include "image/im_label.h"
 #include "io/io_bids.h"
 #include "io/io_nifti.h"
+#include "jobs/ev_scheme.h"
 #include "jobs/job.h"
 #include "jobs/work.h"
+#include "model/net.h"
 #include "spine/sp_instances.h"
+
+/* ---- a trained network ---- */
+
+enum { SEG_SLICES = 3 }; /* of which probabilities are at hand: one and its neighbours */
+
+typedef struct seg_network {
+    net_config net;
+    const nn_kernels *kernels;
+    int threads;
+    double hr_mm, quantile; /* of the slices that it knows */
+    float *params;          /* block; NULL: there is no network */
+    char sha256[65];        /* of the file of its weights */
+    /* for slices of the size last asked for */
+    net *built;
+    int h, w;
+    float *slice, *p[SEG_SLICES]; /* [h][w], [h][w][SP_N_CLASSES] */
+} seg_network;
+
+/* Weights, and what they say of their network and data, which becomes the default of those keys.
+ * *n is zeroed. Errors: SX_E_CONFIG (no segmenter), those of job_weights_read. Not collective. */
+sx_err seg_network_read(seg_network *n, job *j, const char *weights);
+void seg_network_clear(seg_network *n); /* takes a zeroed struct */
 
 /* ---- configuration ---- */
 
@@ -24,11 +48,13 @@ typedef struct seg_config {
     mp_comm *comm;
     const char *input, *out; /* borrowed from the job, as all texts */
     io_read_opt read;
-    const char *command;                 /* template; "" for the built-in network */
+    seg_network network;
+    const char *command;                 /* template; "" for the network */
     double limit_s;                      /* of the command */
     const char *vert_name, *subreg_name; /* patterns of its masks' file names; "": it has none */
     int threads;
     int first;        /* number of the first body when nothing tells */
+    ev_scheme scheme; /* of the labels of the command */
     io_items anchors; /* vertebra masks of sagittal scans; owned */
     char *values;     /* JSON of what decides about an output; sorted keys */
     char hash[65];    /* SHA-256 of `values` */
@@ -77,6 +103,9 @@ typedef struct seg_watch {
  * SX_E_IO (also `lost`: the disk's fault). */
 sx_err seg_command_make(const seg_config *c, const io_item *item, const seg_watch *w, seg_masks *m,
                         bool *lost);
+/* Sub-regions of an item by the network, on isotropic voxels. Errors: SX_E_DATA, SX_E_NOMEM,
+ * SX_E_AGAIN (asked to stop). */
+sx_err seg_network_make(seg_config *c, const io_item *item, const seg_watch *w, seg_masks *m);
 /* Whether a template has only placeholders that are known. Errors: SX_E_USAGE. */
 sx_err seg_command_check(const char *command);
 /* What a placeholder stands for, and the line that it makes, each text quoted for the shell. */

@@ -284,30 +284,58 @@ static bool is_subreg(int32_t label) {
            (label >= SP_CORD && label <= SP_ENDPLATE);
 }
 
-/* Segmenters have more labels than are known here; but most must be. */
-static sx_err check_labels(const char *path, const im_labels *mask, bool (*is_known)(int32_t)) {
-    int64_t known = 0, unknown = 0;
-    for (int64_t i = 0; i < im_labels_count(mask); i++) {
-        if (mask->voxel[i] == 0) continue;
-        if (is_known(mask->voxel[i]))
-            known++;
-        else
-            unknown++;
-    }
-    if (known > unknown) return SX_OK;
-    return sx_fail(SX_E_DATA,
-                   "%s: %lld voxels have labels of the scheme, %lld have others: no such mask",
-                   path, (long long)known, (long long)unknown);
+static int64_t count_if(const im_labels *mask, bool (*is)(int32_t label)) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < im_labels_count(mask); i++)
+        n += mask->voxel[i] != 0 && is(mask->voxel[i]);
+    return n;
 }
 
-static sx_err collect(const making *k, const im_volume *input, const char *pattern,
-                      bool (*is_known)(int32_t label), im_labels *mask) {
+static bool is_any(int32_t label) {
+    return label != 0;
+}
+
+/* To numbers of ours. Segmenters have more labels than are known here, but most must be. */
+static sx_err translate(const seg_config *c, const int32_t *map, bool (*is_known)(int32_t),
+                        const char *path, im_labels *mask) {
+    const int64_t labels = count_if(mask, is_any);
+    ev_scheme_apply(&c->scheme, map, mask);
+    const int64_t known = count_if(mask, is_known);
+    if (2 * known > labels) return SX_OK;
+    return sx_fail(SX_E_DATA, "%s: of %lld labelled voxels %lld have labels of the scheme", path,
+                   (long long)labels, (long long)known);
+}
+
+/* A mask of the command on the grid of the input. */
+static sx_err collect(const making *k, const im_volume *input, const char *path, im_labels *mask) {
+    const sx_err rc = read_mask(k->c, path, mask);
+    if (rc != SX_OK || same_grid(mask, input)) return rc;
+    return sx_fail(SX_E_DATA, "%s: the mask is not on the grid of the input", path);
+}
+
+static sx_err collect_vert(const making *k, const im_volume *input, seg_masks *m) {
     char *path = NULL;
-    sx_err rc = find_mask(k, pattern, &path);
-    if (rc == SX_OK && path) rc = read_mask(k->c, path, mask);
-    if (rc == SX_OK && path && !same_grid(mask, input))
-        rc = sx_fail(SX_E_DATA, "%s: the mask is not on the grid of the input", path);
-    if (rc == SX_OK && path) rc = check_labels(path, mask, is_known);
+    const ev_scheme *s = &k->c->scheme;
+    sx_err rc = find_mask(k, k->c->vert_name, &path);
+    if (rc != SX_OK || !path) return rc;
+    SX_TRY(rc, collect(k, input, path, &m->mask[SEG_VERT]));
+    if (!*k->c->subreg_name && ev_scheme_has_subregions(s)) { /* one mask tells both */
+        SX_TRY(rc, im_labels_copy(&m->mask[SEG_SUBREG], &m->mask[SEG_VERT]));
+        ev_scheme_apply(s, s->subreg, &m->mask[SEG_SUBREG]);
+    }
+    rc = translate(k->c, s->vert, is_vert, path, &m->mask[SEG_VERT]);
+out:
+    sx_free(path);
+    return rc;
+}
+
+static sx_err collect_subreg(const making *k, const im_volume *input, seg_masks *m) {
+    char *path = NULL;
+    sx_err rc = find_mask(k, k->c->subreg_name, &path);
+    if (rc != SX_OK || !path) return rc;
+    SX_TRY(rc, collect(k, input, path, &m->mask[SEG_SUBREG]));
+    rc = translate(k->c, k->c->scheme.subreg, is_subreg, path, &m->mask[SEG_SUBREG]);
+out:
     sx_free(path);
     return rc;
 }
@@ -315,11 +343,11 @@ static sx_err collect(const making *k, const im_volume *input, const char *patte
 static sx_err collect_masks(const making *k, seg_masks *m) {
     im_volume raw = {.voxel = NULL}, pir = {.voxel = NULL};
     sx_err rc;
+    m->grid = "input";
     SX_TRY(rc, io_nifti_read(k->item->path, &k->c->read, &raw, NULL));
     SX_TRY(rc, im_reorient(&pir, &raw, "PIR"));
-    SX_TRY(rc, collect(k, &pir, k->c->vert_name, is_vert, &m->mask[SEG_VERT]));
-    rc = collect(k, &pir, k->c->subreg_name, is_subreg, &m->mask[SEG_SUBREG]);
-    m->grid = "input";
+    SX_TRY(rc, collect_vert(k, &pir, m));
+    rc = collect_subreg(k, &pir, m);
 out:
     im_volume_clear(&raw);
     im_volume_clear(&pir);

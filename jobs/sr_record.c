@@ -9,6 +9,7 @@
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "jobs/job_json.h"
+#include "jobs/job_weights.h"
 #include "jobs/sr.h"
 #include "sagax_version.h"
 
@@ -88,6 +89,12 @@ out:
 
 /* ---- writing ---- */
 
+static bool is_trained_on(const sr_config *c, const io_item *item) {
+    char name[17];
+    job_weights_subject(item->subject, name);
+    return strstr(c->trained_on, name) != NULL;
+}
+
 static char *sidecar(const sr_config *c, const io_item *item, int what, const sr_record *r,
                      const char *image_sha256) {
     const sr_method *method = c->method;
@@ -116,6 +123,8 @@ static char *sidecar(const sr_config *c, const io_item *item, int what, const sr
             own, "NoiseSharedBy",
             job_json_string(c->noise_by_item || !*item->subject ? item->rel : item->subject));
     if (method->sampled && what > 0) json_object_set_new(own, "Sample", json_integer(what));
+    if (c->trained_on && *item->subject)
+        json_object_set_new(own, "TrainedOnSubject", json_boolean(is_trained_on(c, item)));
     json_object_set_new(own, "SliceSpacing_mm", json_real(r->spacing_mm));
     json_object_set_new(own, "SliceThickness_mm", json_real(r->thickness_mm));
     json_object_set_new(own, "Mapping",

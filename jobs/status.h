@@ -19,7 +19,8 @@ typedef struct status_job {
     char nodes[128];                 /* of a running one */
     char *log, *line;                /* the newest log and the last line of it that says
                                         something; NULL: none. Of the last job alone */
-    bool begun;                      /* it has worked on an item; of the last job alone */
+    bool begun;                      /* it has worked on an item, or its verb has none;
+                                of the last job alone */
 } status_job;
 
 typedef struct status_jobs {
@@ -43,5 +44,8 @@ bool status_jobs_done(const status_jobs *s);
 const char *status_jobs_command(const status_jobs *s);
 void status_jobs_print(const status_jobs *s);
 json_t *status_jobs_json(const status_jobs *s);
+
+/* status_sweep.c: what became of the runs of slurm/sweep in LIST.sweep, printed. */
+void status_sweep(const char *folder, const status_jobs *jobs, bool json);
 
 #endif

@@ -127,11 +127,13 @@ static char *newest_log(const char *log) {
     return best;
 }
 
-/* Slurm's own lines, with which it ends the other ranks, tell nothing of why. */
+/* Slurm's own lines, with which it ends the other ranks, and the last one of slurm/job.sh tell
+ * nothing of why. */
 static bool is_noise(const char *line) {
     static const char *const speakers[] = {"srun: ", "slurmstepd: ", "slurmd: "};
     for (size_t i = 0; i < sizeof speakers / sizeof *speakers; i++)
         if (strncmp(line, speakers[i], strlen(speakers[i])) == 0) return true;
+    if (strncmp(line, "sagax job ", 10) == 0 && strstr(line, ": exit code ")) return true;
     return line[strspn(line, " \t\r")] == '\0';
 }
 
@@ -151,6 +153,10 @@ static char *last_word(const char *path) {
         ours = mine;
     }
     return best ? sx_strdup(best) : NULL;
+}
+
+static bool has_items(const char *verb) {
+    return strcmp(verb, "train") != 0 && strcmp(verb, "sweep") != 0;
 }
 
 /* Journals have the name of their owner, which begins with that of the job. */
@@ -192,7 +198,7 @@ sx_err status_jobs_read(status_jobs *s, const char *folder) {
     status_job *last = &s->job[s->n - 1];
     last->log = newest_log(last->of->log);
     last->line = last->log ? last_word(last->log) : NULL;
-    last->begun = has_journal(folder, last->of);
+    last->begun = has_journal(folder, last->of) || !has_items(last->of->verb);
     return SX_OK;
 }
 
@@ -259,9 +265,9 @@ static void print_ended(const status_job *j, bool answered) {
     if (!answered)
         printf(": squeue cannot be asked");
     else
-        printf(": ended%s",
-               j->begun || strcmp(j->of->verb, "train") == 0 ? "" : " before any item began");
-    if (*j->state) printf(" (%s, %s)", j->state, j->reason);
+        printf(": ended%s", j->begun ? "" : " before any item began");
+    if (*j->state)
+        printf(strcmp(j->reason, "None") == 0 ? " (%s)" : " (%s, %s)", j->state, j->reason);
     if (j->line)
         printf("; the last line of its log:\n    %s\n    %s", j->line, j->log);
     else

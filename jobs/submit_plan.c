@@ -38,7 +38,7 @@ static sx_err check_cache(job *inner) {
 }
 
 static sx_err check_eval(job *inner) {
-    static const char *const keys[] = {"eval.lr", "eval.truth", "eval.sr"};
+    static const char *const keys[] = {"eval.lr", "eval.truth", "eval.sr", "vertebrae.axial"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) look_for(job_text(inner, keys[i]));
     return SX_OK;
 }
@@ -62,6 +62,11 @@ static const submit_plan plans[] = {
      .check = check_sr,
      .find = sr_items_find},
     {.verb = "eval", .action = "images", .template = "eval.sbatch", .out = 1, .check = check_eval},
+    {.verb = "eval",
+     .action = "vertebrae",
+     .template = "eval-vertebrae.sbatch",
+     .out = 1,
+     .check = check_eval},
 };
 #define N_PLANS ((int)(sizeof plans / sizeof *plans))
 
@@ -73,11 +78,10 @@ sx_err submit_plan_of(const job *inner, const submit_plan **plan) {
         if (plans[i].action && strcmp(job_arg(inner, 0), plans[i].action) != 0) continue;
         if (job_n_args(inner) > plans[i].out) return SX_OK;
     }
-    return sx_fail(
-        SX_E_USAGE,
-        "submit: no template for sagax %s%s%s; there is one for cache build, train, sr and "
-        "eval images",
-        verb, job_n_args(inner) ? " " : "", job_n_args(inner) ? job_arg(inner, 0) : "");
+    return sx_fail(SX_E_USAGE,
+                   "submit: no template for sagax %s%s%s; there is one for cache build, train, sr, "
+                   "eval images and eval vertebrae",
+                   verb, job_n_args(inner) ? " " : "", job_n_args(inner) ? job_arg(inner, 0) : "");
 }
 
 static char *absolute(const char *path) {

@@ -7,9 +7,10 @@
 #include "jobs/job_model.h"
 #include "jobs/train_kind.h"
 #include "jobs/verbs.h"
+#include "spine/sp_class.h"
 
 const job_option options_train[] = {
-    {"train.kind", JOB_CHOICE, "auto", "auto|diffusion|regression|adversarial", 0, 0,
+    {"train.kind", JOB_CHOICE, "auto", "auto|diffusion|regression|adversarial|segmentation", 0, 0,
      "what is trained how; auto: as the architecture is"},
     {"train.steps", JOB_INT, "100000", NULL, 1, 1e12, "optimizer steps in all"},
     {"train.minutes", JOB_REAL, "0", NULL, 0, 1e7,
@@ -83,6 +84,12 @@ static sx_err check_kind(const train_config *c) {
     if (strcmp(about->image, c->kind->image) != 0)
         return sx_fail(SX_E_CONFIG, "train.kind = %s: network %s is not made for that",
                        c->kind->name, c->net.arch);
+    if (c->kind->classes != (strcmp(about->kind, "segmentation") == 0))
+        return sx_fail(SX_E_CONFIG, "train.kind = %s: network %s %s", c->kind->name, c->net.arch,
+                       c->kind->classes ? "tells no classes apart" : "makes no image");
+    if (c->kind->classes && c->net.classes != SP_N_CLASSES)
+        return sx_fail(SX_E_CONFIG, "train.kind = %s: model.classes = %d, there are %d",
+                       c->kind->name, c->net.classes, SP_N_CLASSES);
     if (c->kind->timed && !about->has_time)
         return sx_fail(SX_E_CONFIG,
                        "train.kind = %s: network %s takes no noised image and diffusion time",

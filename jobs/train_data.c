@@ -32,7 +32,7 @@ static bool has_content(const uint16_t *pixels, int64_t n, double min_content) {
 /* A list that grows; the verdict on each slice of this rank's volumes. */
 typedef struct verdicts {
     train_slice *item;
-    int64_t n, n_small, n_empty;
+    int64_t n, n_small, n_empty, n_bare;
 } verdicts;
 
 static void keep(verdicts *v, int64_t volume, int64_t slice) {
@@ -68,24 +68,29 @@ static int by_volume_and_slice(const void *a, const void *b) {
 }
 
 sx_err train_slices_list(train_slices *s, mp_comm *c, io_cache *k, io_split split,
-                         double min_content) {
+                         double min_content, bool labelled) {
     verdicts v = {0};
     sx_err rc = SX_OK;
     for (int64_t i = mp_rank(c); i < io_cache_n_volumes(k) && rc == SX_OK; i += mp_size(c)) {
         const io_cache_volume *e = io_cache_entry(k, i);
-        if (e->ok && e->split == split) rc = judge_volume(&v, k, i, min_content);
+        if (!e->ok || e->split != split) continue;
+        if (labelled && !e->labels_sha256[0])
+            v.n_bare += e->n;
+        else
+            rc = judge_volume(&v, k, i, min_content);
     }
     rc = mp_agree(c, rc);
     if (rc == SX_OK) {
         size_t n_bytes = 0;
         void *all = NULL;
-        int64_t out[2] = {v.n_small, v.n_empty};
+        int64_t out[3] = {v.n_small, v.n_empty, v.n_bare};
         mp_allgather(c, v.item, (size_t)v.n * sizeof *v.item, &all, &n_bytes);
-        mp_sum_i64(c, out, 2);
+        mp_sum_i64(c, out, 3);
         s->item = all;
         s->n = (int64_t)(n_bytes / sizeof *s->item);
         s->n_small = out[0];
         s->n_empty = out[1];
+        s->n_bare = out[2];
         qsort(s->item, (size_t)s->n, sizeof *s->item, by_volume_and_slice);
     }
     sx_free(v.item);

@@ -15,12 +15,13 @@ typedef struct train_slices {
     train_slice *item; /* [n] by volume, then slice; owned */
     int64_t n;
     int64_t n_small, n_empty; /* left out: too small to be degraded, too little content */
+    int64_t n_bare;           /* left out: without labels */
 } train_slices;
 
-/* List a split. Each rank looks at its share of the volumes. Collective over c.
- * Errors: SX_E_DATA (a damaged slice), SX_E_IO, SX_E_NOMEM. */
+/* List a split; of the volumes with labels alone if asked. Each rank looks at its share of the
+ * volumes. Collective over c. Errors: SX_E_DATA (a damaged slice), SX_E_IO, SX_E_NOMEM. */
 sx_err train_slices_list(train_slices *s, mp_comm *c, io_cache *k, io_split split,
-                         double min_content);
+                         double min_content, bool labelled);
 void train_slices_clear(train_slices *s);
 
 typedef struct train_feed train_feed;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/sx_rng.h"
+#include "jobs/train_classes.h"
 #include "jobs/train_owner.h"
 
 static int64_t pixels(const train_config *c) {
@@ -102,11 +103,58 @@ static void answer_once(const train_config *c, net *n, const float *params, cons
     for (int64_t i = 0; i < pixels(c); i++) x[i] = fminf(fmaxf(answer[i], -1.0f), 1.0f);
 }
 
+/* ---- segmentation: a slice and the class of each pixel, cross-entropy and Dice ---- */
+
+/* What an axial scan does to a slice stays out: the network is shown slices of its own pixels. */
+static dg_config without_acquisition(const dg_config *degrade) {
+    dg_config c = *degrade;
+    c.steps &= 1u << DG_RESCALE | 1u << DG_ROTATE | 1u << DG_BLUR | 1u << DG_NOISE | 1u << DG_BIAS |
+               1u << DG_JITTER;
+    return c;
+}
+
+/* Classes as shades from -1 to 1, for previews. */
+static void shade(const float *class, int64_t n, int k, float *x) {
+    for (int64_t i = 0; i < n; i++) x[i] = 2.0f * class[i] / (float)(k - 1) - 1.0f;
+}
+
+static sx_err make_labelled(train_maker *m, const dg_config *degrade, train_slice s, train_key key,
+                            train_pair *p) {
+    const dg_config own = without_acquisition(degrade);
+    const sx_err rc = train_maker_label(m, &own, s, &key, p);
+    if (rc != SX_OK) return rc;
+    p->t = 0;
+    memcpy(p->x_t, p->lr, (size_t)pixels(m->c) * sizeof(float));
+    shade(p->target, pixels(m->c), m->c->net.classes, p->x0);
+    return SX_OK;
+}
+
+static double entropy_and_dice(const train_config *c, const train_pair *p, const float *answer,
+                               float *d_answer) {
+    return train_classes_loss(answer, p->target, pixels(c), c->net.classes, 1.0 / c->batch,
+                              d_answer);
+}
+
+static double one_minus_dice(const train_config *c, const train_pair *p, const float *answer) {
+    return 1.0 - train_classes_dice(answer, p->target, pixels(c), c->net.classes);
+}
+
+static void decide(const train_config *c, net *n, const float *params, const train_pair *p,
+                   int image, float *x) {
+    const float *answer = net_forward(n, params, p->x_t, p->lr, p->t);
+    (void)image;
+    train_classes_decide(answer, pixels(c), c->net.classes, x);
+    shade(x, pixels(c), c->net.classes, x);
+}
+
 /* ---- the table ---- */
+
+#define OF_IMAGES .captions = {"LR", "SR", "HR"}
 
 static const train_kind kinds[] = {
     {.name = "diffusion",
      .image = "lr",
+     OF_IMAGES,
      .timed = true,
      .make = make_noised,
      .loss = squared_error,
@@ -114,6 +162,7 @@ static const train_kind kinds[] = {
      .restore = sample},
     {.name = "regression",
      .image = "lr",
+     OF_IMAGES,
      .make = make_clean,
      .loss = absolute_error,
      .measure = mean_absolute,
@@ -121,11 +170,20 @@ static const train_kind kinds[] = {
     /* the loss of its network against the discriminator comes on top (train_rival.h) */
     {.name = "adversarial",
      .image = "lr",
+     OF_IMAGES,
      .rival = true,
      .make = make_clean,
      .loss = absolute_error,
      .measure = mean_absolute,
      .restore = answer_once},
+    {.name = "segmentation",
+     .image = "lr",
+     .classes = true,
+     .captions = {"IMAGE", "SEGMENTED", "TRUTH"},
+     .make = make_labelled,
+     .loss = entropy_and_dice,
+     .measure = one_minus_dice,
+     .restore = decide},
 };
 
 const train_kind *train_kind_find(const char *name) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "base/sx_mem.h"
+#include "spine/sp_class.h"
 
 enum { N_PLANES = 4 };
 
@@ -34,7 +35,9 @@ train_maker *train_maker_new(const train_config *c, io_cache *k) {
     m->cache = k;
     m->work = dg_work_new();
     m->source = SX_NEW_ARRAY(float, largest);
+    m->labels = SX_NEW_ARRAY(uint8_t, largest);
     m->noise = SX_NEW_ARRAY(float, (int64_t)c->crop * c->crop);
+    m->label = SX_NEW_ARRAY(uint8_t, (int64_t)c->crop * c->crop);
     return m;
 }
 
@@ -42,7 +45,9 @@ void train_maker_free(train_maker *m) {
     if (!m) return;
     dg_work_free(m->work);
     sx_free(m->source);
+    sx_free(m->labels);
     sx_free(m->noise);
+    sx_free(m->label);
     sx_free(m);
 }
 
@@ -65,5 +70,20 @@ sx_err train_maker_degrade(train_maker *m, const dg_config *degrade, train_slice
     to_network(p->x0, n);
     to_network(p->lr, n);
     p->item = key->item;
+    return SX_OK;
+}
+
+sx_err train_maker_label(train_maker *m, const dg_config *degrade, train_slice s,
+                         const train_key *key, train_pair *p) {
+    const train_config *c = m->c;
+    const io_cache_volume *e = io_cache_entry(m->cache, s.volume);
+    const dg_draw draw = dg_draw_make(degrade, c->seed, key->epoch, (uint64_t)key->item);
+    sx_err rc = train_maker_degrade(m, degrade, s, key, p);
+    if (rc != SX_OK) return rc;
+    rc = io_cache_slice_labels(m->cache, s.volume, s.slice, m->labels);
+    if (rc != SX_OK) return rc;
+    dg_labels(&draw, m->labels, (int)e->h, (int)e->w, c->crop, c->crop, m->label);
+    for (int64_t i = 0; i < (int64_t)c->crop * c->crop; i++)
+        p->target[i] = (float)sp_class_of(m->label[i]);
     return SX_OK;
 }

@@ -17,7 +17,7 @@ typedef struct train_pair {
     int t;          /* diffusion time; 0 for kinds without one */
     float *x0, *lr; /* clean image, condition */
     float *x_t;     /* what the network gets beside the condition */
-    float *target;  /* what it should answer */
+    float *target;  /* what it should answer; for segmentation the class of each pixel */
 } train_pair;
 void train_pair_init(train_pair *p, int crop);
 void train_pair_clear(train_pair *p);
@@ -36,8 +36,9 @@ typedef struct train_maker {
     const train_config *c;
     io_cache *cache;
     dg_work *work;
-    float *source; /* the largest slice of the cache */
-    float *noise;  /* [crop][crop] */
+    float *source;           /* the largest slice of the cache */
+    uint8_t *labels, *label; /* the same of labels; [crop][crop] */
+    float *noise;            /* [crop][crop] */
 } train_maker;
 /* Everything borrowed. */
 train_maker *train_maker_new(const train_config *c, io_cache *k);
@@ -47,5 +48,10 @@ void train_maker_free(train_maker *m); /* takes NULL */
  * Errors: SX_E_DATA, SX_E_IO, SX_E_NOMEM; the message names the volume's file and the slice. */
 sx_err train_maker_degrade(train_maker *m, const dg_config *degrade, train_slice s,
                            const train_key *key, train_pair *p);
+
+/* The same and, as p->target, the class (spine/sp_class.h) of each pixel of both. Errors: as above;
+ * SX_E_DATA also when the volume has no labels. */
+sx_err train_maker_label(train_maker *m, const dg_config *degrade, train_slice s,
+                         const train_key *key, train_pair *p);
 
 #endif

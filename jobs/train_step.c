@@ -25,7 +25,7 @@ struct train_stepper {
     mp_tree *tree;
     int64_t own, rivals; /* floats of the gradients of each */
     int64_t block;       /* of both, without tail */
-    float *d_answer;     /* [crop][crop] */
+    float *d_answer;     /* [crop][crop][channels] */
 };
 
 sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n, net *rival) {
@@ -36,7 +36,7 @@ sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n, net
     t->own = net_params(n)->block;
     t->rivals = rival ? net_params(rival)->block : 0;
     t->block = t->own + t->rivals;
-    t->d_answer = SX_NEW_ARRAY(float, (int64_t)c->crop * c->crop);
+    t->d_answer = SX_NEW_ARRAY(float, (int64_t)c->crop * c->crop * net_channels(n));
     const mp_tree_opt opt = {.n_leaves = c->shards,
                              .n = t->block + TAIL,
                              .wire = c->wire,

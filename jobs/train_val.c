@@ -112,7 +112,6 @@ static double psnr_db(const float *a, const float *b, int64_t n) {
 }
 
 static sx_err write_montage(const train_val *v, const char *path) {
-    static const char *const caption[3] = {"LR", "SR", "HR"};
     io_panel *panel = SX_NEW_ARRAY(io_panel, 3 * (int64_t)v->n_preview);
     for (int i = 0; i < v->n_preview; i++) {
         const float *image[3] = {v->pair[i].lr, v->sampled + i * pixels(v), v->pair[i].x0};
@@ -122,7 +121,7 @@ static sx_err write_montage(const train_val *v, const char *path) {
                                           .w = v->c->crop,
                                           .lo = -1,
                                           .hi = 1,
-                                          .caption = caption[k]};
+                                          .caption = v->c->kind->captions[k]};
     }
     sx_err rc = sx_mkdirs_for(path);
     if (rc == SX_OK) rc = io_png_montage(path, panel, 3 * v->n_preview, 3, 1);
@@ -146,7 +145,7 @@ sx_err train_val_preview(train_val *v, const float *ema, const char *path, doubl
     }
     for (int i = 0; i < v->n_preview; i++)
         mp_bcast(c->comm, v->sampled + i * n, (size_t)n * sizeof(float), i % mp_size(c->comm));
-    *psnr_sr = mean_of(c->comm, sr_db, v->n_preview);
-    *psnr_lr = mean_of(c->comm, lr_db, v->n_preview);
+    *psnr_sr = c->kind->classes ? NAN : mean_of(c->comm, sr_db, v->n_preview);
+    *psnr_lr = c->kind->classes ? NAN : mean_of(c->comm, lr_db, v->n_preview);
     return mp_agree(c->comm, mp_rank(c->comm) == 0 ? write_montage(v, path) : SX_OK);
 }

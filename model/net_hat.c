@@ -13,7 +13,8 @@ static const net_setting sizes[] = {
     {"model.base_channels", "180"}, {"model.depths", "4,4,4,4"}, {"model.heads", "6"},
     {"model.window", "16"},         {"model.overlap", "0.5"},    {"model.mlp_ratio", "2"},
     {"model.compress", "3"},        {"model.squeeze", "30"},     {NULL, NULL}};
-static const net_setting training[] = {{"train.lr", "2e-4"}, {"train.batch", "32"}, {NULL, NULL}};
+static const net_setting training[] = {
+    {"train.lr", "2e-4"}, {"train.beta2", "0.99"}, {"train.batch", "32"}, {NULL, NULL}};
 
 static int granularity(const net_config *c) {
     return c->window;

@@ -28,7 +28,7 @@ static const net_setting palette_sizes[] = {{"model.base_channels", "64"},
                                             {NULL, NULL}};
 static const net_setting seg_sizes[] = {{"model.base_channels", "32"}, {"model.mult", "1,2,2,2"},
                                         {"model.res_blocks", "1"},     {"model.dropout", "0.1"},
-                                        {"model.classes", "6"},        {NULL, NULL}};
+                                        {"model.classes", "7"},        {NULL, NULL}};
 static const net_setting as_usual[] = {{NULL, NULL}};
 
 static int granularity(const net_config *c) {

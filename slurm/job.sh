@@ -157,15 +157,28 @@ sagax_cancelled() {
 sagax_requeue() {
     local id=$SLURM_JOB_ID
     [ -z "${SLURM_ARRAY_TASK_ID:-}" ] || id=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
-    sagax_say "stopped; back into the queue"
-    scontrol requeue "$id" && sleep 120 # Slurm ends this script meanwhile
+    sagax_say "stopped, no crash, whatever srun and Slurm say here: back into the queue under the same id, and on from there"
+    scontrol requeue "$id" || return 1
+    sleep 120 # Slurm ends this script meanwhile, or the sleep before it
+    return 0
+}
+
+# sagax_tell CODE: what follows. What srun prints when it ends the other ranks looks like the reason, and
+# comes last.
+sagax_tell() {
+    case $1 in
+    0) ;;
+    1) sagax_say "some items failed; sagax status names them, --retry failed tries them again" ;;
+    75) sagax_say "stopped, and does not come back by itself; submitted again it goes on from there" ;;
+    *) sagax_say "exit code $1; why stands above, before what srun says" ;;
+    esac
 }
 
 # sagax_finish CODE: requeue, or end the script with this code. What waits for this job by afterok is to
 # start although some items failed, where SAGAX_ITEMS_MAY_FAIL says so.
 sagax_finish() {
-    [ "$1" != 75 ] || sagax_cancelled || ! sagax_may_restart || sagax_requeue
     [ "$1" != 1 ] || [ -z "${SAGAX_ITEMS_MAY_FAIL:-}" ] || { sagax_say "some items failed; the chain goes on" && exit 0; }
+    { [ "$1" = 75 ] && ! sagax_cancelled && sagax_may_restart && sagax_requeue; } || sagax_tell "$1"
     exit "$1"
 }
 

@@ -11,7 +11,7 @@
 #include "spine/sp_instances_private.h"
 
 static const double least_body_mm3 = 300.0, least_cut_body_mm3 = 60.0; /* at an edge */
-static const double least_disc_mm3 = 100.0;
+static const double least_disc_mm3 = 100.0, small_disc = 0.3;          /* of the median one */
 static const double bin_mm = 2.0;
 /* Shares of the pitch. */
 static const double inside = 0.35;  /* a disc this far inside a piece cuts it */
@@ -48,6 +48,33 @@ static double median_step(const double *s, int64_t n) {
     const double median = d[(n - 1) / 2];
     sx_free(d);
     return median;
+}
+
+/* A disc much smaller than the usual one is none, unless the field of view cuts it: joints beside
+ * the dens look like that. */
+static sx_err drop_small_discs(sp__search *w) {
+    im_labels number = {.voxel = NULL};
+    sp__piece *piece = NULL;
+    int64_t count, n = 0;
+    sx_err rc = sp__pieces(w, SP__DISC, &number, &piece, &count);
+    double *mm3 = SX_NEW_ARRAY(double, count + 1), least;
+    if (rc != SX_OK) goto out;
+    for (int64_t p = 1; p <= count; p++) {
+        const double size = (double)piece[p].voxels * w->mm3;
+        if (size >= least_disc_mm3) mm3[n++] = size;
+    }
+    qsort(mm3, (size_t)n, sizeof *mm3, by_value);
+    least = fmax(least_disc_mm3, n ? small_disc * mm3[n / 2] : 0.0);
+    for (int64_t i = 0; i < w->n; i++) {
+        const sp__piece *p = &piece[number.voxel[i]];
+        if (number.voxel[i] && !p->edge && (double)p->voxels * w->mm3 < least)
+            w->part[i] = SP__OTHER;
+    }
+out:
+    sx_free(mm3);
+    sx_free(piece);
+    im_labels_clear(&number);
+    return rc;
 }
 
 /* ---- cutting ---- */
@@ -242,6 +269,7 @@ sx_err sp__find_bodies(sp__search *w) {
     int64_t count, n_discs;
     int *place = NULL, n;
     sx_err rc;
+    SX_TRY(rc, drop_small_discs(w));
     SX_TRY(rc, sp__pieces(w, SP__BODY, &number, &piece, &count));
     SX_TRY(rc, find_pitch(w, piece, count, &disc, &n_discs, &pitch));
     count = cut_pieces(w, &number, piece, count, disc, n_discs, pitch);

@@ -9,7 +9,7 @@
 
 static const double curve_mm = 1.0;       /* the curve's distance from the canal's middle */
 static const double least_row_mm2 = 10.0; /* of canal in a row that has a say */
-static const double least_share = 0.1;    /* of the largest piece of canal, or sacrum */
+static const double least_share = 0.1;    /* of the largest piece of canal, sacrum, or a vertebra */
 
 /* ---- parts ---- */
 
@@ -214,6 +214,41 @@ static sx_err search_init(sp__search *w, sp_instances *s, const im_labels *subre
     return SX_OK;
 }
 
+/* Bone of each owner, 0 elsewhere. */
+static sx_err bone_of_owners(const sp__search *w, im_labels *bone) {
+    const sx_err rc = im_labels_init(bone, w->out->owner.dim);
+    for (int64_t i = 0; rc == SX_OK && i < w->n; i++)
+        if (w->part[i] == SP__BODY || w->part[i] == SP__ARCH)
+            bone->voxel[i] = w->out->owner.voxel[i];
+    return rc;
+}
+
+/* A vertebra is one piece: take away crumbs, which are small beside its largest piece. */
+static sx_err drop_crumbs(sp__search *w) {
+    im_labels bone = {.voxel = NULL}, number = {.voxel = NULL};
+    sp__piece *piece = NULL;
+    int64_t count, largest[SP_MAX_INSTANCES + 4] = {0};
+    sx_err rc;
+    SX_TRY(rc, bone_of_owners(w, &bone));
+    SX_TRY(rc, im_components(&number, &bone, IM_CORNERS, &count));
+    piece = SX_NEW_ARRAY(sp__piece, count + 1);
+    sp__measure(w, &number, piece, count);
+    for (int64_t i = 0; i < w->n; i++) {
+        int64_t *most = &largest[bone.voxel[i]];
+        const int64_t voxels = piece[number.voxel[i]].voxels;
+        if (bone.voxel[i] && voxels > *most) *most = voxels;
+    }
+    for (int64_t i = 0; i < w->n; i++)
+        if (bone.voxel[i] &&
+            (double)piece[number.voxel[i]].voxels < least_share * (double)largest[bone.voxel[i]])
+            w->out->owner.voxel[i] = 0;
+out:
+    sx_free(piece);
+    im_labels_clear(&bone);
+    im_labels_clear(&number);
+    return rc;
+}
+
 /* Voxels of the mask that no instance has; canal, cord and sacrum have none. */
 static void clear_strays(sp__search *w) {
     sp_instances *o = w->out;
@@ -243,6 +278,7 @@ sx_err sp_instances_find(sp_instances *s, const im_labels *subregion) {
     SX_TRY(rc, sp__find_arches(&w));
     own_discs(&w);
     SX_TRY(rc, own_plates(&w));
+    SX_TRY(rc, drop_crumbs(&w));
     clear_strays(&w);
     count_bone(&w);
 out:

@@ -73,9 +73,9 @@ says err "absent.ini"
 # ---- a verb shows the values it will use, and no keys that it does not read ----
 expect 0 sr --print-config
 json '.data.acq.value' ax
-json '.data | keys | map(select(startswith("split"))) | length' 0
+json '.data | keys | map(select(startswith("split_"))) | length' 0
 expect 0 eval --print-config
-json '.data | keys | tostring' '["exclude","hr_mm","max_gib","quantile","subjects","suffix","xform"]'
+json '.data | keys | tostring' '["cache","exclude","hr_mm","max_gib","quantile","split","subjects","suffix","xform"]'
 expect 0 cache --print-config
 json '.data.acq.value' sag,iso
 json '.data.split_train.value' 0.8

@@ -68,6 +68,16 @@ check "five made" [ "$(grep -c made made/sagax-segment.tsv)" -eq 5 ]
 check "numbers and where from" jq -e '.Sagax.NumbersFrom == "none" or .Sagax.NumbersFrom == "dens"' \
     made/$anat/sub-001_ses-01_acq-iso_seg-vert_dseg.json
 
+# Other numbers: a table that calls each vertebra the one below.
+awk -F'\t' -v OFS='\t' 'NR > 1 && $3 == "vertebra" && $2 < 25 {$2++} {print}' \
+    "$SAGAX_SOURCE_DIR/share/labels/spineps.tsv" >shifted.tsv
+expect 0 segment "$truth" other --acq iso --subjects 001 --command "$command" \
+    --set segment.scheme="$PWD/shifted.tsv" --set "segment.subreg_name="
+stem=other/$anat/sub-001_ses-01_acq-iso_seg
+expect 0 validate --json $stem-vert_dseg.nii.gz "$truth/$anat/sub-001_ses-01_seg-vert_dseg.nii.gz"
+check "other numbers" [ "$(jq -r .mean out | sort -u | wc -l)" -eq 2 ]
+check "sub-regions as the table says" [ -f $stem-subreg_dseg.nii.gz ]
+
 # What cannot be.
 expect 64 segment "$truth" none --acq iso
 says err "--command"

@@ -97,6 +97,7 @@ note new/.sagax 10 0 sr-10.out
 {
     printf 'sagax job 10: start 2\nsagax sr: no-bids: No such file or directory\n'
     printf 'srun: error: n1: task 0: Exited with exit code 66\nslurmstepd: error: *** STEP 10.0 CANCELLED ***\n'
+    printf 'sagax job 10: exit code 66; why stands above, before what srun says\n'
 } >new/.sagax/log/sr-10.out
 echo '10|FAILED|0|n1|NonZeroExitCode|' >queue
 expect 0 status new
@@ -140,6 +141,10 @@ says out "chain/cache.h5: sr, submitted"
 says out "chain/run: train, step 40"
 says out "chain/sr: sr, submitted"
 check "each once" [ "$(grep -c '^chain/' out)" = 3 ]
+
+mkdir begun && touch begun/metrics.jsonl && mkdir begun/.sagax && note begun/.sagax 12 0 train-12.out
+expect 0 status begun
+says out "begun: train, nothing logged yet, nobody at work"
 
 # ---- not a run ----
 expect 66 status nowhere

@@ -40,6 +40,13 @@ done <<'END'
 --ntasks 2|--ntasks=2 |
 END
 
+# ---- each subject of eval has its template ----
+for subject in images vertebrae; do
+    expect 0 submit eval $subject scores-$subject --truth truth
+    check "the script for $subject" grep -qxF "sagax_job eval $subject \"\$@\"" scores-$subject.sagax/submit/*/job.sh
+done
+expect 64 submit eval nothing scores
+
 # ---- a dry run shows what would be run, and that is what is run ----
 expect 0 submit --dry-run --nodes 1 --time 5:00 train cache.h5 dry --steps 2
 check "nothing was written" [ ! -e dry ]
@@ -81,8 +88,11 @@ wc -l <asked
 END
 chmod +x bin/sagax-asked
 last="slurm/chain"
-SAGAX=sagax-asked "$SAGAX_SOURCE_DIR/slurm/chain" bids made --truth truth --subjects 004,005 --nodes 2 >out 2>err
-check "$last: exit code" [ $? = 0 ]
+chain() { # chain arguments...: what it asks for, in `asked`
+    rm -f asked
+    SAGAX=sagax-asked "$SAGAX_SOURCE_DIR/slurm/chain" bids made "$@" >out 2>err
+}
+check "$last: exit code" chain --truth truth --subjects 004,005 --nodes 2
 check "$last: ids" [ "$(tr '\n\t' '  ' <out)" = "cache 1 train 2 sr 3 eval 4 " ]
 check "$last: what it asks for" cmp asked - <<'END'
 submit -q --nodes 2 cache build bids made/cache.h5
@@ -90,7 +100,14 @@ submit -q --nodes 2 --dependency afterok:1 train made/cache.h5 made/run
 submit -q --nodes 2 --dependency afterok:2 sr bids made/sr --weights made/run --set data.subjects=004,005
 submit -q --nodes 2 --dependency afterok:3 eval images made/scores --truth truth --sr made/sr --lr bids --set data.subjects=004,005
 END
-SAGAX=sagax-asked "$SAGAX_SOURCE_DIR/slurm/chain" bids made --truth >out 2>err
+check "$last: those that were held out" chain --truth truth
+check "$last: sr and eval" [ "$(grep -c -e ' --cache made/cache.h5 --split test$' asked)" = 2 ]
+check "$last: all" chain --truth truth --split all
+check "$last: of any split" bash -c '! grep -q -e --split asked'
+chain --split tset
+check "$last: an unknown split" [ $? = 64 ]
+says err "--split tset: should be train, val, test or all"
+chain --truth
 check "$last --truth without a folder: exit code" [ $? = 64 ]
 says err "--truth needs a value"
 finish

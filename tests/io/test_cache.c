@@ -276,14 +276,15 @@ START_TEST(entries_of_older_caches_have_no_crcs) {
                                       "{\"crc\": [1, 4294967296]}", "{\"crc\": [1, 2.0]}"};
     uint32_t *crc;
     json_t *entry = json_loads("{\"file\": \"a.nii\"}", 0, NULL);
-    ck_assert(io__cache_get_crcs(entry, 2, &crc) && !crc);
-    ck_assert(io__cache_put_crcs(entry, (const uint32_t[]){7, UINT32_MAX}, 2));
-    ck_assert(io__cache_get_crcs(entry, 2, &crc) && crc[0] == 7 && crc[1] == UINT32_MAX);
+    ck_assert(io__cache_get_crcs(entry, IO__PIXELS, 2, &crc) && !crc);
+    ck_assert(io__cache_put_crcs(entry, IO__PIXELS, (const uint32_t[]){7, UINT32_MAX}, 2));
+    ck_assert(io__cache_get_crcs(entry, IO__PIXELS, 2, &crc) && crc[0] == 7 &&
+              crc[1] == UINT32_MAX);
     sx_free(crc);
     json_decref(entry);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         entry = json_loads(bad[i], 0, NULL);
-        ck_assert_msg(!io__cache_get_crcs(entry, 2, &crc), "%s was taken", bad[i]);
+        ck_assert_msg(!io__cache_get_crcs(entry, IO__PIXELS, 2, &crc), "%s was taken", bad[i]);
         sx_free(crc);
         json_decref(entry);
     }
@@ -324,6 +325,70 @@ START_TEST(a_cache_of_one_holds_its_volume_or_why_there_is_none) {
 }
 END_TEST
 
+/* A volume with labels that depend on `seed`. */
+static io_cache_volume labelled(uint64_t seed) {
+    io_cache_volume v = volume(1);
+    sx_rng r = sx_rng_make(seed, SX_RNG_TEST, 1, 0);
+    snprintf(v.labels_sha256, sizeof v.labels_sha256, "%064d", 77);
+    v.labels = SX_NEW_ARRAY(uint8_t, v.n * v.h * v.w);
+    for (int64_t i = 0; i < v.n * v.h * v.w; i++) v.labels[i] = (uint8_t)sx_rng_u32(&r);
+    return v;
+}
+
+START_TEST(labels_come_back_bit_for_bit) {
+    const char *path = io_test_path("labels.h5");
+    io_cache_volume v = labelled(1);
+    const int64_t area = v.h * v.w;
+    uint8_t *labels, *slice = SX_NEW_ARRAY(uint8_t, area);
+    io_cache *k;
+    ck_ok(io_cache_write_one(path, "0123abcd", &v));
+    ck_ok(io_cache_open(&k, path));
+    ck_assert_str_eq(io_cache_entry(k, 0)->labels_sha256, v.labels_sha256);
+    ck_ok(io_cache_labels(k, 0, &labels));
+    ck_assert_mem_eq(labels, v.labels, (size_t)(v.n * area));
+    ck_ok(io_cache_slice_labels(k, 0, 2, slice));
+    ck_assert_mem_eq(slice, v.labels + 2 * area, (size_t)area);
+    ck_ok(io_cache_check(k, 0));
+    io_cache_close(k);
+    sx_free(labels);
+    sx_free(slice);
+    io_cache_volume_clear(&v);
+}
+END_TEST
+
+START_TEST(a_volume_without_labels_says_so) {
+    io_cache *k;
+    uint8_t *labels;
+    ck_ok(io_cache_open(&k, fresh("no-labels.h5")));
+    ck_assert_str_eq(io_cache_entry(k, 0)->labels_sha256, "");
+    ck_err(io_cache_labels(k, 0, &labels), SX_E_DATA);
+    ck_assert_ptr_nonnull(strstr(sx_err_text(), "has no labels"));
+    io_cache_close(k);
+}
+END_TEST
+
+START_TEST(damage_to_labels_is_found) {
+    const char *path = io_test_path("bad-labels.h5");
+    io_cache_volume v = labelled(2);
+    ck_ok(io_cache_write_one(path, "0123abcd", &v));
+    io_bytes whole = io_bytes_read(path);
+    size_t at = 0; /* of the second slice */
+    while (at + 40 < whole.n && memcmp(whole.data + at, v.labels + v.h * v.w, 40) != 0) at++;
+    ck_assert_uint_lt(at + 40, whole.n);
+    whole.data[at + 20] ^= 4;
+    io_bytes_write(path, whole.data, whole.n);
+    io_cache *k;
+    uint8_t *labels;
+    ck_ok(io_cache_open(&k, path));
+    ck_err(io_cache_labels(k, 0, &labels), SX_E_DATA);
+    ck_err(io_cache_check(k, 0), SX_E_DATA);
+    ck_assert_ptr_nonnull(strstr(sx_err_text(), "damaged slices 1:"));
+    io_cache_close(k);
+    sx_free(whole.data);
+    io_cache_volume_clear(&v);
+}
+END_TEST
+
 /* The program must also end well afterwards: HDF5 crashes on files that it could not write. */
 START_TEST(a_cache_of_one_that_finds_no_room_is_an_error_and_leaves_nothing) {
     const char *path = io_test_path("no-room.h5");
@@ -360,6 +425,9 @@ int main(int argc, char **argv) {
     tcase_add_test(alone, entries_of_older_caches_have_no_crcs);
     tcase_add_test(alone, other_files_are_refused);
     tcase_add_test(alone, a_cache_of_one_holds_its_volume_or_why_there_is_none);
+    tcase_add_test(alone, labels_come_back_bit_for_bit);
+    tcase_add_test(alone, a_volume_without_labels_says_so);
+    tcase_add_test(alone, damage_to_labels_is_found);
     tcase_add_test(alone, a_cache_of_one_that_finds_no_room_is_an_error_and_leaves_nothing);
     suite_add_tcase(s, together);
     if (mp_size(world) == 1) suite_add_tcase(s, alone);

@@ -39,7 +39,7 @@ static io_cache_volume cached(const int64_t bright[3], double place_mm[3]) {
     io_cache_volume c;
     const io_item item = {.path = path, .rel = path, .subject = "1"};
     cache_volume_name(&c, &item, IO_TRAIN);
-    cache_volume_make(&c, &recipe);
+    cache_volume_make(&c, &recipe, NULL);
     unlink(path);
     return c;
 }
@@ -101,7 +101,7 @@ START_TEST(a_constant_image_is_left_out_with_a_reason) {
     io_cache_volume c;
     const io_item item = {.path = path, .rel = path, .subject = "1"};
     cache_volume_name(&c, &item, IO_TRAIN);
-    cache_volume_make(&c, &recipe);
+    cache_volume_make(&c, &recipe, NULL);
     unlink(path);
     ck_assert(!c.ok);
     ck_assert_str_eq(c.reason, "intensity");

@@ -90,7 +90,7 @@ static void open_cache(void) {
     ck_assert_int_eq(tiny_cache_write(path), SX_OK);
     ck_assert_int_eq(io_cache_open(&cache, path), SX_OK);
     unlink(path);
-    ck_assert_int_eq(train_slices_list(&slices, mp_self(), cache, IO_TRAIN, 0.02), SX_OK);
+    ck_assert_int_eq(train_slices_list(&slices, mp_self(), cache, IO_TRAIN, 0.02, false), SX_OK);
 }
 
 static void close_cache(void) {

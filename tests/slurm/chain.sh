@@ -55,7 +55,7 @@ check "one machine is no reason to warn" bash -c '! grep -q "seems to be of one 
 
 # ---- cache, train, sr, eval ----
 last="slurm/chain"
-"$tools/chain" bids made --truth bids/derivatives/truth --config study.ini >out 2>err
+"$tools/chain" bids made --truth bids/derivatives/truth --split all --config study.ini >out 2>err
 check "$last" [ $? = 0 ]
 check "four jobs" [ "$(cut -f 1 out | tr '\n' ' ')" = "cache train sr eval " ]
 mapfile -t ids < <(cut -f 2 out)

@@ -108,8 +108,16 @@ while IFS='|' read -r code stop says restarts array want; do
     SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$array
     got=$(
         exit() { echo "$requeued $1"; }
-        sagax_finish "$code" 2>/dev/null
+        sagax_finish "$code" 2>err
     )
+    case $want in # what it tells in the end
+    *" 0") tells="" ;;
+    *" 1") tells="status names them" ;;
+    7*) tells="back into the queue under the same id" ;;
+    *" 75") tells="submitted again it goes on" ;;
+    *) tells="exit code 137; why" ;;
+    esac
+    check "it tells what follows" grep -qF -e "$tells" <(tail -n 1 err; echo)
     check "code $code, signal '$stop', '$says', $restarts restarts, task '$array': $got, want $want" [ "$got" = "$want" ]
 done <<'END'
 0||RUNNING None|0||no 0

@@ -27,7 +27,18 @@ options="${small[*]}"
 
 sweep 0 list.tsv --tasks 100 --ntasks 1 --time 5:00
 id=$(cat out)
+expect 0 status list.tsv.sweep
+says out "list.tsv.sweep: sweep, "
+check "the job is known" grep -qE "^  $id: [0-9] of 3 tasks " out
 wait_end 120 "$id"
+expect 0 status list.tsv.sweep
+says out "  done              4"
+says out "  failed            1"
+says out "  absent	66	list.tsv.sweep/absent.log"
+says out "  $id: ended (FAILED, NonZeroExitCode)"
+says out "slurm/sweep list.tsv --tasks 100 --ntasks 1 --time 5:00"
+expect 0 status list.tsv.sweep --json
+json '.runs | map("\(.run) \(.code)") | join(", ")' "absent 66, blank 0, steps2 0, steps3 0, steps4 0"
 check "as many tasks as Slurm takes" [ "$(ls list.tsv.sweep/"${id}"_*.out | wc -l)" = 3 ]
 for name in steps2 steps3 steps4 blank; do check "$name is done" [ "$(code_of $name)" = 0 ]; done
 check "the bad one tells why" [ "$(code_of absent)" = 66 ]

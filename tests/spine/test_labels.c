@@ -1,5 +1,6 @@
 /* Numbers and names of vertebrae. */
 #include <string.h>
+#include "spine/sp_class.h"
 #include "spine/sp_labels.h"
 #include "tests/check_run.h"
 
@@ -27,9 +28,19 @@ START_TEST(names_are_those_of_anatomy) {
 }
 END_TEST
 
+START_TEST(classes_are_sub_regions_and_back) {
+    for (int c = 0; c < SP_N_CLASSES; c++)
+        ck_assert_int_eq(sp_class_of(sp_class_subregion((sp_class)c)), c);
+    ck_assert_int_eq(sp_class_of(SP_CORPUS_BORDER), SP_CLASS_BODY);
+    ck_assert_int_eq(sp_class_of(SP_ARTICULAR_INF_RIGHT), SP_CLASS_ARCH);
+    ck_assert_int_eq(sp_class_of(SP_ENDPLATE), SP_CLASS_DISC);
+    ck_assert_int_eq(sp_class_of(99), SP_CLASS_NONE);
+}
+END_TEST
+
 int main(void) {
     return CHECK_RUN(
         "sp_labels", places_and_numbers_go_there_and_back,
         a_thirteenth_thoracic_vertebra_lies_between_the_twelfth_and_the_first_lumbar_one,
-        names_are_those_of_anatomy);
+        names_are_those_of_anatomy, classes_are_sub_regions_and_back);
 }

@@ -224,14 +224,21 @@ START_TEST(a_point_halfway_between_voxels_goes_to_the_even_one) {
 END_TEST
 
 START_TEST(halves_stay_halves_on_the_way_through_millimetres) {
-    double from[4][4] = {
-        {0.8571, 0, 0, -31.7}, {0, 0, -0.8571, 77.3}, {0, 0.8571, 0, 5.1}, {0, 0, 0, 1}};
+    double m[4][4] = {{0.8432, 0.0711, -0.1366, -31.7},
+                      {-0.1201, 0.0303, -0.8481, 77.3},
+                      {0.0987, 0.8537, 0.0519, 5.1},
+                      {0, 0, 0, 1}};
+    for (int i = 0; i < 300; i++) {
+        sp_point point[SP_N_INSTANCES] = {{false, {0, 0, 0}}};
+        const double want[3] = {i + 0.5, 37.5, 300.5 - i};
+        point[3] = (sp_point){true, {want[0], want[1], want[2]}};
+        ck_assert_int_eq(sp_points_move(point, m, m), SX_OK);
+        for (int a = 0; a < 3; a++) ck_assert(point[3].at[a] == want[a]);
+        ck_assert(!point[2].known);
+    }
+    m[0][0] = m[1][0] = m[2][0] = 0.0;
     sp_point point[SP_N_INSTANCES] = {{false, {0, 0, 0}}};
-    point[3] = (sp_point){true, {100.5, 37.5, 201.5}};
-    ck_assert_int_eq(sp_points_move(point, from, from), SX_OK);
-    ck_assert(point[3].at[0] == 100.5 && point[3].at[1] == 37.5 && point[3].at[2] == 201.5);
-    from[0][0] = 0.0;
-    ck_assert_int_eq(sp_points_move(point, from, from), SX_E_DATA);
+    ck_assert_int_eq(sp_points_move(point, m, m), SX_E_DATA);
 }
 END_TEST
 
@@ -252,6 +259,51 @@ START_TEST(without_sub_regions_the_point_is_the_deepest_voxel) {
     ck_assert(!point[FIRST].known && point[FIRST + 1].known);
     clear_scene(&p);
     clear_scene(&truth);
+}
+END_TEST
+
+START_TEST(truths_at_the_ends_and_without_body_are_partial) {
+    scene s = new_scene();
+    bool partial[SP_N_INSTANCES];
+    s.vert.affine[1][1] = 0.0; /* j runs to the feet, k to the front */
+    s.vert.affine[2][2] = 0.0;
+    s.vert.affine[2][1] = -1.0;
+    s.vert.affine[1][2] = 1.0;
+    sp_partial_truths(&s.vert, &s.subreg, partial);
+    for (int n = 0; n < SP_N_INSTANCES; n++) /* numbers that are not there do not matter */
+        if (n >= FIRST && n < FIRST + N_BONES) ck_assert(!partial[n]);
+    *at(&s.vert, 4, 0, 4) = FIRST;
+    *at(&s.vert, 4, TALL - 1, 4) = FIRST + 5;
+    *at(&s.vert, 0, 30, 4) = FIRST + 3; /* at a side: whole */
+    for (int64_t i = 0; i < im_labels_count(&s.vert); i++)
+        if (s.vert.voxel[i] == FIRST + 2) s.subreg.voxel[i] = SP_ARCUS;
+    sp_partial_truths(&s.vert, &s.subreg, partial);
+    const bool want[N_BONES] = {true, false, true, false, false, true};
+    for (int n = 0; n < N_BONES; n++) ck_assert_int_eq(partial[FIRST + n], want[n]);
+    sp_partial_truths(&s.vert, NULL, partial);
+    ck_assert(partial[FIRST] && !partial[FIRST + 2] && partial[FIRST + 5]);
+    clear_scene(&s);
+}
+END_TEST
+
+START_TEST(partial_truths_and_predictions_of_them_do_not_count) {
+    scene truth = new_scene(), p = new_scene();
+    bool partial[SP_N_INSTANCES] = {false};
+    sp_point point[SP_N_INSTANCES];
+    static sp_match m;
+    sp_counts c;
+    partial[FIRST] = partial[FIRST + 5] = true;
+    relabel(&p, FIRST + 5, 60); /* its body is called arch: no point, but on a partial truth */
+    for (int64_t i = 0; i < im_labels_count(&p.vert); i++)
+        if (p.vert.voxel[i] == 60) p.subreg.voxel[i] = SP_ARCUS;
+    ck_assert_int_eq(sp_body_points(&p.vert, &p.subreg, point), SX_OK);
+    ck_assert_int_eq(sp_match_make(&m, &truth.vert, &p.vert, point, partial, false), SX_OK);
+    ck_assert_int_eq(sp_match_topology(&m, &p.vert), SX_OK);
+    sp_match_count(&m, SP_NECK_TRUE, &c);
+    expect_counts(&c, (int64_t[]){4, 4, 4, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4});
+    ck_assert_double_eq(m.union_dice, 1.0);
+    clear_scene(&truth);
+    clear_scene(&p);
 }
 END_TEST
 
@@ -295,5 +347,7 @@ int main(void) {
                      a_point_halfway_between_voxels_goes_to_the_even_one,
                      halves_stay_halves_on_the_way_through_millimetres,
                      without_sub_regions_the_point_is_the_deepest_voxel,
+                     truths_at_the_ends_and_without_body_are_partial,
+                     partial_truths_and_predictions_of_them_do_not_count,
                      distances_are_in_millimetres_of_voxels_that_are_no_cubes);
 }

@@ -1,0 +1,158 @@
+/* Doing the steps of a study, and what is known about them (ablate.h).
+ *
+ * Verbs know by themselves what is done, and are asked. A training alone is not, when it ended with
+ * this very command line on these very slices: looking at a large cache takes long. */
+#include <stdio.h>
+#include <string.h>
+#include "base/sx_file.h"
+#include "base/sx_hash.h"
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "io/io_cache.h"
+#include "jobs/ablate.h"
+#include "jobs/verbs.h"
+
+static const char *const columns[ABLATE_N_COLUMNS] = {"step", "state", "print", "seconds",
+                                                      "reason"};
+
+/* ---- steps.tsv ---- */
+
+sx_err ablate_state(const char *folder, io_table *t) {
+    char *path = sx_path_join(folder, "steps.tsv");
+    sx_err rc = SX_OK;
+    *t = (io_table){0};
+    if (sx_file_exists(path)) rc = io_table_read(path, t);
+    if (rc == SX_OK && t->n_columns != 0 && t->n_columns != ABLATE_N_COLUMNS)
+        rc = sx_fail(SX_E_DATA, "%s: %d columns, should be %d", path, t->n_columns,
+                     ABLATE_N_COLUMNS);
+    sx_free(path);
+    return rc;
+}
+
+/* Replace the line of a step, or add one. */
+static sx_err note(const char *folder, const char *const cells[ABLATE_N_COLUMNS]) {
+    char *path = sx_path_join(folder, "steps.tsv");
+    io_table old, t = {0};
+    bool placed = false;
+    sx_err rc = ablate_state(folder, &old);
+    io_table_init(&t, ABLATE_N_COLUMNS, columns);
+    for (int64_t i = 0; rc == SX_OK && i < old.n_rows; i++) {
+        const char *line[ABLATE_N_COLUMNS];
+        for (int c = 0; c < ABLATE_N_COLUMNS; c++) line[c] = io_table_at(&old, i, c);
+        const bool same = strcmp(line[ABLATE_STEP], cells[ABLATE_STEP]) == 0;
+        placed = placed || same;
+        io_table_add(&t, same ? cells : line);
+    }
+    if (!placed) io_table_add(&t, cells);
+    if (rc == SX_OK) rc = sx_mkdirs(folder);
+    if (rc == SX_OK) rc = io_table_write(path, &t);
+    io_table_clear(&old);
+    io_table_clear(&t);
+    sx_free(path);
+    return rc;
+}
+
+/* A training that ended as it would end now. */
+static bool was_trained(const char *folder, const ablate_step *step, const char *print) {
+    io_table t;
+    bool done = false;
+    if (step->verb != &cmd_train || ablate_state(folder, &t) != SX_OK) return false;
+    for (int64_t i = 0; i < t.n_rows; i++)
+        done = done || (strcmp(io_table_at(&t, i, ABLATE_STEP), step->name) == 0 &&
+                        strcmp(io_table_at(&t, i, ABLATE_STATE), "done") == 0 &&
+                        strcmp(io_table_at(&t, i, ABLATE_PRINT), print) == 0);
+    io_table_clear(&t);
+    char *weights = sx_path_join(step->word[1], "weights.h5");
+    done = done && sx_file_exists(weights);
+    sx_free(weights);
+    return done;
+}
+
+/* Of the command line, and of the slices that a training reads. */
+static sx_err print_of(const ablate_step *step, char print[SX_HASH_HEX]) {
+    char *command = ablate_step_command(step), slices[SX_HASH_HEX] = "";
+    io_cache *cache = NULL;
+    sx_err rc = SX_OK;
+    if (step->verb == &cmd_train) rc = io_cache_open(&cache, step->word[0]);
+    if (rc == SX_OK && cache) io_cache_content_hash(cache, slices);
+    sx_hasher *h = sx_hasher_new();
+    sx_hasher_add(h, command, strlen(command) + 1);
+    sx_hasher_add(h, slices, strlen(slices));
+    sx_hasher_end(h, print);
+    io_cache_close(cache);
+    sx_free(command);
+    return rc;
+}
+
+/* ---- one step ---- */
+
+static const char *state_of(sx_err rc) {
+    switch (rc) {
+    case SX_OK:
+        return "done";
+    case SX_E_ITEMS:
+        return "items";
+    case SX_E_AGAIN:
+        return "stopped";
+    default:
+        return "failed";
+    }
+}
+
+static sx_err call(mp_comm *c, const ablate_step *step) {
+    job *j = NULL;
+    sx_err rc = job_new(&j, step->verb, c, step->n, step->word);
+    rc = mp_agree(c, rc);
+    if (rc == SX_OK) rc = step->verb->run(j);
+    job_free(j);
+    return rc;
+}
+
+/* Rank 0's word on a step; all learn whether it could be written. The error of the step stays. */
+static sx_err tell(mp_comm *c, const char *folder, const ablate_step *step, const char *print,
+                   const char *state, double seconds, const char *reason) {
+    char text[32];
+    snprintf(text, sizeof text, "%.1f", seconds);
+    const char *cells[ABLATE_N_COLUMNS] = {step->name, state, print, text, reason};
+    return mp_agree(c, mp_rank(c) == 0 ? note(folder, cells) : SX_OK);
+}
+
+static sx_err run_step(mp_comm *c, const char *folder, const ablate_step *step) {
+    char print[SX_HASH_HEX], *reason;
+    sx_err rc = mp_agree(c, print_of(step, print));
+    if (rc != SX_OK) return rc;
+    int64_t known = mp_rank(c) == 0 && was_trained(folder, step, print);
+    mp_max_i64(c, &known, 1);
+    if (known) return SX_OK;
+    const double start_s = sx_now_s();
+    if ((rc = tell(c, folder, step, print, "begun", 0, "")) != SX_OK) return rc;
+    rc = call(c, step);
+    reason = sx_strdup(rc == SX_OK ? "" : sx_err_text());
+    sx_err written = tell(c, folder, step, print, state_of(rc), sx_now_s() - start_s, reason);
+    if (written == SX_OK && rc != SX_OK) sx_fail(rc, "%s", reason);
+    sx_free(reason);
+    return written == SX_OK ? rc : written;
+}
+
+sx_err ablate_run(const ablate_study *s, ablate_stage stage, int row) {
+    char *folder = ablate_row_path(s, row, ".");
+    mp_comm *c = job_comm(s->j);
+    ablate_step *step;
+    int n;
+    bool items = false;
+    sx_err rc = SX_OK;
+    folder[strlen(folder) - 2] = '\0'; /* without the dot */
+    ablate_steps(s, stage, row, &step, &n);
+    for (int i = 0; i < n && rc == SX_OK; i++) {
+        sx_info("%s%s%s (step %d of %d)", row < 0 ? "" : s->plan.row[row].name, row < 0 ? "" : ": ",
+                step[i].name, i + 1, n);
+        rc = run_step(c, folder, &step[i]);
+        items = items || rc == SX_E_ITEMS;
+        if (rc == SX_E_ITEMS) rc = SX_OK;
+        if (rc != SX_OK) sx_fail_context(rc, "%s", step[i].name);
+    }
+    if (rc == SX_OK && items) rc = sx_fail(SX_E_ITEMS, "some items failed");
+    ablate_steps_free(step, n);
+    sx_free(folder);
+    return rc;
+}

@@ -1,0 +1,175 @@
+/* Sweep files, and the command lines that a study makes of them. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/sx_file.h"
+#include "base/sx_mem.h"
+#include "jobs/ablate.h"
+#include "jobs/verbs.h"
+#include "tests/check_run.h"
+
+static const char *const sweep_path = "test-sweep.ini";
+
+static sx_err read_text(ablate_plan *p, const char *text, const char *size) {
+    *p = (ablate_plan){0};
+    ck_assert_int_eq(sx_file_write(sweep_path, text, strlen(text)), SX_OK);
+    sx_err rc = ablate_plan_read(p, sweep_path, size);
+    remove(sweep_path);
+    return rc;
+}
+
+START_TEST(rows_keep_their_order_and_settings) {
+    ablate_plan p;
+    ck_assert_int_eq(read_text(&p,
+                               "[rows]\nb = model.arch=rcan\na = sr.method=cubic\n"
+                               "[small]\nb = model.groups=2\n[paper]\na = .5 .4 .3 .2\n",
+                               ""),
+                     SX_OK);
+    ck_assert_int_eq(p.n, 2);
+    ck_assert_str_eq(p.row[0].name, "b");
+    ck_assert_str_eq(p.row[0].settings, "model.arch=rcan");
+    ck_assert_str_eq(p.against, "b");
+    ck_assert(isnan(p.row[0].paper[0]));
+    ck_assert_double_eq_tol(p.row[1].paper[3], .2, 1e-12);
+    ablate_plan_clear(&p);
+}
+END_TEST
+
+START_TEST(a_size_adds_its_settings_behind_those_of_the_row) {
+    ablate_plan p;
+    ck_assert_int_eq(read_text(&p, "[rows]\na = train.lr=1\n[small]\na = train.lr=2\n", "small"),
+                     SX_OK);
+    ck_assert_str_eq(p.row[0].settings, "train.lr=1 train.lr=2");
+    ablate_plan_clear(&p);
+    ck_assert_int_eq(read_text(&p, "[rows]\na = train.lr=1\n", "small"), SX_E_CONFIG);
+    ablate_plan_clear(&p);
+}
+END_TEST
+
+START_TEST(the_segmentation_network_has_settings_of_its_own_and_of_a_size) {
+    ablate_plan p;
+    ck_assert_int_eq(read_text(&p,
+                               "[rows]\na = train.lr=1\n[small]\na = train.lr=2\n"
+                               "[segmenter]\ntrain.steps = 9\n[segmenter.small]\n"
+                               "train.steps = 4\n[segmenter.large]\ntrain.steps = 5\n",
+                               "small"),
+                     SX_OK);
+    ck_assert_str_eq(p.segmenter, "train.steps=9 train.steps=4");
+    ablate_plan_clear(&p);
+}
+END_TEST
+
+START_TEST(lists_make_a_row_of_each_combination) {
+    static const char *const names[] = {"level-1,lr-.1", "level-1,lr-.2", "level-2,lr-.1",
+                                        "level-2,lr-.2"};
+    ablate_plan p;
+    ck_assert_int_eq(read_text(&p, "[lists]\ndegrade.level = 1 2\ntrain.lr = .1 .2\n", ""), SX_OK);
+    ck_assert_int_eq(p.n, 4);
+    for (int i = 0; i < 4; i++) ck_assert_str_eq(p.row[i].name, names[i]);
+    ck_assert_str_eq(p.row[3].settings, "degrade.level=2 train.lr=.2");
+    ablate_plan_clear(&p);
+}
+END_TEST
+
+START_TEST(what_is_no_sweep_is_refused_with_its_line) {
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"[rows]\na = train.lr=1\na = train.lr=2\n", "3: two rows are named a"},
+        {"[rows]\na/b = train.lr=1\n", "2: \"a/b\" is no name of a row"},
+        {"[paper]\na = 1 2 3 4\n", "2: there is no row a"},
+        {"[rows]\na = train.lr=1\n[paper]\na = 1 2\n", "4: a: 2 numbers, should be 4"},
+        {"[sweep]\ncolour = red\n", "2: [sweep] has title and against, not colour"},
+        {"[sweep]\ntitle = nothing\n", "has no rows"},
+        {"[sweep]\nagainst = b\n[rows]\na = train.lr=1\n", "against = b is no row"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ablate_plan p;
+        ck_assert_int_eq(read_text(&p, bad[i].text, ""), SX_E_CONFIG);
+        ck_assert_msg(strstr(sx_err_text(), bad[i].says), "%s", sx_err_text());
+        ablate_plan_clear(&p);
+    }
+}
+END_TEST
+
+START_TEST(settings_that_no_step_knows_are_refused) {
+    ablate_plan p;
+    ck_assert_int_eq(
+        read_text(&p, "[rows]\na = train.stesp=1\nb = train.steps\nc = sr.method=cubic\n", ""),
+        SX_OK);
+    ck_assert_int_eq(ablate_row_check(&p.row[0]), SX_E_CONFIG);
+    ck_assert_msg(strstr(sx_err_text(), "train.stesp"), "%s", sx_err_text());
+    ck_assert_int_eq(ablate_row_check(&p.row[1]), SX_E_CONFIG);
+    ck_assert_int_eq(ablate_row_check(&p.row[2]), SX_OK);
+    ablate_plan_clear(&p);
+}
+END_TEST
+
+START_TEST(the_published_tables_can_be_read) {
+    static const struct {
+        const char *name;
+        int n;
+    } table[] = {{"table1", 5}, {"table2", 8}};
+    for (int i = 0; i < 2; i++) {
+        ablate_plan p = {0};
+        ck_assert_int_eq(ablate_plan_read(&p, table[i].name, "small"), SX_OK);
+        ck_assert_int_eq(p.n, table[i].n);
+        for (int r = 0; r < p.n; r++) {
+            ck_assert_msg(ablate_row_check(&p.row[r]) == SX_OK, "%s", sx_err_text());
+            for (int k = 0; k < ABLATE_N_FIGURES; k++)
+                ck_assert(p.row[r].paper[k] > 0 && p.row[r].paper[k] < 1);
+        }
+        ablate_plan_clear(&p);
+    }
+}
+END_TEST
+
+/* A step's command line has this text. */
+static void has(const ablate_step *step, const char *text, bool wanted) {
+    char *command = ablate_step_command(step);
+    ck_assert_msg((strstr(command, text) != NULL) == wanted, "%s: %s in %s", wanted ? "no" : "a",
+                  text, command);
+    sx_free(command);
+}
+
+START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
+    char *argv[] = {"x.ini",   "study",     "--bids", "b",
+                    "--truth", "t",         "--set",  "train.lr=.9",
+                    "--set",   "sr.seed=4", "--set",  "model.base_channels=8"};
+    ablate_step *step;
+    job *j;
+    int n;
+    ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 12, argv), SX_OK);
+    ablate_study s = {.j = j, .out = "study"};
+    ck_assert_int_eq(read_text(&s.plan, "[rows]\na = train.lr=.7\nb = sr.method=cubic\n", ""),
+                     SX_OK);
+    ablate_steps(&s, ABLATE_ROWS, 0, &step, &n);
+    ck_assert_int_eq(n, 3);
+    has(&step[0], "train study/cache.h5 study/rows/a/run", true);
+    has(&step[0], "--set train.lr=.7", true);
+    has(&step[0], "model.base_channels=8", true);
+    has(&step[0], "sr.seed", false);
+    has(&step[1], "sr.seed=4", true);
+    has(&step[1], "data.split=test", true);
+    has(&step[1], "--weights study/rows/a/run", true);
+    has(&step[1], "model.base_channels", false);
+    ablate_steps_free(step, n);
+    ablate_steps(&s, ABLATE_ROWS, 1, &step, &n);
+    ck_assert_int_eq(n, 2); /* nothing to train */
+    has(&step[0], "sr.method=cubic", true);
+    has(&step[0], "--weights", false);
+    ablate_steps_free(step, n);
+    ablate_plan_clear(&s.plan);
+    job_free(j);
+}
+END_TEST
+
+int main(void) {
+    return CHECK_RUN("ablate", rows_keep_their_order_and_settings,
+                     a_size_adds_its_settings_behind_those_of_the_row,
+                     the_segmentation_network_has_settings_of_its_own_and_of_a_size,
+                     lists_make_a_row_of_each_combination,
+                     what_is_no_sweep_is_refused_with_its_line,
+                     settings_that_no_step_knows_are_refused, the_published_tables_can_be_read,
+                     a_step_gets_what_is_its_business_and_the_row_has_the_last_word);
+}
