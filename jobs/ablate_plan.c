@@ -5,7 +5,7 @@
  *   [lists]      key = value value ...: a row for each combination, named by its values
  *   [SIZE]       NAME = settings added to a row, under --size SIZE
  *   [paper]      NAME = detection b0 b1 Dice: published figures, printed beside ours
- *   [segmenter]  key = value: how the segmentation network is trained */
+ *   [segmenter]  key = value: how the segmentation network is trained; [segmenter.SIZE] likewise */
 #include "jobs/ablate.h"
 
 #include <math.h>
@@ -139,7 +139,11 @@ static const struct {
 
 /* What is in no known section belongs to a size. */
 static sx_err on_entry(void *user, const char *section, const char *name, const char *value) {
+    static const char segmenter[] = "segmenter.";
+    const size_t n = sizeof segmenter - 1;
     reading *r = user;
+    if (strncmp(section, segmenter, n) == 0)
+        return strcmp(section + n, r->size) == 0 ? on_segmenter(r->p, name, value) : SX_OK;
     ablate_row *row = NULL;
     for (size_t i = 0; i < N_SECTIONS; i++)
         if (strcmp(sections[i].section, section) == 0) return sections[i].take(r->p, name, value);

@@ -122,8 +122,21 @@ static sx_err run_rows(const ablate_study *s) {
     return rc;
 }
 
+/* A row that failed has no masks, which counts as not a vertebra found: its folder must be there.
+ */
+static sx_err make_folders(const ablate_study *s) {
+    sx_err rc = SX_OK;
+    for (int i = 0; i < s->plan.n && rc == SX_OK; i++) {
+        char *folder = ablate_row_path(s, i, "seg");
+        rc = sx_mkdirs(folder);
+        sx_free(folder);
+    }
+    return rc;
+}
+
 static sx_err scores(const ablate_study *s) {
-    sx_err rc = ablate_run(s, ABLATE_SCORES, -1);
+    sx_err rc = mp_agree(job_comm(s->j), mp_rank(job_comm(s->j)) == 0 ? make_folders(s) : SX_OK);
+    if (rc == SX_OK) rc = ablate_run(s, ABLATE_SCORES, -1);
     if (rc != SX_OK && rc != SX_E_ITEMS) return rc;
     sx_err written =
         mp_agree(job_comm(s->j), mp_rank(job_comm(s->j)) == 0 ? ablate_table(s) : SX_OK);

@@ -15,6 +15,7 @@
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_table.h"
+#include "jobs/ablate.h"
 #include "jobs/job_json.h"
 #include "jobs/status.h"
 #include "jobs/verbs.h"
@@ -437,6 +438,7 @@ static sx_err tell_all(const char *folder, bool json, bool *told) {
 static sx_err run(job *j) {
     const char *out = job_arg(j, 0);
     bool told = false;
+    if (ablate_is_study(out)) return ablate_status(out, job_json(j));
     sx_err rc = tell(out, job_json(j), &told);
     if (rc == SX_OK && !told) rc = tell_all(out, job_json(j), &told);
     if (rc != SX_OK || told) return rc;

@@ -19,7 +19,7 @@ io_read_opt job_read_opt(const job *j) {
 
 io_filter job_filter(const job *j) {
     return (io_filter){.acq = job_has(j, "data.acq") ? job_text(j, "data.acq") : NULL,
-                       .suffix = job_text(j, "data.suffix"),
+                       .suffix = job_has(j, "data.suffix") ? job_text(j, "data.suffix") : NULL,
                        .subjects = job_text(j, "data.subjects"),
                        .exclude = job_text(j, "data.exclude"),
                        .derivatives =

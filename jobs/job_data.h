@@ -6,7 +6,7 @@
 #include "io/io_nifti.h"
 #include "jobs/job.h"
 
-/* data.suffix, .subjects, .exclude, and where the verb has them .acq (else any) and .derivatives
+/* data.subjects, .exclude, and where the verb has them .suffix, .acq (else any) and .derivatives
  * (else no); texts are borrowed from the job. */
 io_filter job_filter(const job *j);
 /* SX_OK, or when folders of the tree could not be listed (a warning named each) SX_E_ITEMS: what

@@ -4,9 +4,9 @@
 #include <string.h>
 
 const job_verb *const job_verbs[] = {
-    &cmd_ablate, &cmd_bench,   &cmd_cache,    &cmd_degrade, &cmd_doctor, &cmd_eval,
-    &cmd_net,    &cmd_phantom, &cmd_segment,  &cmd_sr,      &cmd_status, &cmd_stitch,
-    &cmd_submit, &cmd_train,   &cmd_validate, &cmd_weights, NULL,
+    &cmd_ablate, &cmd_bench,   &cmd_cache,  &cmd_degrade,  &cmd_doctor,  &cmd_eval,
+    &cmd_net,    &cmd_phantom, &cmd_points, &cmd_segment,  &cmd_sr,      &cmd_status,
+    &cmd_stitch, &cmd_submit,  &cmd_train,  &cmd_validate, &cmd_weights, NULL,
 };
 
 const job_verb *job_verb_find(const char *name) {

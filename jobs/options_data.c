@@ -6,8 +6,9 @@
 /* clang-format off */
 #define ACQUISITIONS(initial) \
     {"data.acq", JOB_TEXT, initial, NULL, 0, 0, "acquisitions taken (BIDS acq-), comma-separated"}
+#define SUFFIX \
+    {"data.suffix", JOB_TEXT, "T2w", NULL, 0, 0, "BIDS suffixes taken, comma-separated"}
 #define SUBJECTS \
-    {"data.suffix", JOB_TEXT, "T2w", NULL, 0, 0, "BIDS suffixes taken, comma-separated"}, \
     {"data.subjects", JOB_TEXT, "", NULL, 0, 0, \
      "only these subjects, comma-separated; empty: all"}, \
     {"data.exclude", JOB_TEXT, "", NULL, 0, 0, "subjects left out, comma-separated"}
@@ -28,6 +29,7 @@
 
 const job_option options_data[] = {
     ACQUISITIONS("sag,iso"),
+    SUFFIX,
     SUBJECTS,
     SEARCH,
     PIXELS,
@@ -39,12 +41,14 @@ const job_option options_data[] = {
     JOB_OPTIONS_END,
 };
 
-const job_option options_data_any[] = {ACQUISITIONS(""), SUBJECTS, SEARCH, PIXELS, JOB_OPTIONS_END};
-const job_option options_data_axial[] = {ACQUISITIONS("ax"), SUBJECTS, SEARCH, PIXELS,
+const job_option options_data_any[] = {ACQUISITIONS(""), SUFFIX, SUBJECTS,
+                                       SEARCH,           PIXELS, JOB_OPTIONS_END};
+const job_option options_data_axial[] = {ACQUISITIONS("ax"), SUFFIX, SUBJECTS, SEARCH, PIXELS,
                                          JOB_OPTIONS_END};
-const job_option options_data_scans[] = {ACQUISITIONS("ax"), SUBJECTS, SEARCH, READING,
+const job_option options_data_masks[] = {SUBJECTS, READING, JOB_OPTIONS_END};
+const job_option options_data_scans[] = {ACQUISITIONS("ax"), SUFFIX, SUBJECTS, SEARCH, READING,
                                          JOB_OPTIONS_END};
-const job_option options_data_subjects[] = {SUBJECTS, PIXELS, JOB_OPTIONS_END};
+const job_option options_data_subjects[] = {SUFFIX, SUBJECTS, PIXELS, JOB_OPTIONS_END};
 const job_option options_data_split[] = {
     {"data.cache", JOB_TEXT, "", NULL, 0, 0,
      "slice cache that knows which subject is in which split; empty: none"},

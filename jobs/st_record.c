@@ -8,6 +8,7 @@
 #include "base/sx_file.h"
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
+#include "jobs/job_output.h"
 #include "jobs/stitch.h"
 #include "sagax_version.h"
 
@@ -15,16 +16,9 @@
 
 /* ---- sidecars of the chunks ---- */
 
-/* Path of an image's sidecar; new. */
-static char *sidecar_of(const io_item *image) {
-    const int n_folder = (int)(sx_path_base(image->path) - image->path);
-    const char *name = sx_path_base(image->path);
-    return sx_strf("%.*s%.*s.json", n_folder, image->path, (int)io_nifti_stem_length(name), name);
-}
-
 /* The object in a sidecar; new, empty where there is none. */
 static json_t *read_sidecar(const io_item *image) {
-    char *path = sidecar_of(image), *text = NULL;
+    char *path = job_sidecar_path(image->path), *text = NULL;
     size_t n_bytes = 0;
     json_t *o = NULL;
     if (sx_file_exists(path) && sx_file_read(path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK)
@@ -141,7 +135,7 @@ char *st_output_name(const io_item *item) {
 static void output_paths(const char *out, const io_item *item, char **image, char **sidecar) {
     char *name = st_output_name(item);
     *image = sx_path_join(out, name);
-    *sidecar = sx_strf("%.*s.json", (int)(strlen(*image) - strlen(".nii.gz")), *image);
+    *sidecar = job_sidecar_path(*image);
     sx_free(name);
 }
 
@@ -165,35 +159,12 @@ static sx_err fingerprint(const st_config *c, const io_item *item, char print[SX
     return SX_OK;
 }
 
-static bool says(const json_t *record, const char *key, const char *value) {
-    const char *text = json_string_value(json_object_get(record, key));
-    return text && strcmp(text, value) == 0;
-}
-
 sx_err st_inspect(const st_config *c, const char *out, const io_item *item, char print[65],
                   char why[WORK_WHY]) {
-    char *image, *sidecar, sha256[SX_HASH_HEX], *text = NULL;
-    size_t n_bytes;
-    json_t *root = NULL;
-    const char *word = "";
+    char *image, *sidecar;
     output_paths(out, item, &image, &sidecar);
-    sx_err rc;
-    SX_TRY(rc, fingerprint(c, item, print));
-    if (sx_file_exists(sidecar) && sx_file_read(sidecar, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK)
-        root = json_loadb(text, n_bytes, 0, NULL);
-    const json_t *record = json_object_get(root, "Sagax");
-    if (!sx_file_exists(image))
-        word = "not made yet";
-    else if (!record)
-        word = "no sidecar";
-    else if (!says(record, "InputsSHA256", print))
-        word = "the chunks, their sidecars or the configuration changed";
-    else if (sx_hash_file(image, sha256) != SX_OK || !says(record, "OutputSHA256", sha256))
-        word = "the output is damaged";
-    snprintf(why, WORK_WHY, "%s", word);
-out:
-    json_decref(root);
-    sx_free(text);
+    const sx_err rc = fingerprint(c, item, print);
+    if (rc == SX_OK) job_output_inspect(image, print, why);
     sx_free(image);
     sx_free(sidecar);
     return rc;

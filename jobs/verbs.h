@@ -12,6 +12,7 @@ extern const job_verb cmd_doctor;   /* what this machine offers to a run        
 extern const job_verb cmd_eval;     /* eval images or vertebrae                          */
 extern const job_verb cmd_net;      /* net info|run|sample|fit                           */
 extern const job_verb cmd_phantom;  /* synthetic cohort as a BIDS tree                   */
+extern const job_verb cmd_points;   /* levels of discs as points on the cord             */
 extern const job_verb cmd_segment;  /* masks of vertebrae                                */
 extern const job_verb cmd_sr;       /* super-resolution of a cohort                      */
 extern const job_verb cmd_status;   /* what became of a run, and who works on it        */
@@ -29,6 +30,7 @@ const job_verb *job_verb_find(const char *name);
 extern const job_option options_data[];          /* data.*      which images, splits          */
 extern const job_option options_data_any[];      /* … without splits, any scans           */
 extern const job_option options_data_axial[];    /* … without splits, axial scans         */
+extern const job_option options_data_masks[];    /* … of whatever name                    */
 extern const job_option options_data_scans[];    /* … as they are, at their own pixels     */
 extern const job_option options_data_subjects[]; /* … whose images and how, not which     */
 extern const job_option options_data_split[];    /* … of which split: job_keep_split        */

@@ -46,6 +46,19 @@ START_TEST(a_size_adds_its_settings_behind_those_of_the_row) {
 }
 END_TEST
 
+START_TEST(the_segmentation_network_has_settings_of_its_own_and_of_a_size) {
+    ablate_plan p;
+    ck_assert_int_eq(read_text(&p,
+                               "[rows]\na = train.lr=1\n[small]\na = train.lr=2\n"
+                               "[segmenter]\ntrain.steps = 9\n[segmenter.small]\n"
+                               "train.steps = 4\n[segmenter.large]\ntrain.steps = 5\n",
+                               "small"),
+                     SX_OK);
+    ck_assert_str_eq(p.segmenter, "train.steps=9 train.steps=4");
+    ablate_plan_clear(&p);
+}
+END_TEST
+
 START_TEST(lists_make_a_row_of_each_combination) {
     static const char *const names[] = {"level-1,lr-.1", "level-1,lr-.2", "level-2,lr-.1",
                                         "level-2,lr-.2"};
@@ -154,6 +167,7 @@ END_TEST
 int main(void) {
     return CHECK_RUN("ablate", rows_keep_their_order_and_settings,
                      a_size_adds_its_settings_behind_those_of_the_row,
+                     the_segmentation_network_has_settings_of_its_own_and_of_a_size,
                      lists_make_a_row_of_each_combination,
                      what_is_no_sweep_is_refused_with_its_line,
                      settings_that_no_step_knows_are_refused, the_published_tables_can_be_read,

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# The verb ablate at the smallest sizes: every row in the table, a row that fails leaves the others, a
+# study that was killed goes on without training again what was trained, and the grid of `status`.
+set -u
+. "$SAGAX_SOURCE_DIR/tests/cli/lib.sh"
+rm -rf ./*
+expect 0 phantom bids -q --subjects 5 --set phantom.height_mm=90 --set phantom.width_mm=24 \
+    --set phantom.depth_mm=80 --set phantom.iso_mm=1.2 --set phantom.chunks=2
+cat >study.ini <<'END'
+[data]
+hr_mm = 1.2
+split_train = 0.4
+split_val = 0.2
+split_test = 0.4
+[train]
+steps = 6
+batch = 2
+crop = 32
+val_every = 0
+preview_every = 0
+checkpoint_every = 2
+[diffusion]
+steps = 2
+[vertebrae]
+surfaces = false
+END
+cat >sweep.ini <<'END'
+[sweep]
+title = A small world
+against = cubic
+[rows]
+cubic = sr.method=cubic
+rcan = model.arch=rcan model.base_channels=8 model.groups=1 model.blocks=1 model.reduction=2
+wrong = model.arch=hat model.window=16 model.base_channels=7
+palette = model.arch=palette model.base_channels=8 model.mult=1,1 model.res_blocks=1
+[segmenter]
+model.base_channels = 8
+model.mult = 1,1
+model.res_blocks = 1
+train.steps = 4
+train.batch = 2
+train.crop = 32
+train.val_every = 0
+train.preview_every = 0
+[paper]
+cubic = .6464 .435 .600 .684
+palette = .9942 .045 .115 .718
+END
+study=(ablate sweep.ini study --bids bids --truth bids/derivatives/truth --config study.ini)
+
+# What it would do, without doing it.
+expect 0 "${study[@]}" --dry-run
+check "a line a step" [ "$(wc -l <out)" -eq 15 ]
+check "nothing is written" [ ! -e study ]
+says out "palette	train	sagax train study/cache.h5 study/rows/palette/run"
+
+# Killed while a row is trained, then gone on with: one row fails, the others are there.
+"$SAGAX" "${study[@]}" >out 2>err &
+pid=$!
+for _ in $(seq 600); do
+    [ -e study/rows/palette/run/ckpt/step-00000002.h5 ] && break
+    sleep 0.1
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+check "it was in the last row" [ -e study/rows/palette/run/ckpt/step-00000002.h5 ]
+expect 0 status study
+says out "train begun"
+trained=$(stat -c %Y.%i study/rows/rcan/run/weights.h5)
+expect 1 "${study[@]}"
+says err "row wrong"
+check "what was trained is not trained again" [ "$(stat -c %Y.%i study/rows/rcan/run/weights.h5)" = "$trained" ]
+check "a row in the table for each" [ "$(grep -cE '^\| (cubic|rcan|wrong|palette) ' study/table.md)" -eq 7 ]
+check "the failed row shows what missing predictions score" grep -qE '^\| wrong \| 0\.000' study/table.md
+check "published figures" grep -qE '^\| palette .*0\.994' study/table.md
+check "TSV" [ "$(wc -l <study/table.tsv)" -eq 17 ]
+check "LaTeX" grep -q '^palette & ' study/table.tex
+expect 0 status study
+says out "train failed"
+says out "scores"
+expect 0 status study --json
+json '.[2].row + " " + .[2].steps[0].state' "rcan done"
+
+# Two ranks make the same table.
+"$MPIEXEC" -n 2 "$SAGAX" ablate sweep.ini second --bids bids --truth bids/derivatives/truth --config study.ini \
+    >out 2>err
+for f in table.md table.tsv table.tex scores.tsv; do
+    check "np 2 gives the same $f" cmp study/$f second/$f
+done
+
+# Rows by themselves, as tasks of an array have them.
+expect 0 ablate sweep.ini third --bids bids --truth bids/derivatives/truth --config study.ini --stage prepare
+expect 0 ablate sweep.ini third --bids bids --truth bids/derivatives/truth --config study.ini --stage rows \
+    --set run.part=0/4
+check "one row" [ "$(ls third/rows)" = cubic ]
+
+# What cannot be.
+expect 64 ablate sweep.ini x --truth bids
+says err "--bids is missing"
+expect 66 ablate no-such-table x --bids bids --truth bids
+expect 64 "${study[@]}" --rows nobody
+says err "has no row nobody"
+expect 78 "${study[@]}" --size tiny
+says err "no section [tiny]"
+printf '[rows]\na = train.stesp=3\n' >bad.ini
+expect 78 ablate bad.ini x --bids bids --truth bids
+says err "no step of a row has the key train.stesp"
+finish
