@@ -7,6 +7,7 @@
 #include "io/io_nifti.h"
 #include "base/sx_file.h"
 #include "jobs/job_internal.h"
+#include "jobs/seg.h"
 #include "jobs/sr.h"
 #include "jobs/submit.h"
 #include "jobs/train.h"
@@ -17,6 +18,14 @@ static sx_err check_sr(job *inner) {
     sr_config c = {0};
     sx_err rc = sr_config_read(&c, inner);
     sr_config_clear(&c);
+    return rc;
+}
+
+/* Reads the weights, or looks at the command; and finds the anchors. */
+static sx_err check_segment(job *inner) {
+    seg_config c = {.comm = NULL};
+    const sx_err rc = seg_config_read(&c, inner);
+    seg_config_clear(&c);
     return rc;
 }
 
@@ -61,6 +70,13 @@ static const submit_plan plans[] = {
      .out_is_folder = true,
      .check = check_sr,
      .find = sr_items_find},
+    {.verb = "segment",
+     .template = "segment.sbatch",
+     .array_template = "segment-array.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_segment,
+     .find = seg_items_find},
     {.verb = "eval", .action = "images", .template = "eval.sbatch", .out = 1, .check = check_eval},
     {.verb = "eval",
      .action = "vertebrae",
@@ -80,7 +96,7 @@ sx_err submit_plan_of(const job *inner, const submit_plan **plan) {
     }
     return sx_fail(SX_E_USAGE,
                    "submit: no template for sagax %s%s%s; there is one for cache build, train, sr, "
-                   "eval images and eval vertebrae",
+                   "segment, eval images and eval vertebrae",
                    verb, job_n_args(inner) ? " " : "", job_n_args(inner) ? job_arg(inner, 0) : "");
 }
 
