@@ -8,6 +8,7 @@
 #include "base/sx_file.h"
 #include "jobs/ablate.h"
 #include "jobs/job_internal.h"
+#include "jobs/seg.h"
 #include "jobs/sr.h"
 #include "jobs/submit.h"
 #include "jobs/train.h"
@@ -18,6 +19,14 @@ static sx_err check_sr(job *inner) {
     sr_config c = {0};
     sx_err rc = sr_config_read(&c, inner);
     sr_config_clear(&c);
+    return rc;
+}
+
+/* Reads the weights, or looks at the command; and finds the anchors. */
+static sx_err check_segment(job *inner) {
+    seg_config c = {.comm = NULL};
+    const sx_err rc = seg_config_read(&c, inner);
+    seg_config_clear(&c);
     return rc;
 }
 
@@ -78,6 +87,13 @@ static const submit_plan plans[] = {
      .out_is_folder = true,
      .check = check_sr,
      .find = sr_items_find},
+    {.verb = "segment",
+     .template = "segment.sbatch",
+     .array_template = "segment-array.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_segment,
+     .find = seg_items_find},
     {.verb = "eval", .action = "images", .template = "eval.sbatch", .out = 1, .check = check_eval},
     {.verb = "eval",
      .action = "vertebrae",
@@ -86,11 +102,6 @@ static const submit_plan plans[] = {
      .check = check_eval},
     {.verb = "stitch",
      .template = "stitch.sbatch",
-     .out = 1,
-     .out_is_folder = true,
-     .check = check_input},
-    {.verb = "segment",
-     .template = "segment.sbatch",
      .out = 1,
      .out_is_folder = true,
      .check = check_input},
