@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_nifti.h"
-#include "base/sx_file.h"
 #include "jobs/ablate.h"
 #include "jobs/job_internal.h"
 #include "jobs/seg.h"
@@ -100,6 +100,11 @@ static const submit_plan plans[] = {
      .template = "eval-vertebrae.sbatch",
      .out = 1,
      .check = check_eval},
+    {.verb = "points",
+     .template = "points.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_input},
     {.verb = "stitch",
      .template = "stitch.sbatch",
      .out = 1,
@@ -123,7 +128,7 @@ sx_err submit_plan_of(const job *inner, const submit_plan **plan) {
     }
     return sx_fail(SX_E_USAGE,
                    "submit: no template for sagax %s%s%s; there is one for ablate, cache build, "
-                   "eval images, eval vertebrae, segment, sr, stitch and train",
+                   "eval images, eval vertebrae, points, segment, sr, stitch and train",
                    verb, job_n_args(inner) ? " " : "", job_n_args(inner) ? job_arg(inner, 0) : "");
 }
 
