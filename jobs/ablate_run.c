@@ -135,13 +135,12 @@ static sx_err run_step(mp_comm *c, const char *folder, const ablate_step *step) 
 }
 
 sx_err ablate_run(const ablate_study *s, ablate_stage stage, int row) {
-    char *folder = ablate_row_path(s, row, ".");
+    char *folder = ablate_row_path(s, row, "");
     mp_comm *c = job_comm(s->j);
     ablate_step *step;
     int n;
     bool items = false;
     sx_err rc = SX_OK;
-    folder[strlen(folder) - 2] = '\0'; /* without the dot */
     ablate_steps(s, stage, row, &step, &n);
     for (int i = 0; i < n && rc == SX_OK; i++) {
         sx_info("%s%s%s (step %d of %d)", row < 0 ? "" : s->plan.row[row].name, row < 0 ? "" : ": ",

@@ -24,7 +24,7 @@ __attribute__((format(printf, 3, 4))) static int64_t extent(const io_tensors *t,
 
 /* r of n = c / r in whole numbers; 0 if there is none. */
 static int64_t narrowing(int64_t c, int64_t n) {
-    return n > 0 && c / (c / n) == n ? c / n : 0;
+    return n > 0 && n <= c && c / (c / n) == n ? c / n : 0;
 }
 
 static int64_t root(int64_t square) {

@@ -2,10 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_nifti.h"
-#include "base/sx_file.h"
+#include "jobs/ablate.h"
 #include "jobs/job_internal.h"
 #include "jobs/seg.h"
 #include "jobs/sr.h"
@@ -52,6 +53,22 @@ static sx_err check_eval(job *inner) {
     return SX_OK;
 }
 
+static sx_err check_input(job *inner) {
+    look_for(job_arg(inner, 0));
+    return SX_OK;
+}
+
+/* Rows and settings; and the folders that it names. */
+static sx_err check_ablate(job *inner) {
+    ablate_plan p = {0};
+    sx_err rc = ablate_plan_read(&p, job_arg(inner, 0), job_text(inner, "ablate.size"));
+    for (int i = 0; i < p.n && rc == SX_OK; i++) rc = ablate_row_check(&p.row[i]);
+    ablate_plan_clear(&p);
+    look_for(job_text(inner, "ablate.bids"));
+    look_for(job_text(inner, "ablate.truth"));
+    return rc;
+}
+
 static const submit_plan plans[] = {
     {.verb = "cache",
      .action = "build",
@@ -83,6 +100,21 @@ static const submit_plan plans[] = {
      .template = "eval-vertebrae.sbatch",
      .out = 1,
      .check = check_eval},
+    {.verb = "points",
+     .template = "points.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_input},
+    {.verb = "stitch",
+     .template = "stitch.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_input},
+    {.verb = "ablate",
+     .template = "ablate.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_ablate},
 };
 #define N_PLANS ((int)(sizeof plans / sizeof *plans))
 
@@ -95,8 +127,8 @@ sx_err submit_plan_of(const job *inner, const submit_plan **plan) {
         if (job_n_args(inner) > plans[i].out) return SX_OK;
     }
     return sx_fail(SX_E_USAGE,
-                   "submit: no template for sagax %s%s%s; there is one for cache build, train, sr, "
-                   "segment, eval images and eval vertebrae",
+                   "submit: no template for sagax %s%s%s; there is one for ablate, cache build, "
+                   "eval images, eval vertebrae, points, segment, sr, stitch and train",
                    verb, job_n_args(inner) ? " " : "", job_n_args(inner) ? job_arg(inner, 0) : "");
 }
 

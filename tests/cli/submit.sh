@@ -46,6 +46,12 @@ for subject in images vertebrae; do
     check "the script for $subject" grep -qxF "sagax_job eval $subject \"\$@\"" scores-$subject.sagax/submit/*/job.sh
 done
 expect 64 submit eval nothing scores
+for verb in stitch segment points; do
+    expect 0 submit $verb bids of-$verb
+    check "the script for $verb" grep -qxF "sagax_job $verb \"\$@\"" of-$verb/.sagax/submit/*/job.sh
+    expect 0 status of-$verb
+    says out "of-$verb: $verb, submitted, no work has begun"
+done
 
 # ---- masks: a command line with its braces and quotes comes through, a wrong one does not ----
 mkdir -p volumes/sub-1/anat

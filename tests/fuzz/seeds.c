@@ -153,6 +153,37 @@ static void tensors(void) {
     sx_free(path[1]);
 }
 
+/* Sets whose names and shapes tell an architecture: one that fits, one whose sizes contradict. */
+static void architectures(void) {
+    static const struct {
+        const char *file, *name;
+        int rank;
+        int64_t shape[4];
+    } tensors[] = {
+        {"rcan", "head.0.weight", 4, {4, 1, 1, 1}},
+        {"rcan", "body.0.body.0.body.0.weight", 4, {4, 4, 1, 1}},
+        {"rcan", "body.0.body.0.body.3.conv_du.0.weight", 4, {9, 4, 1, 1}}, /* narrows to more */
+        {"hat", "patch_embed.norm.weight", 1, {6}},
+        {"hat", "conv_first.weight", 4, {6, 1, 1, 1}},
+        {"hat", "layers.0.residual_group.blocks.0.norm1.weight", 1, {6}},
+        {"hat", "layers.0.residual_group.blocks.0.mlp.fc1.weight", 2, {12, 3}},
+        {"hat", "layers.0.residual_group.blocks.0.attn.relative_position_bias_table", 2, {9, 2}},
+        {"hat", "layers.0.residual_group.overlap_attn.relative_position_bias_table", 2, {16, 2}},
+    };
+    enum { N = sizeof tensors / sizeof *tensors };
+    const float x[64] = {0};
+    for (int i = 0; i < N;) {
+        const char *file = tensors[i].file;
+        io_tensors t = {0};
+        char *path = place("tensors", file);
+        for (; i < N && strcmp(tensors[i].file, file) == 0; i++)
+            io_tensors_add_f32(&t, tensors[i].name, tensors[i].rank, tensors[i].shape, x);
+        SX_ASSERT(io_tensors_write(path, &t) == SX_OK);
+        io_tensors_clear(&t);
+        sx_free(path);
+    }
+}
+
 static void checkpoints(void) {
     float x[60];
     for (int i = 0; i < 60; i++) x[i] = (float)i;
@@ -281,6 +312,7 @@ int main(int argc, char **argv) {
     written_volumes();
     header_files();
     tensors();
+    architectures();
     checkpoints();
     caches();
     scripts();
