@@ -1,8 +1,6 @@
 /* Which volumes a run of `segment` is about, and what their masks are called (seg.h). */
-#include <stdlib.h>
 #include <string.h>
 #include "base/sx_file.h"
-#include "base/sx_mem.h"
 #include "base/sx_mem.h"
 #include "jobs/job_data.h"
 #include "jobs/seg.h"
@@ -34,36 +32,4 @@ sx_err seg_items_find(const job *j, io_items *items) {
     io_items_keep(items, is_image, NULL);
     io_items_largest_first(items);
     return job_items_check(j, &f, items);
-}
-
-/* ---- two volumes, one name ---- */
-
-typedef struct named {
-    char *name;
-    int64_t item;
-} named;
-
-static int by_name(const void *a, const void *b) {
-    const named *x = a, *y = b;
-    const int order = strcmp(x->name, y->name);
-    return order ? order : (x->item > y->item) - (x->item < y->item);
-}
-
-char **seg_items_clashes(const io_items *items) {
-    char **clash = SX_NEW_ARRAY(char *, items->n + 1);
-    named *all = SX_NEW_ARRAY(named, items->n + 1);
-    for (int64_t i = 0; i < items->n; i++)
-        all[i] = (named){seg_output_name(&items->item[i], SEG_VERT, ""), i};
-    qsort(all, (size_t)items->n, sizeof *all, by_name);
-    for (int64_t k = 0; k < items->n; k++) {
-        const bool before = k > 0 && strcmp(all[k - 1].name, all[k].name) == 0;
-        const bool after = k + 1 < items->n && strcmp(all[k + 1].name, all[k].name) == 0;
-        if (!before && !after) continue;
-        clash[all[k].item] =
-            sx_strf("%s and %s would both become %s", items->item[all[k].item].rel,
-                    items->item[all[before ? k - 1 : k + 1].item].rel, all[k].name);
-    }
-    for (int64_t k = 0; k < items->n; k++) sx_free(all[k].name);
-    sx_free(all);
-    return clash;
 }

@@ -69,34 +69,3 @@ sx_err sr_items_find(const job *j, io_items *items) {
     io_items_largest_first(items);
     return job_items_check(j, &f, items);
 }
-
-/* ---- two scans, one name ---- */
-
-typedef struct named {
-    char *name;
-    int64_t item;
-} named;
-
-static int by_name(const void *a, const void *b) {
-    const named *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
-    return order ? order : (x->item > y->item) - (x->item < y->item);
-}
-
-char **sr_items_clashes(const io_items *items, char *(*name)(const io_item *item)) {
-    char **clash = SX_NEW_ARRAY(char *, items->n + 1);
-    named *all = SX_NEW_ARRAY(named, items->n + 1);
-    for (int64_t i = 0; i < items->n; i++) all[i] = (named){name(&items->item[i]), i};
-    qsort(all, (size_t)items->n, sizeof *all, by_name);
-    for (int64_t k = 0; k < items->n; k++) {
-        const bool before = k > 0 && strcmp(all[k - 1].name, all[k].name) == 0;
-        const bool after = k + 1 < items->n && strcmp(all[k + 1].name, all[k].name) == 0;
-        if (!before && !after) continue;
-        const int64_t other = all[before ? k - 1 : k + 1].item;
-        clash[all[k].item] = sx_strf("%s and %s would both become %s", items->item[all[k].item].rel,
-                                     items->item[other].rel, all[k].name);
-    }
-    for (int64_t k = 0; k < items->n; k++) sx_free(all[k].name);
-    sx_free(all);
-    return clash;
-}
