@@ -17,8 +17,7 @@ const ev_method ev_methods[EV_N_METHODS] = {{"sr", SR_DESC, true, true},
 /* ---- names ---- */
 
 static bool same_visit(const io_item *a, const io_item *b) {
-    return strcmp(a->subject, b->subject) == 0 && strcmp(a->session, b->session) == 0 &&
-           strcmp(a->suffix, b->suffix) == 0;
+    return io_same_session(a, b) && strcmp(a->suffix, b->suffix) == 0;
 }
 
 /* The scan's own desc, then the method's, then for single samples their number. */

@@ -157,19 +157,19 @@ static void decide(const seg_network *n, int64_t k, im_labels *out) {
         }
 }
 
-static sx_err classify_all(seg_network *n, const im_volume *v, const seg_watch *w, im_labels *out) {
+static sx_err classify_all(seg_network *n, const im_volume *v, work *w, im_labels *out) {
     const int64_t slices = v->dim[2];
     nn_graph_dropout(net_graph(n->built), false, 0, 0, 0);
     for (int64_t k = 0; k <= slices; k++) {
         if (mp_stop_wanted()) return sx_fail(SX_E_AGAIN, "stopped on request");
         if (k < slices) classify(n, v, k);
         if (k > 0) decide(n, k - 1, out);
-        w->step(w->user, k, slices, "slice");
+        work_step(w, k, slices, "slice");
     }
     return SX_OK;
 }
 
-sx_err seg_network_make(seg_config *c, const io_item *item, const seg_watch *w, seg_masks *m) {
+sx_err seg_network_make(seg_config *c, const io_item *item, work *w, seg_masks *m) {
     im_volume iso = {.voxel = NULL};
     sx_err rc;
     SX_TRY(rc, read_volume(c, item, &iso));
