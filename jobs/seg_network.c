@@ -1,6 +1,6 @@
 /* Sub-regions by a trained network (seg.h): the volume on isotropic voxels, its sagittal slices one
- * by one, and in each voxel the class that is likeliest when the slices beside it have a say: their
- * probabilities count half as much. */
+ * by one, and in each voxel the class that is likeliest on average over its slice and those beside
+ * it. (Half weights for those left more than twice as many tunnels in vertebrae.) */
 #include <math.h>
 #include <string.h>
 #include "base/sx_hash.h"
@@ -150,7 +150,7 @@ static void decide(const seg_network *n, int64_t k, im_labels *out) {
             int best = 0;
             float most = -1.0f;
             for (int c = 0; c < SP_N_CLASSES; c++) {
-                const float x = p[0][at + c] + 2.0f * p[1][at + c] + p[2][at + c];
+                const float x = p[0][at + c] + p[1][at + c] + p[2][at + c];
                 if (x > most) most = x, best = c;
             }
             *y++ = (int32_t)sp_class_subregion((sp_class)best);

@@ -94,6 +94,13 @@ expect 0 validate --json $stem-vert_dseg.nii.gz "$truth/$anat/sub-001_ses-01_seg
 check "other numbers" [ "$(jq -r .mean out | sort -u | wc -l)" -eq 2 ]
 check "sub-regions as the table says" [ -f $stem-subreg_dseg.nii.gz ]
 
+# Names stay one word for the shell; a signal is told from an exit code.
+cp "$truth/$anat/sub-001_ses-01_acq-iso_T2w.nii.gz" "it's \$one.nii.gz"
+expect 1 segment "it's \$one.nii.gz" odd --command 'test -f {input} && test -d {output} && exit 7'
+says err "exit code 7"
+expect 1 segment "it's \$one.nii.gz" odd --command 'echo last words; kill -6 $$'
+says err 'ended by signal 6: "last words"'
+
 # What cannot be.
 expect 64 segment "$truth" none --acq iso
 says err "--command"
