@@ -68,6 +68,22 @@ check "five made" [ "$(grep -c made made/sagax-segment.tsv)" -eq 5 ]
 check "numbers and where from" jq -e '.Sagax.NumbersFrom == "none" or .Sagax.NumbersFrom == "dens"' \
     made/$anat/sub-001_ses-01_acq-iso_seg-vert_dseg.json
 
+# Numbers by a sagittal scan of the session.
+anchors=anchors/$anat
+mkdir -p $anchors
+for mask in vert subreg; do
+    cp "$truth/$anat/sub-001_ses-01_seg-${mask}_dseg.nii.gz" $anchors/sub-001_ses-01_acq-sag_seg-${mask}_dseg.nii.gz
+done
+expect 0 segment "$truth" anchored --acq iso --subjects 001 --command "$command" --first 9 \
+    --set "segment.vert_name=" --anchor anchors
+stem=anchored/$anat/sub-001_ses-01_acq-iso_seg-vert_dseg
+check "the scan has a say" [ "$(jq -r .Sagax.FirstNumberByAnchor.scan $stem.json)" -le 3 ]
+check "and agrees" [ "$(jq -r .Sagax.NumbersDoubtful $stem.json)" = false ]
+expect 0 segment "$truth" anchored --acq iso --subjects 001 --command "$command" --first 9 \
+    --set "segment.vert_name="
+says err "1 made"
+expect 66 segment "$truth" none --acq iso --command "$command" --anchor made/logs
+
 # Other numbers: a table that calls each vertebra the one below.
 awk -F'\t' -v OFS='\t' 'NR > 1 && $3 == "vertebra" && $2 < 25 {$2++} {print}' \
     "$SAGAX_SOURCE_DIR/share/labels/spineps.tsv" >shifted.tsv

@@ -248,6 +248,54 @@ START_TEST(a_body_that_is_two_stays_one) {
 }
 END_TEST
 
+START_TEST(a_dens_that_came_off_stays_a_part_of_its_vertebra) {
+    truth t = neck();
+    im_label_stat stat[SP_C2 + 1];
+    im_label_stats(&t.vertebra, stat, SP_C2 + 1);
+    middle_row = stat[SP_C2].low[1] + 10;
+    paint(&t, SP_C2, SP_ARCUS, middle_rows);
+    found f = find(&t, SP_L1);
+    ck_assert_int_eq(f.how.anchor, SP_ANCHOR_DENS);
+    expect_vertebrae(&t, &f, 0.90);
+    found_clear(&f);
+    truth_clear(&t);
+}
+END_TEST
+
+START_TEST(a_joint_beside_the_dens_that_looks_like_a_disc_cuts_nothing) {
+    truth t = neck();
+    const int64_t *dim = t.subregion.dim;
+    im_label_stat stat[SP_C2 + 1];
+    im_label_stats(&t.vertebra, stat, SP_C2 + 1);
+    const int64_t j0 = stat[SP_C2].low[1] + 10, k0 = (int64_t)stat[SP_C2].centre[2] + 10;
+    const int64_t i0 = (int64_t)stat[SP_C2].centre[0] - 8;
+    for (int64_t k = k0; k < k0 + 4; k++) /* 4 x 3 x 12 voxels: 250 mm3 */
+        for (int64_t j = j0; j < j0 + 3; j++)
+            for (int64_t i = i0; i < i0 + 12; i++)
+                t.subregion.voxel[(k * dim[1] + j) * dim[0] + i] = SP_DISC;
+    found f = find(&t, SP_L1);
+    ck_assert_int_eq(f.how.anchor, SP_ANCHOR_DENS);
+    expect_vertebrae(&t, &f, 0.90);
+    found_clear(&f);
+    truth_clear(&t);
+}
+END_TEST
+
+START_TEST(a_vertebra_is_one_piece) {
+    truth t = chest();
+    const int64_t *dim = t.subregion.dim;
+    for (int64_t i = 0; i < 6; i++) /* beyond the spine, 6 x 4 x 2, of what was told to be bone */
+        for (int64_t j = 0; j < 4; j++)
+            for (int64_t k = 0; k < 2; k++)
+                t.subregion.voxel[((3 + k) * dim[1] + dim[1] / 2 + j) * dim[0] + i] = SP_ARCUS;
+    found f = find(&t, 3);
+    ck_assert_int_eq(f.mask.voxel[(3 * dim[1] + dim[1] / 2) * dim[0]], 0);
+    expect_vertebrae(&t, &f, 0.98);
+    found_clear(&f);
+    truth_clear(&t);
+}
+END_TEST
+
 /* Arches grow by one voxel into the background. */
 static void thicken_arches(truth *t) {
     const int64_t *dim = t->subregion.dim, step[3] = {1, dim[0], dim[0] * dim[1]};
@@ -317,6 +365,9 @@ int main(void) {
                      anchors_that_contradict_each_other_leave_doubt, numbers_never_leave_the_spine,
                      bodies_that_are_one_part_at_the_disc,
                      bodies_that_are_one_part_at_a_waist_where_no_disc_is_seen,
-                     a_body_that_is_two_stays_one, arches_that_touch_part_at_their_joints,
+                     a_body_that_is_two_stays_one,
+                     a_dens_that_came_off_stays_a_part_of_its_vertebra,
+                     a_joint_beside_the_dens_that_looks_like_a_disc_cuts_nothing,
+                     a_vertebra_is_one_piece, arches_that_touch_part_at_their_joints,
                      crumbs_are_no_vertebrae, a_mask_without_a_body_is_refused);
 }
