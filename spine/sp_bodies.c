@@ -12,6 +12,7 @@
 
 static const double least_body_mm3 = 300.0, least_cut_body_mm3 = 60.0; /* at an edge */
 static const double least_disc_mm3 = 100.0, small_disc = 0.3;          /* of the median one */
+static const double least_step_mm = 5.0; /* from one vertebra, or disc, to the next */
 static const double bin_mm = 2.0;
 /* Shares of the pitch. */
 static const double inside = 0.35;  /* a disc this far inside a piece cuts it */
@@ -40,13 +41,14 @@ static double *places_of(const sp__search *w, const sp__piece *p, int64_t count,
     return s;
 }
 
-/* Median distance of neighbours; INFINITY for fewer than two. */
+/* Median distance of neighbours, which pieces of one are not; INFINITY for fewer than two. */
 static double median_step(const double *s, int64_t n) {
-    if (n < 2) return INFINITY;
-    double *d = SX_NEW_ARRAY(double, n - 1);
-    for (int64_t i = 0; i + 1 < n; i++) d[i] = s[i + 1] - s[i];
-    qsort(d, (size_t)(n - 1), sizeof *d, by_value);
-    const double median = d[(n - 1) / 2];
+    double *d = SX_NEW_ARRAY(double, n + 1);
+    int64_t steps = 0;
+    for (int64_t i = 0; i + 1 < n; i++)
+        if (s[i + 1] - s[i] >= least_step_mm) d[steps++] = s[i + 1] - s[i];
+    qsort(d, (size_t)steps, sizeof *d, by_value);
+    const double median = steps > 0 ? d[steps / 2] : INFINITY;
     sx_free(d);
     return median;
 }

@@ -235,12 +235,38 @@ static bool middle_rows(const int64_t at[3]) {
     return at[1] == middle_row;
 }
 
+/* Its middle row of voxels is nothing. */
+static void cut_body_in_two(truth *t, int vertebra) {
+    im_label_stat stat[SP_SACRUM];
+    im_label_stats(&t->vertebra, stat, SP_SACRUM);
+    middle_row = (stat[vertebra].low[1] + stat[vertebra].high[1]) / 2;
+    paint(t, vertebra, 0, middle_rows);
+}
+
 START_TEST(a_body_that_is_two_stays_one) {
     truth t = chest();
-    im_label_stat stat[SP_T1 + 1];
-    im_label_stats(&t.vertebra, stat, SP_T1 + 1);
-    middle_row = (stat[SP_T1].low[1] + stat[SP_T1].high[1]) / 2;
-    paint(&t, SP_T1, 0, middle_rows);
+    cut_body_in_two(&t, SP_T1);
+    found f = find(&t, 3);
+    expect_vertebrae(&t, &f, 0.90);
+    found_clear(&f);
+    truth_clear(&t);
+}
+END_TEST
+
+/* Two sagittal slices in the middle have no disc. */
+static void halve_discs(truth *t) {
+    const int64_t *dim = t->subregion.dim, middle = dim[2] / 2;
+    for (int64_t i = 0; i < im_labels_count(&t->subregion); i++) {
+        const int64_t k = i / dim[0] / dim[1];
+        if (t->subregion.voxel[i] == SP_DISC && k >= middle - 1 && k <= middle)
+            t->subregion.voxel[i] = 0;
+    }
+}
+
+START_TEST(discs_that_are_two_do_not_bring_vertebrae_nearer_to_each_other) {
+    truth t = chest();
+    cut_body_in_two(&t, SP_T1);
+    halve_discs(&t);
     found f = find(&t, 3);
     expect_vertebrae(&t, &f, 0.90);
     found_clear(&f);
@@ -358,16 +384,17 @@ START_TEST(a_mask_without_a_body_is_refused) {
 END_TEST
 
 int main(void) {
-    return CHECK_RUN("sp_instances", a_neck_is_numbered_by_its_dens_and_the_atlas_lies_above,
-                     a_spine_with_its_sacrum_is_numbered_from_below,
-                     without_an_anchor_numbers_begin_where_they_are_told_to,
-                     numbers_of_another_scan_are_taken_over_by_place,
-                     anchors_that_contradict_each_other_leave_doubt, numbers_never_leave_the_spine,
-                     bodies_that_are_one_part_at_the_disc,
-                     bodies_that_are_one_part_at_a_waist_where_no_disc_is_seen,
-                     a_body_that_is_two_stays_one,
-                     a_dens_that_came_off_stays_a_part_of_its_vertebra,
-                     a_joint_beside_the_dens_that_looks_like_a_disc_cuts_nothing,
-                     a_vertebra_is_one_piece, arches_that_touch_part_at_their_joints,
-                     crumbs_are_no_vertebrae, a_mask_without_a_body_is_refused);
+    return CHECK_RUN(
+        "sp_instances", a_neck_is_numbered_by_its_dens_and_the_atlas_lies_above,
+        a_spine_with_its_sacrum_is_numbered_from_below,
+        without_an_anchor_numbers_begin_where_they_are_told_to,
+        numbers_of_another_scan_are_taken_over_by_place,
+        anchors_that_contradict_each_other_leave_doubt, numbers_never_leave_the_spine,
+        bodies_that_are_one_part_at_the_disc,
+        bodies_that_are_one_part_at_a_waist_where_no_disc_is_seen, a_body_that_is_two_stays_one,
+        a_dens_that_came_off_stays_a_part_of_its_vertebra,
+        a_joint_beside_the_dens_that_looks_like_a_disc_cuts_nothing, a_vertebra_is_one_piece,
+        discs_that_are_two_do_not_bring_vertebrae_nearer_to_each_other,
+        arches_that_touch_part_at_their_joints, crumbs_are_no_vertebrae,
+        a_mask_without_a_body_is_refused);
 }
