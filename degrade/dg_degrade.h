@@ -88,8 +88,8 @@ void dg_work_free(dg_work *w); /* takes NULL */
 sx_err dg_pair(const dg_config *c, const dg_draw *d, const float *src, int h, int w, int size_h,
                int size_w, float *hr, float *lr, dg_work *work);
 
-/* Labels [h][w] of the slice under the geometry of that pair (rescale, rotate, crop), by the nearest
- * pixel: y [size_h][size_w], filled. */
+/* Labels [h][w] of the slice under the geometry of that pair (rescale, rotate, crop), by the
+ * nearest pixel: y [size_h][size_w], filled. */
 void dg_labels(const dg_draw *d, const uint8_t *src, int h, int w, int size_h, int size_w,
                uint8_t *y);
 

@@ -55,7 +55,8 @@ static void open_cache(tiny *y) {
     ck_assert_msg(io_cache_open(&y->cache, path) == SX_OK, "%s", sx_err_text());
     remove(path);
     sx_free(path);
-    ck_assert_int_eq(train_slices_list(&y->slices, mp_self(), y->cache, IO_TRAIN, 0.02, false), SX_OK);
+    ck_assert_int_eq(train_slices_list(&y->slices, mp_self(), y->cache, IO_TRAIN, 0.02, false),
+                     SX_OK);
 }
 
 /* The noise level that image `item` of a training draws. */
