@@ -189,7 +189,10 @@ int64_t sx_file_size(const char *path) {
 
 /* One folder; that it exists already (or another process was faster) is fine. */
 static sx_err make_folder(const char *path) {
-    if (mkdir(path, 0777) == 0 || sx_file_is_dir(path)) return SX_OK;
+    if (mkdir(path, 0777) == 0) return SX_OK;
+    int why = errno;
+    if (sx_file_is_dir(path)) return SX_OK;
+    errno = why;
     return FAIL_AT(SX_E_CREATE, path);
 }
 

@@ -119,7 +119,8 @@ static void put_slice(seg_network *n, const im_volume *v, int64_t k) {
                 2.0f * from[im_mirror(i, v->dim[1]) * v->dim[0] + im_mirror(j, v->dim[0])] - 1.0f;
 }
 
-static void softmax(const float *logit, float *p) {
+/* False when there is no answer: a logit is not finite. */
+static bool softmax(const float *logit, float *p) {
     float most = logit[0], sum = 0.0f;
     for (int c = 1; c < SP_N_CLASSES; c++) most = fmaxf(most, logit[c]);
     for (int c = 0; c < SP_N_CLASSES; c++) {
@@ -127,15 +128,22 @@ static void softmax(const float *logit, float *p) {
         sum += p[c];
     }
     for (int c = 0; c < SP_N_CLASSES; c++) p[c] /= sum;
+    return isfinite(sum);
 }
 
 /* Probabilities of slice k, in the place of the ring that it has. */
-static void classify(seg_network *n, const im_volume *v, int64_t k) {
+static sx_err classify(seg_network *n, const im_volume *v, int64_t k) {
     put_slice(n, v, k);
     const float *logit = net_forward(n->built, n->params, n->slice, n->slice, 0.0);
     float *p = n->p[k % SEG_SLICES];
+    bool good = true;
     for (int64_t i = 0; i < (int64_t)n->h * n->w; i++)
-        softmax(logit + i * SP_N_CLASSES, p + i * SP_N_CLASSES);
+        good = softmax(logit + i * SP_N_CLASSES, p + i * SP_N_CLASSES) && good;
+    if (good) return SX_OK;
+    return sx_fail(SX_E_DATA,
+                   "the network gives values that are not finite (slice %lld of %lld): did its "
+                   "training diverge?",
+                   (long long)k + 1, (long long)v->dim[2]);
 }
 
 /* Decide slice k, whose neighbours are classified where there are any. */
@@ -159,14 +167,16 @@ static void decide(const seg_network *n, int64_t k, im_labels *out) {
 
 static sx_err classify_all(seg_network *n, const im_volume *v, work *w, im_labels *out) {
     const int64_t slices = v->dim[2];
+    sx_err rc = SX_OK;
     nn_graph_dropout(net_graph(n->built), false, 0, 0, 0);
     for (int64_t k = 0; k <= slices; k++) {
         if (mp_stop_wanted()) return sx_fail(SX_E_AGAIN, "stopped on request");
-        if (k < slices) classify(n, v, k);
+        if (k < slices) SX_TRY(rc, classify(n, v, k));
         if (k > 0) decide(n, k - 1, out);
         work_step(w, k, slices, "slice");
     }
-    return SX_OK;
+out:
+    return rc;
 }
 
 sx_err seg_network_make(seg_config *c, const io_item *item, work *w, seg_masks *m) {

@@ -186,6 +186,17 @@ static void restore(sr_engine *e, const slice *s, const float *cubic, const floa
     take(s, e->x, out);
 }
 
+/* A network that diverged, or damaged weights, give values that are none. */
+static sx_err check_finite(const float *x, int64_t n, int64_t k, int64_t n_slices) {
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return sx_fail(SX_E_DATA,
+                           "the network gives values that are not finite (slice %lld of %lld): did "
+                           "its training diverge?",
+                           (long long)k + 1, (long long)n_slices);
+    return SX_OK;
+}
+
 /* ---- the volume ---- */
 
 static bool is_empty(const float *x, int64_t n) {
@@ -234,6 +245,8 @@ sx_err sr_sample(sr_engine *e, mp_comm *share, const sr_volume *v, const dg_oper
             restore(e, &s, cubic, measured, noise_key, sample, to);
         else
             continue;
+        rc = check_finite(to, n_pixels, k, n_slices);
+        if (rc != SX_OK) break;
         if (e->c->project) dg_operator_project(op, measured, s.w, to, s.w, e->scratch);
         if (mp_stop_wanted()) rc = sx_fail(SX_E_AGAIN, "stopped on request; run again to finish");
         if (step && owner[k] >= 0) step(user, ++s.done, mine);

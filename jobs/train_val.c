@@ -107,9 +107,10 @@ double train_val_loss(train_val *v, const float *ema) {
     return mean_of(v->c->comm, v->loss, v->n_images);
 }
 
-/* Peak 2: images in -1..1. */
+/* Peak 2: images in -1..1. NaN of values that are none. */
 static double psnr_db(const float *a, const float *b, int64_t n) {
-    return 10 * log10(4.0 / fmax(mean_square(a, b, n), 1e-12));
+    const double square = mean_square(a, b, n);
+    return 10 * log10(4.0 / (square < 1e-12 ? 1e-12 : square));
 }
 
 static const io_colour class_colours[SP_N_CLASSES] = {

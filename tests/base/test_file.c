@@ -1,5 +1,6 @@
 #include "base/sx_file.h"
 #include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -189,6 +190,16 @@ START_TEST(a_file_in_the_way_of_a_folder_is_an_error) {
 }
 END_TEST
 
+START_TEST(a_folder_that_cannot_be_made_has_the_reason) {
+    char *link = sx_path_join(folder, "dangling");
+    ck_assert_int_eq(symlink("not_there", link), 0);
+    ck_assert_int_eq(sx_mkdirs(link), SX_E_CREATE);
+    ck_assert_ptr_nonnull(strstr(sx_err_text(), strerror(EEXIST))); /* not that of the look after */
+    unlink(link);
+    sx_free(link);
+}
+END_TEST
+
 static void *make_same(void *path) {
     return (void *)(intptr_t)sx_mkdirs(path);
 }
@@ -227,8 +238,9 @@ int main(void) {
         temporaries_of_hosts_have_names_of_their_own,
         a_commit_that_cannot_rename_removes_the_temporary, errors_name_the_path,
         folders_are_made_with_all_their_parents, a_file_in_the_way_of_a_folder_is_an_error,
-        racing_mkdirs_all_succeed, paths_are_taken_apart_and_joined,
-        a_sweep_takes_the_temporaries_of_its_names_alone, a_sweep_for_one_name_spares_longer_names);
+        a_folder_that_cannot_be_made_has_the_reason, racing_mkdirs_all_succeed,
+        paths_are_taken_apart_and_joined, a_sweep_takes_the_temporaries_of_its_names_alone,
+        a_sweep_for_one_name_spares_longer_names);
     static const char *const made[] = {
         "p/q/r",        "p/q",        "p",        "s/t",    "s",   "race/a/b/c/d/e",
         "race/a/b/c/d", "race/a/b/c", "race/a/b", "race/a", "race"};

@@ -3,6 +3,7 @@
 # of ranks and across a stop; what changes when labels do; what is refused. How well it segments is
 # the business of segment_quality.sh.
 set -u
+poison_weights=$1
 . "$SAGAX_SOURCE_DIR/tests/cli/lib.sh"
 rm -rf ./*
 expect 0 phantom cohort -q --subjects 4 --set phantom.height_mm=100 --set phantom.width_mm=24 \
@@ -65,6 +66,10 @@ expect 78 train c.h5 none "${small[@]}" --steps 1 --set model.arch=palette
 expect 78 train c.h5 none --kind regression --steps 1 --set model.arch=seg
 
 # ---- masks ----
+check "weights that are no numbers are made" "$poison_weights" run1/weights.h5 nan.h5
+expect 1 segment "$truth" nan --acq iso --weights nan.h5
+says err "the network gives values that are not finite"
+check "nothing is written of it" [ -z "$(find nan -name '*.nii.gz')" ]
 got=0
 "$SAGAX" segment "$truth" s1 --acq iso --weights run1 >out 2>err || got=$?
 n_checks=$((n_checks + 1))

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The verb sr: equal bytes on 1, 2, 3 ranks, what is made again and why, bad items, kills, stops.
 set -u
+poison_weights=$1
 . "$(dirname "$0")/lib.sh"
 rm -rf ./*
 . "$(dirname "$0")/sr_world.sh"
@@ -115,6 +116,13 @@ expect 0 sr $one thickout --weights thick --steps 2
 says err "the weights were trained for 8 to 9 mm"
 expect 0 sr $one plain "${use[@]}"
 check "and is quiet otherwise" bash -c "! grep -q 'trained for' err"
+check "weights that are no numbers are made" "$poison_weights" run/weights.h5 nan.h5
+for n in 1 2; do
+    ranks $n $one nan --weights nan.h5 --steps 2
+    check "they restore nothing, on $n ranks: exit 1" [ $? = 1 ]
+    says err "the network gives values that are not finite"
+    check "nothing is written of it" [ -z "$(find nan -name '*superres*')" ]
+done
 cp $one oddside.nii.gz
 echo '{"SliceThickness": ' >oddside.json
 expect 0 sr oddside.nii.gz odd "${use[@]}"
