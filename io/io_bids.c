@@ -474,12 +474,15 @@ sx_err io_bids_file(const char *path, io_items *items) {
 
 /* ---- sidecars and descriptions ---- */
 
+char *io_bids_sidecar(const char *image) {
+    return sx_strf("%.*s.json", (int)io_nifti_stem_length(image), image);
+}
+
 static double thickness_of(const io_item *item, double fallback) {
     double thickness = fallback;
     char *text = NULL;
     size_t n_bytes;
-    const char *name = sx_path_base(item->path);
-    char *path = sx_strf("%.*s%s.json", (int)(name - item->path), item->path, item->stem);
+    char *path = io_bids_sidecar(item->path);
     if (sx_file_exists(path) && sx_file_read(path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK) {
         json_t *j = json_loadb(text, n_bytes, 0, NULL);
         double value = json_number_value(json_object_get(j, "SliceThickness"));

@@ -72,6 +72,8 @@ void io_bids_join_chunks(io_items *items);
 int io_item_n_images(const io_item *item);
 const io_item *io_item_image(const io_item *item, int i);
 
+/* Path of the JSON sidecar of an image, new (sx_free). */
+char *io_bids_sidecar(const char *image);
 /* Slice thickness (mm) from the image's JSON sidecar (SliceThickness), or `fallback`; of an item of
  * several parts the largest of those. */
 double io_bids_slice_thickness(const io_item *item, double fallback);

@@ -8,7 +8,6 @@
 #include "base/sx_mem.h"
 #include "jobs/cache.h"
 #include "jobs/job_data.h"
-#include "jobs/job_json.h"
 
 const job_option options_cache[] = {
     {"cache.labels", JOB_TEXT, "", NULL, 0, 0,

@@ -23,9 +23,8 @@ static const job_alias aliases[] = {
     JOB_ALIASES_END,
 };
 
-/* Both masks of an item have the name of that of the vertebrae in common. */
 static char *output_name(const io_item *item) {
-    return seg_output_name(item, SEG_VERT, "");
+    return seg_output_name(item, SEG_VERT);
 }
 
 /* The tables of labels. */

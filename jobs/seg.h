@@ -75,9 +75,9 @@ sx_err seg_items_find(const job *j, io_items *items);
 
 typedef enum seg_mask { SEG_VERT, SEG_SUBREG, SEG_N_MASKS } seg_mask;
 
-/* Path below the output folder of a mask, or of its sidecar: the source's name without its suffix,
- * then "seg-vert_dseg" or "seg-subreg_dseg", then `extension`; new (sx_free). */
-char *seg_output_name(const io_item *item, seg_mask m, const char *extension);
+/* Path below the output folder of a mask: the source's name without its suffix, then
+ * "seg-vert_dseg.nii.gz" or "seg-subreg_dseg.nii.gz"; new (sx_free). */
+char *seg_output_name(const io_item *item, seg_mask m);
 
 /* ---- masks of one volume ---- */
 

@@ -8,13 +8,13 @@
 
 static const char *const seg_names[SEG_N_MASKS] = {"vert", "subreg"};
 
-char *seg_output_name(const io_item *item, seg_mask m, const char *extension) {
+char *seg_output_name(const io_item *item, seg_mask m) {
     const size_t stem = strlen(item->stem), suffix = strlen(item->suffix);
     const bool has_suffix = suffix > 0 && stem > suffix && item->stem[stem - suffix - 1] == '_' &&
                             strcmp(item->stem + stem - suffix, item->suffix) == 0;
     const int n = (int)(has_suffix ? stem - suffix - 1 : stem);
-    return sx_strf("%s%s%.*s_seg-%s_dseg%s", item->dir, *item->dir ? "/" : "", n, item->stem,
-                   seg_names[m], extension);
+    return sx_strf("%s%s%.*s_seg-%s_dseg.nii.gz", item->dir, *item->dir ? "/" : "", n, item->stem,
+                   seg_names[m]);
 }
 
 /* ---- finding ---- */

@@ -132,16 +132,11 @@ sx_err sr_inspect(const sr_config *c, const io_item *item, char print[65], char 
 /* Write one output and its sidecar, atomically. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err sr_write(const sr_config *c, const io_item *item, int what, const im_volume *v,
                 const sr_record *r);
-/* Remove what must not stay beside an item's outputs: what a killed run left half-written, and
- * outputs of other numbers of samples. */
+/* Remove what must not stay beside an item's outputs: those of other numbers of samples. */
 void sr_sweep(const sr_config *c, const io_item *item);
 
-/* Full paths of an output and its sidecar, new; shared by sr_names and sr_record only. */
-typedef struct sr__paths {
-    char *image, *sidecar;
-} sr__paths;
-sr__paths sr__output_paths(const sr_config *c, const io_item *item, int what);
-void sr__paths_clear(sr__paths *p);
+/* Full path of an output, new; shared by sr_names and sr_record only. */
+char *sr__output_path(const sr_config *c, const io_item *item, int what);
 
 /* ---- checks ---- */
 

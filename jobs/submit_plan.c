@@ -1,5 +1,4 @@
 /* What is known about the verbs that can be submitted (submit.h). */
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/sx_file.h"
