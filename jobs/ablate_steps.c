@@ -157,7 +157,7 @@ static char *masks_of_rows(const ablate_study *s) {
     for (int i = -1; i < s->plan.n; i++) {
         const int row = i < 0 ? first : i;
         if (i == first) continue;
-        char *folder = ablate_row_path(s, row, "seg"), *old = list;
+        char *folder = ablate_row_masks(s, row), *old = list;
         list = sx_strf("%s%s%s=%s", old ? old : "", old ? "," : "", s->plan.row[row].name, folder);
         sx_free(old);
         sx_free(folder);
@@ -264,6 +264,10 @@ sx_err ablate_row_check(const ablate_row *r) {
 char *ablate_row_path(const ablate_study *s, int row, const char *name) {
     return row < 0 ? sx_path_join(s->out, name)
                    : sx_strf("%s/rows/%s/%s", s->out, s->plan.row[row].name, name);
+}
+
+char *ablate_row_masks(const ablate_study *s, int row) {
+    return ablate_row_path(s, row, s->failed && s->failed[row] ? "none" : "seg");
 }
 
 void ablate_steps(const ablate_study *s, ablate_stage stage, int row, ablate_step **step, int *n) {
