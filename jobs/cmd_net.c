@@ -22,7 +22,8 @@
 /* ---- options ---- */
 
 static const job_option options_net[] = {
-    {"net.weights", JOB_TEXT, "", NULL, 0, 0, "safetensors file with the weights"},
+    {"net.weights", JOB_TEXT, "", NULL, 0, 0,
+     "safetensors file with the weights; info also takes a run folder, and tells of its network"},
     {"net.input", JOB_TEXT, "", NULL, 0, 0, "safetensors file with the images"},
     {"net.output", JOB_TEXT, "", NULL, 0, 0, "safetensors file to write"},
     {"net.size", JOB_TEXT, "160x160", NULL, 0, 0, "info: image size, HxW pixels"},
@@ -458,9 +459,11 @@ static void time_ops(net *n, info *f) {
     sx_free(params);
 }
 
-static sx_err collect_info(const job *j, info *f) {
+static sx_err collect_info(job *j, info *f) {
+    const char *weights = job_text(j, "net.weights");
     sx_err rc;
     net *n = NULL;
+    if (*weights) SX_TRY(rc, job_weights_inherit(j, weights));
     SX_TRY(rc, job_net_config(j, &f->config));
     SX_TRY(rc, job_kernels(j, &f->kernels));
     f->threads = job_threads(j);
@@ -540,7 +543,7 @@ static void print_info_text(const job *j, const info *f) {
     printf("%-17s %5d %12.3f %12.3f\n", "all", f->forward.n_ops, 1e3 * forward_s, 1e3 * backward_s);
 }
 
-static sx_err net_info(const job *j) {
+static sx_err net_info(job *j) {
     info f = {0};
     sx_err rc = collect_info(j, &f);
     if (rc == SX_OK) (job_json(j) ? print_info_json : print_info_text)(j, &f);

@@ -37,6 +37,7 @@ sx_err pt_items_find(const job *j, io_items *items);
 typedef struct pt_inputs {
     char *subreg;             /* path, owned; NULL: the vertebra mask says it all */
     const io_item *reference; /* borrowed; NULL: the mask's own grid              */
+    bool relative;            /* the mask's sidecar says that its numbers are (`segment`) */
 } pt_inputs;
 void pt_inputs_clear(pt_inputs *in);
 /* Errors: SX_E_DATA (no mask of sub-regions; no or several reference images). */

@@ -3,10 +3,13 @@
  * without any "seg-vert" all images are masks of vertebrae (TotalSpineSeg). */
 #include <math.h>
 #include <string.h>
+#include <jansson.h>
 #include "base/sx_file.h"
+#include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/ev_vertebrae.h"
 #include "jobs/job_data.h"
+#include "jobs/job_output.h"
 #include "jobs/points.h"
 
 #define VERT "_seg-vert_"
@@ -119,7 +122,19 @@ static sx_err find_reference(const pt_config *c, const io_item *item, pt_inputs 
                          item->subject, *item->session ? " ses-" : "", item->session);
 }
 
+/* What `segment` says of the numbers of a mask; no sidecar says nothing. */
+static bool has_relative_numbers(const io_item *item) {
+    char *path = job_sidecar_path(item->path);
+    json_t *all = json_load_file(path, 0, NULL);
+    const json_t *own = json_object_get(all, "Sagax");
+    const bool yes = json_is_true(json_object_get(own, "NumbersRelative"));
+    json_decref(all);
+    sx_free(path);
+    return yes;
+}
+
 sx_err pt_inputs_find(const pt_config *c, const io_item *item, pt_inputs *in) {
+    in->relative = has_relative_numbers(item);
     in->subreg = beside(item, "subreg");
     if (!in->subreg) in->subreg = beside(item, "spine");
     if (!in->subreg && !ev_scheme_has_subregions(&c->scheme))
@@ -166,6 +181,11 @@ sx_err pt_masks_read(const pt_config *c, const io_item *item, const pt_inputs *i
     const char *subreg_path = in->subreg ? in->subreg : item->path;
     im_labels own = {.voxel = NULL};
     sx_err rc;
+    if (in->relative)
+        sx_warn(
+            "%s: its numbers are relative (NumbersRelative in its sidecar): points in order, but "
+            "at levels that nothing vouches for",
+            item->rel);
     SX_TRY(rc, read_labels(c, item->path, c->scheme.vert, vert));
     SX_TRY(rc, read_labels(c, subreg_path, c->scheme.subreg, &own));
     if (same_grid(&own, vert)) {

@@ -180,8 +180,9 @@ sx_err pt_write(const pt_config *c, const io_item *item, const pt_inputs *in, co
                          "Points on the cord at the levels of discs, numbered as by the Spinal "
                          "Cord Toolbox",
                          item, in, print, grid,
-                         json_pack("{s:o, s:o, s:o}", "Points", points_json(p, drawn), "Missing",
-                                   missing_json(p), "OutOfOrder", odd_json(p))));
+                         json_pack("{s:o, s:o, s:o, s:b}", "Points", points_json(p, drawn),
+                                   "Missing", missing_json(p), "OutOfOrder", odd_json(p),
+                                   "NumbersRelative", in->relative)));
     if (c->ball_mm > 0.0) rc = write_balls(c, item, in, print, p, grid);
 out:
     sx_free(image);

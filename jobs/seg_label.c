@@ -2,8 +2,10 @@
  */
 #include <string.h>
 #include "base/sx_hash.h"
+#include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/seg.h"
+#include "spine/sp_labels.h"
 #include "spine/sp_match.h"
 
 static const char vert_part[] = "_seg-vert_", subreg_part[] = "_seg-subreg_";
@@ -98,11 +100,25 @@ static sx_err number(const seg_config *c, const io_item *item, sp_instances *s, 
     return rc;
 }
 
+/* Numbers that look right and are not mislead whatever comes after. */
+static void warn_numbers(const seg_config *c, const io_item *item, const sp_numbering *how) {
+    if (how->anchor == SP_ANCHOR_NONE)
+        sx_warn(
+            "%s: no sacrum, dens or scan with --anchor to count from: numbers are relative, the "
+            "first vertebra with a body is called %s (--first)",
+            item->rel, sp_vertebra_name(c->first));
+    if (how->doubtful)
+        sx_warn("%s: numbers are doubtful: FirstNumberByAnchor in the sidecar has what speaks for "
+                "which",
+                item->rel);
+}
+
 sx_err seg_label(const seg_config *c, const io_item *item, seg_masks *m) {
     sp_instances s;
     sx_err rc = sp_instances_find(&s, &m->mask[SEG_SUBREG]);
     if (rc != SX_OK) return rc;
     SX_TRY(rc, number(c, item, &s, &m->how));
+    warn_numbers(c, item, &m->how);
     m->n_vertebrae = s.n;
     SX_TRY(rc, sp_instances_mask(&s, &m->mask[SEG_VERT]));
     im_labels_clear(&m->mask[SEG_SUBREG]);

@@ -54,12 +54,13 @@ static void take_trained(sr_config *c, const json_t *degrade) {
 /* How the network was trained is how it restores. Weights that do not say are taken for what their
  * architecture usually is. */
 static sx_err take_method(sr_config *c, const json_t *train, const char *path) {
+    const net_about *about = net_about_arch(c->net.arch);
     const char *kind = json_string_value(json_object_get(train, "kind"));
-    if (!kind) kind = net_about_arch(c->net.arch)->kind;
+    if (!kind) kind = about->kind;
     c->method = sr_method_find(kind);
-    if (c->method && c->method->network) return SX_OK;
-    return sx_fail(SX_E_CONFIG, "%s: weights of a training of kind %s do not restore images", path,
-                   kind);
+    if (c->method && c->method->network && strcmp(about->image, "lr") == 0) return SX_OK;
+    return sx_fail(SX_E_CONFIG, "%s: weights of network %s and kind %s do not restore images", path,
+                   about->name, kind);
 }
 
 static void take_subjects(sr_config *c, const json_t *names) {

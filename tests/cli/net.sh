@@ -70,6 +70,10 @@ expect 64 net sample --weights "$fixtures/rcan.safetensors" --input "$fixtures/r
     --output rcan.safetensors
 says err "no diffusion time"
 
+expect 0 net info --weights "$fixtures/rcan.safetensors" --size 8x8 --json
+json '[.net, .groups, .base_channels] | tostring' '["rcan",2,16]'
+expect 66 net info --weights nowhere
+
 # ---- files that do not hold what is asked for ----
 expect 65 net run --weights "$fixtures/ddim.safetensors" --input "$weights" --output bad.safetensors
 says err "no weights"

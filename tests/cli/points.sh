@@ -38,6 +38,14 @@ check "points are on the mask's grid" diff want <(shape)
 json .datatype uint8
 json .max "$(jq '[.Sagax.Points[].Value | numbers] | max' serial/$made.json)"
 
+# ---- numbers that nothing vouches for ----
+cp -r $masks counted
+echo '{"Sagax": {"NumbersRelative": true}}' >counted/${mask/.nii.gz/.json}
+expect 0 points counted countedout
+check "one mask is warned of" [ "$(grep -c "sub-001.*its numbers are relative" err)" = 1 ]
+side .Sagax.NumbersRelative countedout/$made.json
+side '.Sagax.NumbersRelative | not' countedout/${made//001/002}.json
+
 # ---- on another grid, and as balls ----
 expect 0 points $masks/$mask one --reference bids/sub-001/ses-01/anat/sub-001_ses-01_acq-sag_T2w.nii.gz --ball 6
 expect 0 validate bids/sub-001/ses-01/anat/sub-001_ses-01_acq-sag_T2w.nii.gz --json

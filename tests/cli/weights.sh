@@ -32,6 +32,8 @@ for arch in rcan rrdb hat discriminator; do
 done
 
 # ---- refusals ----
+expect 78 sr . restored --weights discriminator
+says err "weights of network discriminator and kind adversarial do not restore images"
 expect 65 weights import "$fixtures/rcan.safetensors" other --set model.arch=palette
 says err "the network has no parameter"
 expect 65 weights import "$fixtures/palette.safetensors" other --set model.base_channels=64
