@@ -124,12 +124,10 @@ static sx_err find_reference(const pt_config *c, const io_item *item, pt_inputs 
 
 /* What `segment` says of the numbers of a mask; no sidecar says nothing. */
 static bool has_relative_numbers(const io_item *item) {
-    char *path = job_sidecar_path(item->path);
-    json_t *all = json_load_file(path, 0, NULL);
+    json_t *all = job_sidecar_read(item->path);
     const json_t *own = json_object_get(all, "Sagax");
     const bool yes = json_is_true(json_object_get(own, "NumbersRelative"));
     json_decref(all);
-    sx_free(path);
     return yes;
 }
 
