@@ -29,14 +29,26 @@ sx_err ablate_state(const char *folder, io_table *t) {
     return rc;
 }
 
+/* Whether one of the steps is called so. */
+static bool has_step(const ablate_step *step, int n, const char *name) {
+    for (int i = 0; i < n; i++)
+        if (strcmp(step[i].name, name) == 0) return true;
+    return false;
+}
+
 bool ablate_row_failed(const ablate_study *s, int row) {
     char *folder = ablate_row_path(s, row, "");
+    ablate_step *step;
     io_table t;
+    int n;
     bool failed = false;
+    ablate_steps(s, ABLATE_ROWS, row, &step, &n);
     if (ablate_state(folder, &t) == SX_OK)
         for (int64_t i = 0; i < t.n_rows; i++)
-            failed = failed || strcmp(io_table_at(&t, i, ABLATE_STATE), "failed") == 0;
+            failed = failed || (strcmp(io_table_at(&t, i, ABLATE_STATE), "failed") == 0 &&
+                                has_step(step, n, io_table_at(&t, i, ABLATE_STEP)));
     io_table_clear(&t);
+    ablate_steps_free(step, n);
     sx_free(folder);
     return failed;
 }

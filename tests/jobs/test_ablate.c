@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/ablate.h"
@@ -203,6 +204,43 @@ START_TEST(the_segmentation_network_is_trained_on_the_split_of_the_study) {
 }
 END_TEST
 
+START_TEST(a_row_has_failed_when_a_step_that_it_has_did) {
+    static const struct {
+        const char *line;
+        bool trains, failed;
+    } cases[] = {{"train\tdone", true, false},  {"train\tfailed", true, true},
+                 {"train\titems", true, false}, {"train\tfailed", false, false},
+                 {"sr\tfailed", false, true},   {"sr\tbegun", true, false}};
+    char *argv[] = {"x.ini", "study", "--bids", "b", "--truth", "t"};
+    char folder[32], *path;
+    job *j;
+    snprintf(folder, sizeof folder, "study-%d", (int)getpid());
+    path = sx_strf("%s/rows/a/steps.tsv", folder);
+    ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 6, argv), SX_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ablate_study s = {.j = j, .out = folder};
+        char *text = sx_strf("step\tstate\tprint\tseconds\treason\n%s\tp\t1\twhy\n", cases[i].line);
+        ck_assert_int_eq(read_text(&s.plan,
+                                   cases[i].trains ? "[rows]\na = train.lr=.7\n"
+                                                   : "[rows]\na = sr.method=cubic\n",
+                                   ""),
+                         SX_OK);
+        ck_assert_int_eq(sx_mkdirs_for(path), SX_OK);
+        ck_assert_int_eq(sx_file_write(path, text, strlen(text)), SX_OK);
+        ck_assert_msg(ablate_row_failed(&s, 0) == cases[i].failed, "%s", cases[i].line);
+        ablate_plan_clear(&s.plan);
+        sx_free(text);
+    }
+    remove(path);
+    for (char *end; (end = strrchr(path, '/'));) {
+        *end = '\0';
+        remove(path);
+    }
+    sx_free(path);
+    job_free(j);
+}
+END_TEST
+
 int main(void) {
     return CHECK_RUN("ablate", rows_keep_their_order_and_settings,
                      a_size_adds_its_settings_behind_those_of_the_row,
@@ -211,6 +249,7 @@ int main(void) {
                      what_is_no_sweep_is_refused_with_its_line,
                      settings_that_no_step_knows_are_refused, the_published_tables_can_be_read,
                      a_step_gets_what_is_its_business_and_the_row_has_the_last_word,
+                     a_row_has_failed_when_a_step_that_it_has_did,
                      scores_put_the_row_that_others_are_compared_with_first,
                      the_segmentation_network_is_trained_on_the_split_of_the_study);
 }
