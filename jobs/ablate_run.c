@@ -143,14 +143,15 @@ static sx_err tell(mp_comm *c, const char *folder, const ablate_step *step, cons
 
 static sx_err run_step(mp_comm *c, const char *folder, const ablate_step *step) {
     char print[SX_HASH_HEX], *reason;
-    sx_err rc = mp_agree(c, print_of(step, print));
-    if (rc != SX_OK) return rc;
-    int64_t known = mp_rank(c) == 0 && was_trained(folder, step, print);
-    mp_max_i64(c, &known, 1);
-    if (known) return SX_OK;
     const double start_s = sx_now_s();
-    if ((rc = tell(c, folder, step, print, "begun", 0, "")) != SX_OK) return rc;
-    rc = call(c, step);
+    sx_err rc = mp_agree(c, print_of(step, print));
+    if (rc == SX_OK) {
+        int64_t known = mp_rank(c) == 0 && was_trained(folder, step, print);
+        mp_max_i64(c, &known, 1);
+        if (known) return SX_OK;
+        if ((rc = tell(c, folder, step, print, "begun", 0, "")) != SX_OK) return rc;
+        rc = call(c, step);
+    }
     reason = sx_strdup(rc == SX_OK ? "" : sx_err_text());
     sx_err written = tell(c, folder, step, print, state_of(rc), sx_now_s() - start_s, reason);
     if (written == SX_OK && rc != SX_OK) sx_fail(rc, "%s", reason);

@@ -94,6 +94,10 @@ expect 0 ablate sweep.ini third --bids bids --truth bids/derivatives/truth --con
 expect 0 ablate sweep.ini third --bids bids --truth bids/derivatives/truth --config study.ini --stage rows \
     --set run.part=0/4
 check "one row" [ "$(ls third/rows)" = cubic ]
+rm third/cache.h5
+expect 1 ablate sweep.ini third --bids bids --truth bids/derivatives/truth --config study.ini --stage rows --rows rcan
+expect 0 status third
+says out "train failed: third/cache.h5"
 
 # What a row made under other settings is not scored when it fails under these.
 dice() { awk -F'\t' '$1 == "cubic" && $2 == "axial_dice" {print $4}' study/table.tsv; }
