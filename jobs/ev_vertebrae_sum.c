@@ -51,8 +51,20 @@ static int64_t *subjects_of(const ev_vertebrae *e, int64_t *n) {
     return subject;
 }
 
+static const ev_session_row *row_of(const ev_vertebrae *e, int64_t session, int method) {
+    return &e->rows.session[session * e->n_methods + method];
+}
+
 static const double *values_of(const ev_vertebrae *e, int64_t session, int method) {
-    return e->rows.session[session * e->n_methods + method].value;
+    return row_of(e, session, method)->value;
+}
+
+/* A session on which the program failed for one method is of no method's means: all are over the
+ * same sessions. */
+static bool counts(const ev_vertebrae *e, int64_t session) {
+    for (int m = 0; m < e->n_methods; m++)
+        if (row_of(e, session, m)->state == EV_FAILED) return false;
+    return true;
 }
 
 /* Differences of subjects that count, one each, to p. */
@@ -73,6 +85,7 @@ static void summarise(const ev_vertebrae *e, const int64_t *subject, int64_t n_s
     parts macro = parts_new(n_subjects), micro = parts_new(n_subjects),
           difference = parts_new(n_subjects);
     for (int64_t s = 0; s < e->n_sessions; s++) {
+        if (!counts(e, s)) continue;
         const double *v = values_of(e, s, method), x = v[m->column];
         parts_add(&macro, subject[s], x, 1.0);
         if (m->weight >= 0) parts_add(&micro, subject[s], x, v[m->weight]);

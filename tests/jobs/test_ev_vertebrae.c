@@ -58,6 +58,37 @@ START_TEST(texts_that_are_no_rows_are_refused) {
 }
 END_TEST
 
+START_TEST(a_session_that_failed_for_one_method_counts_for_none) {
+    enum { SESSIONS = 3, METHODS = 2 };
+    const double dtr[SESSIONS][METHODS] = {{1.0, 0.5}, {0.2, (double)NAN}, {0.8, 0.0}};
+    static ev_vertebrae e;
+    ev_summary summary[METHODS][EV_N_METRICS];
+    io_item item[SESSIONS] = {{.subject = "1"}, {.subject = "2"}, {.subject = "3"}};
+    const io_item *visit[SESSIONS] = {&item[0], &item[1], &item[2]};
+    ev_session_row row[SESSIONS * METHODS] = {{.item = 0}};
+    for (int i = 0; i < SESSIONS * METHODS; i++) {
+        for (int v = 0; v < EVS_N; v++) row[i].value[v] = (double)NAN;
+        row[i].item = i;
+        row[i].value[EVS_TRUTHS] = 4.0;
+        row[i].value[EVS_DTR] = dtr[i / METHODS][i % METHODS];
+    }
+    e = (ev_vertebrae){.n_methods = METHODS,
+                       .n_sessions = SESSIONS,
+                       .visit = visit,
+                       .rows = {.session = row, .n_sessions = SESSIONS * METHODS}};
+    ev_summarise(&e, summary); /* a column without a number leaves out that method alone */
+    ck_assert_double_eq_tol(summary[0][0].macro.mean, 2.0 / 3, 1e-12);
+    ck_assert_double_eq_tol(summary[1][0].macro.mean, 0.25, 1e-12);
+    row[3].state = EV_FAILED;
+    ev_summarise(&e, summary);
+    ck_assert_double_eq_tol(summary[0][0].macro.mean, 0.9, 1e-12);
+    ck_assert_double_eq_tol(summary[0][0].micro.mean, 0.9, 1e-12);
+    ck_assert_double_eq_tol(summary[1][0].macro.mean, 0.25, 1e-12);
+    ck_assert_double_eq_tol(summary[1][0].difference.mean, -0.65, 1e-12);
+    ck_assert_int_eq(summary[0][0].macro.n, 2);
+}
+END_TEST
+
 /* Number of a mask of one voxel after translation. */
 static int32_t translated(const ev_scheme *s, const int32_t *map, int32_t number) {
     const int64_t dim[3] = {1, 1, 1};
@@ -131,6 +162,7 @@ END_TEST
 int main(void) {
     return CHECK_RUN("eval vertebrae", rows_come_back_to_the_last_bit,
                      texts_that_are_no_rows_are_refused,
+                     a_session_that_failed_for_one_method_counts_for_none,
                      schemes_translate_numbers_and_drop_what_they_do_not_name,
                      the_scheme_of_spineps_changes_nothing,
                      tables_that_are_no_schemes_are_refused_with_their_line);
