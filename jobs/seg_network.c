@@ -174,8 +174,7 @@ sx_err seg_network_make(seg_config *c, const io_item *item, work *w, seg_masks *
     sx_err rc;
     SX_TRY(rc, read_volume(c, item, &iso));
     SX_TRY(rc, fit(&c->network, &iso));
-    SX_TRY(rc, im_labels_init(&m->mask[SEG_SUBREG], iso.dim));
-    memcpy(m->mask[SEG_SUBREG].affine, iso.affine, sizeof iso.affine);
+    SX_TRY(rc, im_labels_on(&m->mask[SEG_SUBREG], iso.dim, iso.affine));
     m->grid = "isotropic";
     rc = classify_all(&c->network, &iso, w, &m->mask[SEG_SUBREG]);
 out:
