@@ -58,6 +58,10 @@ uint64_t sx_hash_key(const char *text) {
     return strtoull(hex, NULL, 16);
 }
 
+void sx_hasher_add_text(sx_hasher *h, const char *text) {
+    sx_hasher_add(h, text, strlen(text) + 1);
+}
+
 sx_err sx_hasher_add_file(sx_hasher *h, const char *path) {
     FILE *f = fopen(path, "rb");
     if (!f) return sx_fail(SX_E_NOINPUT, "%s: %s", path, strerror(errno));
@@ -75,4 +79,10 @@ sx_err sx_hash_file(const char *path, char hex[SX_HASH_HEX]) {
     sx_err rc = sx_hasher_add_file(h, path);
     sx_hasher_end(h, hex);
     return rc;
+}
+
+void sx_hash_texts(const char *const *text, int n, char hex[SX_HASH_HEX]) {
+    sx_hasher *h = sx_hasher_new();
+    for (int i = 0; i < n; i++) sx_hasher_add_text(h, text[i]);
+    sx_hasher_end(h, hex);
 }

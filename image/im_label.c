@@ -21,6 +21,12 @@ sx_err im_labels_init(im_labels *l, const int64_t dim[3]) {
     return rc;
 }
 
+sx_err im_labels_on(im_labels *l, const int64_t dim[3], const double affine[4][4]) {
+    const sx_err rc = im_labels_init(l, dim);
+    if (rc == SX_OK) memcpy(l->affine, affine, sizeof l->affine);
+    return rc;
+}
+
 void im_labels_clear(im_labels *l) {
     sx_free(l->voxel);
     *l = (im_labels){0};
@@ -30,15 +36,8 @@ int64_t im_labels_count(const im_labels *l) {
     return l->dim[0] * l->dim[1] * l->dim[2];
 }
 
-/* Zeroed labels on the grid of others. */
-static sx_err init_like(im_labels *to, const im_labels *from) {
-    const sx_err rc = im_labels_init(to, from->dim);
-    if (rc == SX_OK) memcpy(to->affine, from->affine, sizeof to->affine);
-    return rc;
-}
-
 sx_err im_labels_copy(im_labels *to, const im_labels *from) {
-    const sx_err rc = init_like(to, from);
+    const sx_err rc = im_labels_on(to, from->dim, from->affine);
     if (rc == SX_OK)
         memcpy(to->voxel, from->voxel, (size_t)im_labels_count(from) * sizeof *to->voxel);
     return rc;
@@ -48,9 +47,8 @@ sx_err im_labels_copy(im_labels *to, const im_labels *from) {
 
 sx_err im_labels_from_volume(im_labels *to, const im_volume *from) {
     static const float largest = 16777216.0f; /* 2^24: up to here a float holds each whole number */
-    sx_err rc = im_labels_init(to, from->dim);
+    sx_err rc = im_labels_on(to, from->dim, from->affine);
     if (rc != SX_OK) return rc;
-    memcpy(to->affine, from->affine, sizeof to->affine);
     const int64_t n = im_volume_count(from);
     for (int64_t i = 0; i < n; i++) {
         const float x = from->voxel[i];
@@ -79,9 +77,8 @@ sx_err im_labels_to_volume(im_volume *to, const im_labels *from) {
 sx_err im_labels_reorient(im_labels *to, const im_labels *from, const char *codes) {
     im__walk w;
     sx_err rc = im__walk_to(&w, from->dim, from->affine, codes);
-    if (rc == SX_OK) rc = im_labels_init(to, w.dim);
+    if (rc == SX_OK) rc = im_labels_on(to, w.dim, w.affine);
     if (rc != SX_OK) return rc;
-    memcpy(to->affine, w.affine, sizeof to->affine);
     int32_t *y = to->voxel;
     for (int64_t k = 0; k < w.dim[2]; k++)
         for (int64_t j = 0; j < w.dim[1]; j++) {
@@ -229,7 +226,7 @@ sx_err im_components(im_labels *to, const im_labels *from, im_neighbours n, int6
     const int64_t rows = from->dim[1] * from->dim[2];
     sx_err rc;
     SX_TRY(rc, cut_runs(&r, from));
-    SX_TRY(rc, init_like(to, from));
+    SX_TRY(rc, im_labels_on(to, from->dim, from->affine));
     join_all(&r, from->dim, n);
     *count = number_pieces(r.run, r.row[rows]);
     for (int64_t j = 0; j < rows; j++)

@@ -14,6 +14,8 @@ typedef struct im_labels {
 
 /* Make `l` zeroed labels of this size; identity affine. Errors: SX_E_NOMEM, SX_E_DATA (dim < 1). */
 sx_err im_labels_init(im_labels *l, const int64_t dim[3]);
+/* The same on a grid. */
+sx_err im_labels_on(im_labels *l, const int64_t dim[3], const double affine[4][4]);
 void im_labels_clear(im_labels *l); /* takes a zeroed struct */
 sx_err im_labels_copy(im_labels *to, const im_labels *from);
 int64_t im_labels_count(const im_labels *l);

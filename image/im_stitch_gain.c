@@ -4,7 +4,6 @@
  * graph whose Laplacian, with the pairs' voxels as weights, is solved once. Chunks that hang
  * together get the mean logarithm 0 by one more equation. */
 #include <math.h>
-#include <string.h>
 #include "base/sx_mem.h"
 #include "image/im__stitch.h"
 #include "image/im_stat.h"

@@ -131,12 +131,12 @@ const char *io_cache_config_hash(const io_cache *k) {
 void io_cache_content_hash(const io_cache *k, char hex[SX_HASH_HEX]) {
     sx_hasher *h = sx_hasher_new();
     const char *config = io_cache_config_hash(k);
-    sx_hasher_add(h, config, strlen(config) + 1);
+    sx_hasher_add_text(h, config);
     for (int64_t i = 0; i < io_cache_n_volumes(k); i++) {
         const io_cache_volume *e = io_cache_entry(k, i);
         int64_t shape[5] = {e->n, e->h, e->w, e->split, e->ok};
-        sx_hasher_add(h, e->rel, strlen(e->rel) + 1);
-        sx_hasher_add(h, e->sha256, strlen(e->sha256) + 1);
+        sx_hasher_add_text(h, e->rel);
+        sx_hasher_add_text(h, e->sha256);
         sx_hasher_add(h, shape, sizeof shape);
         /* nothing without labels: trainings know such caches by their earlier hash */
         if (io__cache_has(e, IO__LABELS))

@@ -30,14 +30,14 @@ static const float *values_of(const io_block *b) {
 
 static void digest_of(const char *json, const io_block *blocks, int n, char hex[SX_HASH_HEX]) {
     sx_hasher *h = sx_hasher_new();
-    sx_hasher_add(h, json, strlen(json) + 1);
+    sx_hasher_add_text(h, json);
     for (int i = 0; i < n; i++) {
         const io_block *b = &blocks[i];
         char shape[128];
         int used = snprintf(shape, sizeof shape, "%d", b->rank);
         for (int d = 0; d < b->rank; d++)
             used += snprintf(shape + used, sizeof shape - (size_t)used, " %" PRId64, b->shape[d]);
-        sx_hasher_add(h, b->name, strlen(b->name) + 1);
+        sx_hasher_add_text(h, b->name);
         sx_hasher_add(h, shape, (size_t)used + 1);
         sx_hasher_add(h, values_of(b), (size_t)count_of(b) * sizeof(float));
     }

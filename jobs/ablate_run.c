@@ -100,7 +100,7 @@ static sx_err print_of(const ablate_step *step, char print[SX_HASH_HEX]) {
     if (step->verb == &cmd_train) rc = io_cache_open(&cache, step->word[0]);
     if (rc == SX_OK && cache) io_cache_content_hash(cache, slices);
     sx_hasher *h = sx_hasher_new();
-    sx_hasher_add(h, command, strlen(command) + 1);
+    sx_hasher_add_text(h, command);
     sx_hasher_add(h, slices, strlen(slices));
     sx_hasher_end(h, print);
     io_cache_close(cache);

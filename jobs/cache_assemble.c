@@ -1,7 +1,6 @@
 /* The cache from its parts: one run at a time, by rounds of one volume a rank in item order, so
  * that the bytes do not depend on who made which part, on how many ranks. */
 #include <inttypes.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/sx_file.h"

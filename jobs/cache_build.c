@@ -20,7 +20,6 @@
 #include "base/sx_mem.h"
 #include "jobs/cache.h"
 #include "jobs/job_data.h"
-#include "jobs/job_json.h"
 
 /* ---- before any pixel ---- */
 
@@ -41,8 +40,7 @@ static sx_err list_items(cache_run *r, const char *root) {
 static sx_err compare_lists(cache_run *r) {
     char mine[SX_HASH_HEX], first[SX_HASH_HEX];
     sx_hasher *h = sx_hasher_new();
-    for (int64_t i = 0; i < r->items.n; i++)
-        sx_hasher_add(h, r->items.item[i].rel, strlen(r->items.item[i].rel) + 1);
+    for (int64_t i = 0; i < r->items.n; i++) sx_hasher_add_text(h, r->items.item[i].rel);
     sx_hasher_end(h, mine);
     memcpy(first, mine, sizeof first);
     mp_bcast(r->c, first, sizeof first, 0);

@@ -83,8 +83,7 @@ static sx_err take_labels(io_cache_volume *v, const im_labels *mask, const char 
     const int64_t dim[3] = {v->w, v->h, v->n};
     im_labels grid = {.voxel = NULL};
     sx_err rc;
-    SX_TRY(rc, im_labels_init(&grid, dim));
-    memcpy(grid.affine, v->affine, sizeof grid.affine);
+    SX_TRY(rc, im_labels_on(&grid, dim, v->affine));
     SX_TRY(rc, im_labels_resample(&grid, mask));
     v->labels = sx_try_alloc(im_labels_count(&grid), sizeof *v->labels);
     if (!v->labels) {
@@ -105,18 +104,12 @@ out:
 
 sx_err cache_labels_read(io_cache_volume *v, const cache_labels *l, const io_read_opt *read,
                          const char *path) {
-    im_volume file = {.voxel = NULL};
     im_labels mask = {.voxel = NULL};
-    sx_err rc;
-    SX_TRY(rc, io_nifti_read(path, read, &file, NULL));
-    if ((rc = im_labels_from_volume(&mask, &file)) != SX_OK) {
-        sx_fail_context(rc, "%s", path);
-        goto out;
+    sx_err rc = job_labels_read(&mask, path, read, NULL);
+    if (rc == SX_OK) {
+        ev_scheme_apply(&l->scheme, l->scheme.subreg, &mask);
+        rc = take_labels(v, &mask, path);
     }
-    ev_scheme_apply(&l->scheme, l->scheme.subreg, &mask);
-    rc = take_labels(v, &mask, path);
-out:
-    im_volume_clear(&file);
     im_labels_clear(&mask);
     return rc;
 }

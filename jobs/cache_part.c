@@ -12,10 +12,7 @@
 void cache_part_key(const io_item *item, const char *sha256, const char *config_hash,
                     char key[65]) {
     const char *const texts[] = {item->rel, sha256, config_hash};
-    sx_hasher *h = sx_hasher_new();
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        sx_hasher_add(h, texts[i], strlen(texts[i]) + 1);
-    sx_hasher_end(h, key);
+    sx_hash_texts(texts, sizeof texts / sizeof texts[0], key);
 }
 
 char *cache_part_path(const char *folder, const cache_step *s) {

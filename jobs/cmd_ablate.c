@@ -11,7 +11,6 @@
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/ablate.h"
-#include "jobs/ev_vertebrae.h"
 #include "jobs/seg.h"
 #include "jobs/sr.h"
 #include "jobs/train.h"

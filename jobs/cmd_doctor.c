@@ -4,11 +4,9 @@
  * says what to do. Rows are made by a table of small probes, printed as text or as JSON. Tasks of
  * srun that MPI would not join are more than a warning: exit 69. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-#include "base/sx_mem.h"
 #include "jobs/doctor.h"
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"

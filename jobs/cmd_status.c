@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/sx_file.h"
-#include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_table.h"
 #include "jobs/ablate.h"

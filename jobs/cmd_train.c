@@ -12,7 +12,6 @@
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/cache_pixel.h"
-#include "jobs/job_json.h"
 #include "jobs/job_model.h"
 #include "jobs/job_weights.h"
 #include "jobs/train_kind.h"

@@ -29,8 +29,7 @@ static const job_option *const sections[] = {options_model, options_diffusion, o
 static sx_err table_of(const net_config *c, net **n) {
     const nn_kernels *kernels;
     sx_err rc = nn_kernels_get("auto", &kernels);
-    const int side = 4 * net_granularity(c);
-    return rc == SX_OK ? net_new(n, c, side, side, kernels, (net_opt){0}) : rc;
+    return rc == SX_OK ? job_net_small(n, c, kernels) : rc;
 }
 
 /* ---- checks ---- */

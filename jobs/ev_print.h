@@ -5,7 +5,6 @@
 
 #include "base/sx_hash.h"
 
-void ev_print_text(sx_hasher *h, const char *text);
 /* A file by its content, and by its name, which says how it is read. */
 void ev_print_file(sx_hasher *h, const char *role, const char *path);
 

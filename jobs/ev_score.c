@@ -3,7 +3,6 @@
 #include "jobs/ev_score.h"
 
 #include <stdio.h>
-#include <string.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/ev_print.h"
@@ -111,7 +110,7 @@ static const char *name_of(void *user, int64_t i) {
 
 static void add_predictions(sx_hasher *h, const ev_session *e, int64_t item) {
     const sx_err rc = ev_predictions_agree(&e->cohort, item);
-    ev_print_text(h, sx_err_name(rc));
+    sx_hasher_add_text(h, sx_err_name(rc));
     for (int m = 0; m < EV_N_METHODS; m++) {
         const io_item *p;
         for (int64_t at = -1;
@@ -128,11 +127,11 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
     sx_hasher *h = sx_hasher_new();
     snprintf(options, sizeof options, "hr_mm %.17g quantile %.17g xform %d", e->hr_mm, e->quantile,
              (int)e->read.xform);
-    ev_print_text(h, "eval images " SAGAX_VERSION " " SAGAX_REVISION);
-    ev_print_text(h, options);
+    sx_hasher_add_text(h, "eval images " SAGAX_VERSION " " SAGAX_REVISION);
+    sx_hasher_add_text(h, options);
     ev_print_file(h, "truth", ev_truth_of(&e->cohort, item)->path);
     ev_print_file(h, "scan", e->cohort.lr.item[item].path);
-    ev_print_text(h, job_text(e->j, "eval.sr")[0] ? "predictions" : "none");
+    sx_hasher_add_text(h, job_text(e->j, "eval.sr")[0] ? "predictions" : "none");
     add_predictions(h, e, item);
     sx_hasher_end(h, print);
     snprintf(why, WORK_WHY, "no scores");

@@ -2,7 +2,6 @@
 #include "jobs/ev_vertebrae.h"
 
 #include <stdio.h>
-#include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"

@@ -169,8 +169,6 @@ typedef struct ev_masks {
  */
 sx_err ev_masks_read(ev_masks *m, const ev_tree *t, const io_item *of, const io_read_opt *opt);
 void ev_masks_clear(ev_masks *m);
-/* Zeroed labels on a grid. Errors: SX_E_NOMEM. */
-sx_err ev_labels_like(im_labels *to, const im_labels *grid);
 /* Erase from a prediction what lies outside of the truth's boxes (ev_vertebrae_masks.c). Errors:
  * SX_E_NOMEM, SX_E_DATA. */
 sx_err ev_masks_box(ev_masks *prediction, const ev_masks *truth);

@@ -26,12 +26,11 @@ static sx_err exam_open(exam *x, const ev_vertebrae *e, const io_item *image,
     im_volume v = {0};
     sx_err rc;
     SX_TRY(rc, io_nifti_read(image->path, &e->read, &v, NULL));
-    SX_TRY(rc, im_labels_init(&x->truth, v.dim));
-    memcpy(x->truth.affine, v.affine, sizeof v.affine);
+    SX_TRY(rc, im_labels_on(&x->truth, v.dim, v.affine));
     if (e->axial_scans) SX_TRY(rc, im_labels_resample(&x->truth, true_bone));
     for (int64_t i = 0; i < im_volume_count(&v) && !e->axial_scans; i++)
         x->truth.voxel[i] = v.voxel[i] != 0.0f;
-    SX_TRY(rc, ev_labels_like(&x->prediction, &x->truth));
+    SX_TRY(rc, im_labels_on(&x->prediction, x->truth.dim, x->truth.affine));
     rc = im_labels_resample(&x->prediction, predicted_bone);
 out:
     im_volume_clear(&v);

@@ -4,31 +4,11 @@
  * voxels the bounding rectangle of the true vertebrae, spinous processes, cord, canal and
  * end-plates, five voxels wider on every side; a row without any of them has none. It hides what a
  * segmenter makes up elsewhere, so it is off unless asked for. */
-#include <string.h>
-
-#include "base/sx_mem.h"
 #include "jobs/ev_vertebrae.h"
-#include "jobs/sr_volume.h"
+#include "jobs/job_data.h"
 #include "spine/sp_labels.h"
 
 enum { BOX_MARGIN = 5 }; /* voxels */
-
-sx_err ev_labels_like(im_labels *to, const im_labels *grid) {
-    const sx_err rc = im_labels_init(to, grid->dim);
-    if (rc == SX_OK) memcpy(to->affine, grid->affine, sizeof to->affine);
-    return rc;
-}
-
-static sx_err read_labels(const io_item *it, const io_read_opt *opt, im_labels *l) {
-    im_volume v = {0};
-    sx_err rc = sr_read_pir(it->path, opt, &v);
-    if (rc == SX_OK) {
-        rc = im_labels_from_volume(l, &v);
-        if (rc != SX_OK) sx_fail_context(rc, "%s", it->path);
-    }
-    im_volume_clear(&v);
-    return rc;
-}
 
 /* The sub-regions from the file of their own, brought on the grid of the vertebrae, or from the
  * mask of vertebrae, if the scheme finds them there. */
@@ -37,8 +17,8 @@ static sx_err read_subregions(ev_masks *m, const ev_tree *t, const io_item *file
     im_labels own = {0};
     sx_err rc = SX_OK;
     if (file) {
-        SX_TRY(rc, read_labels(file, opt, &own));
-        SX_TRY(rc, ev_labels_like(&m->subreg, vert));
+        SX_TRY(rc, job_labels_read(&own, file->path, opt, "PIR"));
+        SX_TRY(rc, im_labels_on(&m->subreg, vert->dim, vert->affine));
         SX_TRY(rc, im_labels_resample(&m->subreg, &own));
     } else if (ev_scheme_has_subregions(&t->scheme)) {
         SX_TRY(rc, im_labels_copy(&m->subreg, vert));
@@ -57,7 +37,7 @@ sx_err ev_masks_read(ev_masks *m, const ev_tree *t, const io_item *of, const io_
     if (!vert)
         return sx_fail(SX_E_NOINPUT, "%s: no mask of vertebrae of sub-%s%s%s", t->root, of->subject,
                        of->session[0] ? " ses-" : "", of->session);
-    SX_TRY(rc, read_labels(vert, opt, &m->vert));
+    SX_TRY(rc, job_labels_read(&m->vert, vert->path, opt, "PIR"));
     SX_TRY(rc, read_subregions(m, t, subreg, opt, &m->vert));
     ev_scheme_apply(&t->scheme, t->scheme.vert, &m->vert);
 out:
@@ -101,9 +81,9 @@ sx_err ev_masks_box(ev_masks *prediction, const ev_masks *truth) {
     im_labels box = {0}, moved = {0};
     const int64_t n = im_labels_count(&prediction->vert);
     sx_err rc;
-    SX_TRY(rc, ev_labels_like(&box, &truth->vert));
+    SX_TRY(rc, im_labels_on(&box, truth->vert.dim, truth->vert.affine));
     for (int64_t j = 0; j < box.dim[1]; j++) fill_box(&box, truth, j);
-    SX_TRY(rc, ev_labels_like(&moved, &prediction->vert));
+    SX_TRY(rc, im_labels_on(&moved, prediction->vert.dim, prediction->vert.affine));
     SX_TRY(rc, im_labels_resample(&moved, &box));
     for (int64_t i = 0; i < n; i++) {
         prediction->vert.voxel[i] *= moved.voxel[i];
@@ -127,7 +107,7 @@ static bool any_bone(const im_labels *subreg) {
 sx_err ev_masks_bone(const ev_masks *m, im_labels *bone) {
     const bool by_subregion = any_bone(&m->subreg);
     const int64_t n = im_labels_count(&m->vert);
-    const sx_err rc = ev_labels_like(bone, &m->vert);
+    const sx_err rc = im_labels_on(bone, m->vert.dim, m->vert.affine);
     for (int64_t i = 0; i < n && rc == SX_OK; i++) {
         const int32_t vert = m->vert.voxel[i];
         bone->voxel[i] = by_subregion ? sp_is_bone(m->subreg.voxel[i])

@@ -2,7 +2,6 @@
  * a few options alone, whose hash is its fingerprint; rows of an item without failures are kept in
  * the journal. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/sx_mem.h"
 #include "jobs/ev_print.h"
@@ -16,11 +15,11 @@ static const char *name_of(void *user, int64_t i) {
 
 static void print_tree(sx_hasher *h, const ev_tree *t, const io_item *of) {
     static const char *const roles[2] = {"vertebrae", "sub-regions"};
-    ev_print_text(h, t->scheme.sha256);
+    sx_hasher_add_text(h, t->scheme.sha256);
     for (int k = 0; k < 2; k++) {
         const io_item *found;
         const sx_err rc = ev_find_mask(t, of, k == 1, &found);
-        ev_print_text(h, sx_err_name(rc));
+        sx_hasher_add_text(h, sx_err_name(rc));
         if (rc == SX_OK && found) ev_print_file(h, roles[k], found->path);
     }
 }
@@ -34,8 +33,8 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
     snprintf(options, sizeof options,
              "xform %d neck %d surfaces %d box %d whole %d scans %d partial %d", (int)e->read.xform,
              (int)e->neck, e->surfaces, e->box, e->whole_scans, e->axial_scans, e->partial);
-    ev_print_text(h, "eval vertebrae " SAGAX_VERSION " " SAGAX_REVISION);
-    ev_print_text(h, options);
+    sx_hasher_add_text(h, "eval vertebrae " SAGAX_VERSION " " SAGAX_REVISION);
+    sx_hasher_add_text(h, options);
     print_tree(h, &e->truth, of);
     print_tree(h, &e->method[i % e->n_methods], of);
     for (int64_t k = 0; k < e->axial.n; k++)

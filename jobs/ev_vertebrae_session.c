@@ -123,7 +123,7 @@ static sx_err match(const ev_vertebrae *e, const ev_masks *truth, const ev_masks
     if (!e->partial) sp_partial_truths(&truth->vert, subregions(truth), partial);
     SX_TRY(rc, sp_body_points(&prediction->vert, subregions(prediction), point));
     SX_TRY(rc, sp_points_move(point, prediction->vert.affine, truth->vert.affine));
-    SX_TRY(rc, ev_labels_like(&moved, &truth->vert));
+    SX_TRY(rc, im_labels_on(&moved, truth->vert.dim, truth->vert.affine));
     SX_TRY(rc, im_labels_resample(&moved, &prediction->vert));
     SX_TRY(rc, sp_match_make(m, &truth->vert, &moved, point, partial, e->surfaces));
     rc = sp_match_topology(m, &prediction->vert);
@@ -172,7 +172,7 @@ static sx_err read_prediction(const ev_vertebrae *e, int method, const io_item *
     *state = ev_find_mask(&e->method[method], of, false, &found) == SX_OK && !found ? EV_MISSING
                                                                                     : EV_UNUSABLE;
     ev_masks_clear(p);
-    return ev_labels_like(&p->vert, &truth->vert);
+    return im_labels_on(&p->vert, truth->vert.dim, truth->vert.affine);
 }
 
 static sx_err score(const ev_vertebrae *e, int method, const io_item *of, ev_session_row *row,

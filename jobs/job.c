@@ -1,5 +1,4 @@
 /* The job as verbs see it: arguments, ranks, flags, typed values. */
-#include <string.h>
 #include "base/sx_mem.h"
 #include "jobs/job_internal.h"
 #include "jobs/job_model.h"

@@ -1,4 +1,4 @@
-/* Configuration to filter (job_data.h). */
+/* Finding and reading images (job_data.h). */
 #include "jobs/job_data.h"
 
 #include <string.h>
@@ -24,6 +24,18 @@ io_filter job_filter(const job *j) {
                        .exclude = job_text(j, "data.exclude"),
                        .derivatives =
                            job_has(j, "data.derivatives") && job_bool(j, "data.derivatives")};
+}
+
+sx_err job_labels_read(im_labels *l, const char *path, const io_read_opt *opt, const char *codes) {
+    im_volume v = {.voxel = NULL};
+    im_labels own = {.voxel = NULL};
+    sx_err rc = io_nifti_read(path, opt, &v, NULL);
+    if (rc == SX_OK && (rc = im_labels_from_volume(codes ? &own : l, &v)) != SX_OK)
+        sx_fail_context(rc, "%s", path);
+    im_volume_clear(&v);
+    if (rc == SX_OK && codes) rc = im_labels_reorient(l, &own, codes);
+    im_labels_clear(&own);
+    return rc;
 }
 
 /* ---- items ---- */

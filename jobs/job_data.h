@@ -1,7 +1,9 @@
-/* From the section data (options_data*) to the filter that io/ finds images by. Not collective. */
+/* From the section data (options_data*) to the images that a verb is about, and how they are read.
+ * Not collective. */
 #ifndef JOB_DATA_H
 #define JOB_DATA_H
 
+#include "image/im_label.h"
 #include "io/io_bids.h"
 #include "io/io_nifti.h"
 #include "jobs/job.h"
@@ -20,6 +22,9 @@ sx_err job_check_folders(const char *root, const io_items *items);
 /* Of these images keep those whose subject is in split data.split of data.cache; all when that is
  * "all". Errors: SX_E_USAGE (a split without a cache), those of io_cache_open. */
 sx_err job_keep_split(const job *j, io_items *items);
+/* Labels of a NIfTI file, their axes turned to `codes` ("PIR"), or as they are for NULL. `l` must
+ * be zeroed. Errors: those of io_nifti_read, SX_E_DATA (no labels), SX_E_NOMEM. */
+sx_err job_labels_read(im_labels *l, const char *path, const io_read_opt *opt, const char *codes);
 /* data.xform and .max_gib, for the reader; the only frame. */
 io_read_opt job_read_opt(const job *j);
 

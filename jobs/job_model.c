@@ -54,6 +54,11 @@ bool job_net_reads(const job *j, const char *key) {
     return false;
 }
 
+sx_err job_net_small(net **n, const net_config *c, const nn_kernels *k) {
+    const int side = 4 * net_granularity(c);
+    return net_new(n, c, side, side, k, (net_opt){0});
+}
+
 /* "4,4" as [4, 4]. */
 static json_t *list_json(const char *text) {
     json_t *list = json_array();

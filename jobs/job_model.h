@@ -21,6 +21,10 @@ bool job_net_reads(const job *j, const char *key);
 /* The keys of section model that the network depends on, new: {"arch": "rcan", "groups": 10, …},
  * lists as text ("1,1,2,2"), or as arrays if asked. */
 json_t *job_net_json(const job *j, bool arrays);
+/* A small network of this configuration, new: names and shapes of parameters do not depend on the
+ * size of images, nor do prepared weights from 4 pixels at the lowest level on. Errors: those of
+ * net_new. */
+sx_err job_net_small(net **n, const net_config *c, const nn_kernels *k);
 /* model.kernels. *k is borrowed, valid for ever. Errors: SX_E_CONFIG (not on this machine). */
 sx_err job_kernels(const job *j, const nn_kernels **k);
 /* Threads of a rank: model.threads, or what the job was given; at most the processors this process

@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/sx_file.h"
+#include "base/sx_hash.h"
 #include "base/sx_mem.h"
+#include "jobs/job_model.h"
 
 char *job_weights_path(const char *path) {
     return sx_file_is_dir(path) ? sx_path_join(path, "weights.h5") : sx_strdup(path);
@@ -92,6 +94,21 @@ sx_err job_weights_read(const char *path, const nn_params *p, float *block) {
 out:
     io_tensors_clear(&t);
     io_ckpt_clear(&k);
+    sx_free(file);
+    return rc;
+}
+
+sx_err job_weights_load(const char *path, const net_config *c, const nn_kernels *k, float **block,
+                        char sha256[65]) {
+    char *file = job_weights_path(path);
+    net *n = NULL;
+    sx_err rc;
+    SX_TRY(rc, job_net_small(&n, c, k));
+    *block = nn_params_block(net_params(n));
+    SX_TRY(rc, job_weights_read(path, net_params(n), *block));
+    rc = sx_hash_file(file, sha256);
+out:
+    net_free(n);
     sx_free(file);
     return rc;
 }

@@ -11,7 +11,7 @@
 #include "io/io_ckpt.h"
 #include "io/io_tensors.h"
 #include "jobs/job.h"
-#include "model/nn_params.h"
+#include "model/net.h"
 
 /* Names in safetensors may carry this prefix; then what has none is no weight. */
 #define JOB_WEIGHTS_PREFIX "param/"
@@ -26,6 +26,11 @@ char *job_weights_path(const char *path);
 sx_err job_weights_read(const char *path, const nn_params *p, float *block);
 /* The same from a set that was read from `path`. Errors: SX_E_DATA. */
 sx_err job_weights_take(const char *path, const io_tensors *t, const nn_params *p, float *block);
+
+/* The same for the network of a configuration: *block is new (sx_free), also after an error;
+ * `sha256`: of the file. */
+sx_err job_weights_load(const char *path, const net_config *c, const nn_kernels *k, float **block,
+                        char sha256[65]);
 
 /* Write the parameters of `block` as HDF5 with this JSON text, atomically; `gate` as in io_ckpt.h.
  * Errors: SX_E_CREATE, SX_E_IO, the gate's. */

@@ -7,7 +7,6 @@
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/ev_vertebrae.h"
 #include "jobs/job_data.h"
 #include "jobs/job_output.h"
 #include "jobs/points.h"
@@ -146,22 +145,15 @@ sx_err pt_inputs_find(const pt_config *c, const io_item *item, pt_inputs *in) {
 /* ---- reading ---- */
 
 static sx_err read_labels(const pt_config *c, const char *path, const int32_t *map, im_labels *l) {
-    im_volume v = {0};
-    sx_err rc = io_nifti_read(path, &c->read, &v, NULL);
-    if (rc == SX_OK) {
-        rc = im_labels_from_volume(l, &v);
-        if (rc != SX_OK) sx_fail_context(rc, "%s", path);
-    }
+    const sx_err rc = job_labels_read(l, path, &c->read, NULL);
     if (rc == SX_OK) ev_scheme_apply(&c->scheme, map, l);
-    im_volume_clear(&v);
     return rc;
 }
 
 static sx_err read_grid(const pt_config *c, const io_item *reference, im_labels *grid) {
     im_volume v = {0};
     sx_err rc = io_nifti_read(reference->path, &c->read, &v, NULL);
-    if (rc == SX_OK) rc = im_labels_init(grid, v.dim);
-    if (rc == SX_OK) memcpy(grid->affine, v.affine, sizeof grid->affine);
+    if (rc == SX_OK) rc = im_labels_on(grid, v.dim, v.affine);
     im_volume_clear(&v);
     return rc;
 }
@@ -190,10 +182,11 @@ sx_err pt_masks_read(const pt_config *c, const io_item *item, const pt_inputs *i
         *subreg = own;
         own = (im_labels){.voxel = NULL};
     } else {
-        SX_TRY(rc, ev_labels_like(subreg, vert));
+        SX_TRY(rc, im_labels_on(subreg, vert->dim, vert->affine));
         SX_TRY(rc, im_labels_resample(subreg, &own));
     }
-    rc = in->reference ? read_grid(c, in->reference, grid) : ev_labels_like(grid, vert);
+    rc = in->reference ? read_grid(c, in->reference, grid)
+                       : im_labels_on(grid, vert->dim, vert->affine);
 out:
     im_labels_clear(&own);
     return rc;

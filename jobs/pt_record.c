@@ -49,7 +49,7 @@ static sx_err fingerprint(const pt_config *c, const io_item *item, const pt_inpu
         sx_strf("%s %.9g %d %s", c->scheme.sha256, c->ball_mm, (int)c->read.xform, SAGAX_VERSION);
     sx_hasher *h = sx_hasher_new();
     sx_err rc = SX_OK;
-    sx_hasher_add(h, values, strlen(values) + 1);
+    sx_hasher_add_text(h, values);
     for (int i = 0; i < 3 && rc == SX_OK; i++) rc = add_file(h, path[i]);
     sx_hasher_end(h, print);
     sx_free(values);

@@ -13,8 +13,10 @@
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "io/io_walk.h"
+#include "jobs/job_data.h"
 #include "jobs/job_process.h"
 #include "jobs/seg.h"
+#include "jobs/sr_volume.h"
 #include "mpi/mp_stop.h"
 #include "spine/sp_labels.h"
 
@@ -260,20 +262,6 @@ static bool same_grid(const im_labels *a, const im_volume *b) {
     return true;
 }
 
-/* A mask turned to PIR. */
-static sx_err read_mask(const seg_config *c, const char *path, im_labels *mask) {
-    im_volume raw = {.voxel = NULL}, pir = {.voxel = NULL};
-    sx_err rc;
-    SX_TRY(rc, io_nifti_read(path, &c->read, &raw, NULL));
-    SX_TRY(rc, im_reorient(&pir, &raw, "PIR"));
-    rc = im_labels_from_volume(mask, &pir);
-    if (rc != SX_OK) sx_fail_context(rc, "%s", path);
-out:
-    im_volume_clear(&raw);
-    im_volume_clear(&pir);
-    return rc;
-}
-
 static bool is_vert(int32_t label) {
     return sp_is_vertebra(label) || sp_is_vertebra(label - SP_DISC_BELOW) ||
            sp_is_vertebra(label - SP_ENDPLATE_OF);
@@ -308,7 +296,7 @@ static sx_err translate(const seg_config *c, const int32_t *map, bool (*is_known
 
 /* A mask of the command on the grid of the input. */
 static sx_err collect(const making *k, const im_volume *input, const char *path, im_labels *mask) {
-    const sx_err rc = read_mask(k->c, path, mask);
+    const sx_err rc = job_labels_read(mask, path, &k->c->read, "PIR");
     if (rc != SX_OK || same_grid(mask, input)) return rc;
     return sx_fail(SX_E_DATA, "%s: the mask is not on the grid of the input", path);
 }
@@ -341,15 +329,13 @@ out:
 }
 
 static sx_err collect_masks(const making *k, seg_masks *m) {
-    im_volume raw = {.voxel = NULL}, pir = {.voxel = NULL};
+    im_volume pir = {.voxel = NULL};
     sx_err rc;
     m->grid = "input";
-    SX_TRY(rc, io_nifti_read(k->item->path, &k->c->read, &raw, NULL));
-    SX_TRY(rc, im_reorient(&pir, &raw, "PIR"));
+    SX_TRY(rc, sr_read_pir(k->item->path, &k->c->read, &pir));
     SX_TRY(rc, collect_vert(k, &pir, m));
     rc = collect_subreg(k, &pir, m);
 out:
-    im_volume_clear(&raw);
     im_volume_clear(&pir);
     return rc;
 }

@@ -100,11 +100,8 @@ void seg_config_clear(seg_config *c) {
 
 void seg_config_print(const seg_config *c, const char *source_sha256, const char *anchor_sha256,
                       char print[65]) {
-    sx_hasher *h = sx_hasher_new();
     const char *const part[] = {source_sha256, anchor_sha256, c->hash, SAGAX_VERSION};
-    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
-        sx_hasher_add(h, part[i], strlen(part[i]) + 1);
-    sx_hasher_end(h, print);
+    sx_hash_texts(part, sizeof part / sizeof *part, print);
 }
 
 /* Vertebrae are made of sub-regions where there are only those. */

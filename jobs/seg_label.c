@@ -4,6 +4,7 @@
 #include "base/sx_hash.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "jobs/job_data.h"
 #include "jobs/seg.h"
 #include "spine/sp_labels.h"
 #include "spine/sp_match.h"
@@ -50,23 +51,14 @@ sx_err seg_anchor_hash(const seg_config *c, const io_item *item, char hex[65]) {
     return rc;
 }
 
-static sx_err read_labels(const seg_config *c, const char *path, im_labels *l) {
-    im_volume v = {.voxel = NULL};
-    sx_err rc = io_nifti_read(path, &c->read, &v, NULL);
-    if (rc == SX_OK && (rc = im_labels_from_volume(l, &v)) != SX_OK)
-        sx_fail_context(rc, "%s", path);
-    im_volume_clear(&v);
-    return rc;
-}
-
 /* Vertebrae of one scan behind the n that are known already. */
 static sx_err read_known(const seg_config *c, const io_item *mask, sp_known **known, int *n) {
     im_labels vert = {.voxel = NULL}, subreg = {.voxel = NULL};
     sp_point point[SP_N_INSTANCES];
     char *path = subreg_path(mask);
     sx_err rc;
-    SX_TRY(rc, read_labels(c, mask->path, &vert));
-    SX_TRY(rc, read_labels(c, path, &subreg));
+    SX_TRY(rc, job_labels_read(&vert, mask->path, &c->read, NULL));
+    SX_TRY(rc, job_labels_read(&subreg, path, &c->read, NULL));
     if (memcmp(vert.dim, subreg.dim, sizeof vert.dim) != 0) {
         rc = sx_fail(SX_E_DATA, "%s and %s differ in size", mask->path, path);
         goto out;

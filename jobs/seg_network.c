@@ -3,7 +3,6 @@
  * it. (Half weights for those left more than twice as many tunnels in vertebrae.) */
 #include <math.h>
 #include <string.h>
-#include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "image/im_spline.h"
 #include "image/im_stat.h"
@@ -19,8 +18,6 @@ enum { MIN_SIDE = 8 };
 /* ---- weights ---- */
 
 sx_err seg_network_read(seg_network *n, job *j, const char *weights) {
-    char *file = job_weights_path(weights);
-    net *small = NULL;
     sx_err rc;
     SX_TRY(rc, job_weights_inherit(j, weights));
     SX_TRY(rc, job_net_config(j, &n->net));
@@ -29,20 +26,11 @@ sx_err seg_network_read(seg_network *n, job *j, const char *weights) {
     n->hr_mm = job_real(j, "data.hr_mm");
     n->quantile = job_real(j, "data.quantile");
     if (strcmp(net_about_arch(n->net.arch)->kind, "segmentation") != 0 ||
-        n->net.classes != SP_N_CLASSES) {
-        rc = sx_fail(SX_E_CONFIG, "%s: network %s with %d classes is no segmenter of these %d",
-                     weights, n->net.arch, n->net.classes, SP_N_CLASSES);
-        goto out;
-    }
-    /* names of parameters do not depend on the size of the images */
-    const int side = 4 * net_granularity(&n->net);
-    SX_TRY(rc, net_new(&small, &n->net, side, side, n->kernels, (net_opt){0}));
-    n->params = nn_params_block(net_params(small));
-    SX_TRY(rc, job_weights_read(weights, net_params(small), n->params));
-    rc = sx_hash_file(file, n->sha256);
+        n->net.classes != SP_N_CLASSES)
+        return sx_fail(SX_E_CONFIG, "%s: network %s with %d classes is no segmenter of these %d",
+                       weights, n->net.arch, n->net.classes, SP_N_CLASSES);
+    rc = job_weights_load(weights, &n->net, n->kernels, &n->params, n->sha256);
 out:
-    net_free(small);
-    sx_free(file);
     return rc;
 }
 
@@ -184,8 +172,7 @@ sx_err seg_network_make(seg_config *c, const io_item *item, work *w, seg_masks *
     sx_err rc;
     SX_TRY(rc, read_volume(c, item, &iso));
     SX_TRY(rc, fit(&c->network, &iso));
-    SX_TRY(rc, im_labels_init(&m->mask[SEG_SUBREG], iso.dim));
-    memcpy(m->mask[SEG_SUBREG].affine, iso.affine, sizeof iso.affine);
+    SX_TRY(rc, im_labels_on(&m->mask[SEG_SUBREG], iso.dim, iso.affine));
     m->grid = "isotropic";
     rc = classify_all(&c->network, &iso, w, &m->mask[SEG_SUBREG]);
 out:

@@ -88,34 +88,13 @@ static sx_err read_about(sr_config *c, const char *path) {
     return rc;
 }
 
-/* The network for images of any size: names of parameters do not depend on it, nor do prepared
- * weights from 4 pixels at the lowest level on. */
-static sx_err small_net(const sr_config *c, net **n) {
-    const int side = 4 * net_granularity(&c->net);
-    return net_new(n, &c->net, side, side, c->kernels, (net_opt){0});
-}
-
-static sx_err read_weights(sr_config *c, const char *path) {
-    char *file = job_weights_path(path);
-    net *n = NULL;
-    sx_err rc;
-    SX_TRY(rc, small_net(c, &n));
-    c->params = nn_params_block(net_params(n));
-    SX_TRY(rc, job_weights_read(path, net_params(n), c->params));
-    rc = sx_hash_file(file, c->weights_sha256);
-out:
-    net_free(n);
-    sx_free(file);
-    return rc;
-}
-
 /* Nodes of different processors may have different kernels, some with nothing to prepare: all take
  * part if one has. */
 sx_err sr_config_prepare(sr_config *c) {
     net *n = NULL;
     sx_err rc = SX_OK;
     if (!c->method->network) return rc;
-    SX_TRY(rc, mp_agree(c->comm, small_net(c, &n)));
+    SX_TRY(rc, mp_agree(c->comm, job_net_small(&n, &c->net, c->kernels)));
     c->n_ready = c->prepare ? nn_graph_ready_count(net_graph(n)) : 0;
     int64_t most = c->n_ready;
     mp_max_i64(c->comm, &most, 1);
@@ -179,7 +158,7 @@ static sx_err read_network(sr_config *c, job *j) {
     SX_TRY(rc, job_kernels(j, &c->kernels));
     SX_TRY(rc, job_schedule(j, &c->schedule));
     SX_TRY(rc, read_about(c, weights));
-    rc = read_weights(c, weights);
+    rc = job_weights_load(weights, &c->net, c->kernels, &c->params, c->weights_sha256);
 out:
     return rc;
 }

@@ -45,11 +45,8 @@ static void compare(const sr_config *c, const io_item *item, const char *source_
 }
 
 void sr_config_print(const sr_config *c, const char *source_sha256, char print[65]) {
-    sx_hasher *h = sx_hasher_new();
     const char *const part[] = {source_sha256, c->weights_sha256, c->hash, SAGAX_VERSION};
-    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
-        sx_hasher_add(h, part[i], strlen(part[i]) + 1);
-    sx_hasher_end(h, print);
+    sx_hash_texts(part, sizeof part / sizeof *part, print);
 }
 
 sx_err sr_inspect(const sr_config *c, const io_item *item, char print[65], char why[WORK_WHY]) {

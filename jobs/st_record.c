@@ -133,11 +133,10 @@ static sx_err fingerprint(const st_config *c, const io_item *item, char print[SX
     char *options = sx_strf("%d %d", (int)c->read.xform, c->skip_bad);
     const char *const part[] = {images, options, SAGAX_VERSION};
     sx_hasher *h = sx_hasher_new();
-    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
-        sx_hasher_add(h, part[i], strlen(part[i]) + 1);
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) sx_hasher_add_text(h, part[i]);
     for (int i = 0; i < io_item_n_images(item); i++) {
         char *text = job_json_text(read_sidecar(io_item_image(item, i)), JSON_SORT_KEYS);
-        sx_hasher_add(h, text, strlen(text) + 1);
+        sx_hasher_add_text(h, text);
         sx_free(text);
     }
     sx_hasher_end(h, print);

@@ -235,9 +235,8 @@ static sx_err fill_items(sp__search *w, const im_labels *number, const int *plac
     sp_instances *o = w->out;
     im_labels body = {.voxel = NULL};
     sp__piece m[SP_MAX_INSTANCES + 1];
-    sx_err rc = im_labels_init(&body, number->dim);
+    sx_err rc = im_labels_on(&body, number->dim, number->affine);
     if (rc != SX_OK) return rc;
-    memcpy(body.affine, number->affine, sizeof body.affine);
     for (int64_t i = 0; i < w->n; i++) {
         const int at = number->voxel[i] ? place[number->voxel[i]] : -1;
         body.voxel[i] = at + 1;

@@ -60,10 +60,9 @@ void sp__measure(const sp__search *w, const im_labels *number, sp__piece *piece,
 sx_err sp__pieces(const sp__search *w, sp__part part, im_labels *number, sp__piece **piece,
                   int64_t *count) {
     im_labels mask = {.voxel = NULL};
-    sx_err rc = im_labels_init(&mask, w->out->owner.dim);
+    sx_err rc = im_labels_on(&mask, w->out->owner.dim, w->out->owner.affine);
     *count = 0;
     if (rc != SX_OK) return rc;
-    memcpy(mask.affine, w->out->owner.affine, sizeof mask.affine);
     for (int64_t i = 0; i < w->n; i++)
         mask.voxel[i] = w->part[i] == part && w->out->owner.voxel[i] == 0;
     SX_TRY(rc, im_components(number, &mask, IM_FACES, count));
@@ -204,9 +203,8 @@ static sx_err search_init(sp__search *w, sp_instances *s, const im_labels *subre
     *w = (sp__search){
         .out = s, .n = im_labels_count(subregion), .mm3 = voxel_mm3(subregion->affine)};
     sx_err rc = im_labels_copy(&s->subregion, subregion);
-    if (rc == SX_OK) rc = im_labels_init(&s->owner, subregion->dim);
+    if (rc == SX_OK) rc = im_labels_on(&s->owner, subregion->dim, subregion->affine);
     if (rc != SX_OK) return rc;
-    memcpy(s->owner.affine, subregion->affine, sizeof s->owner.affine);
     w->part = sx_try_alloc(w->n, 1);
     w->s = sx_try_alloc(w->n, sizeof *w->s);
     if (!w->part || !w->s) return sx_fail(SX_E_NOMEM, "no memory for %lld voxels", (long long)w->n);
@@ -305,9 +303,8 @@ static int number_of(const sp_instances *s, int32_t owner) {
 }
 
 sx_err sp_instances_mask(const sp_instances *s, im_labels *to) {
-    sx_err rc = im_labels_init(to, s->owner.dim);
+    sx_err rc = im_labels_on(to, s->owner.dim, s->owner.affine);
     if (rc != SX_OK) return rc;
-    memcpy(to->affine, s->owner.affine, sizeof to->affine);
     for (int64_t i = 0; i < im_labels_count(to); i++) {
         const int number = number_of(s, s->owner.voxel[i]);
         const sp__part part = part_of(s->subregion.voxel[i]);

@@ -6,8 +6,6 @@
  * dimensions Toriwaki and Yonekura, Forma 2002). */
 #include "spine/sp_topology.h"
 
-#include "base/sx_mem.h"
-
 /* ---- Euler number ---- */
 
 /* Share of one corner, in eighths: the voxels around it are the bits of `filled`, bit x + 2y + 4z.

@@ -30,6 +30,15 @@ START_TEST(pieces_give_the_digest_of_the_whole) {
 }
 END_TEST
 
+START_TEST(texts_do_not_run_together) {
+    static const char *const text[] = {"a", "bc"};
+    char hex[SX_HASH_HEX], want[SX_HASH_HEX];
+    sx_hash_texts(text, 2, hex);
+    sx_hash_bytes("a\0bc", 5, want);
+    ck_assert_str_eq(hex, want);
+}
+END_TEST
+
 START_TEST(a_key_is_the_head_of_the_digest) {
     ck_assert_uint_eq(sx_hash_key("abc"), UINT64_C(0xba7816bf8f01cfea));
 }
@@ -71,6 +80,7 @@ END_TEST
 
 int main(void) {
     return CHECK_RUN("hash", known_messages_give_known_digests, pieces_give_the_digest_of_the_whole,
-                     a_key_is_the_head_of_the_digest, a_file_has_the_digest_of_its_bytes,
-                     files_and_pieces_go_into_one_digest, a_missing_file_is_a_missing_input);
+                     texts_do_not_run_together, a_key_is_the_head_of_the_digest,
+                     a_file_has_the_digest_of_its_bytes, files_and_pieces_go_into_one_digest,
+                     a_missing_file_is_a_missing_input);
 }

@@ -1,6 +1,5 @@
 /* Submissions: a job frozen and taken up again is the same job; what was changed meanwhile is
  * refused. */
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>

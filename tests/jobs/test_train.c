@@ -1,5 +1,4 @@
 /* Parts of training without a network: identity, shards, slices, order of items, the feed. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
 #include "io/io_tensors.h"

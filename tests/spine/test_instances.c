@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <string.h>
-#include "base/sx_mem.h"
 #include "phantom/ph_phantom.h"
 #include "spine/sp_labels.h"
 #include "tests/check_run.h"

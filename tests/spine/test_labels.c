@@ -1,5 +1,4 @@
 /* Numbers and names of vertebrae. */
-#include <string.h>
 #include "spine/sp_class.h"
 #include "spine/sp_labels.h"
 #include "tests/check_run.h"

@@ -3,8 +3,6 @@
 #include "spine/sp_match.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include "spine/sp_labels.h"
 #include "tests/check_run.h"
 

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/sx_mem.h"
 #include "phantom/ph__anatomy.h"
 #include "tests/check_run.h"
 
