@@ -39,6 +39,31 @@ void io_items_clear(io_items *items) {
     *items = (io_items){0};
 }
 
+void io_items_keep(io_items *items, bool (*keep)(const void *user, const io_item *item),
+                   const void *user) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < items->n; i++)
+        if (keep(user, &items->item[i]))
+            items->item[n++] = items->item[i];
+        else
+            item_clear(&items->item[i]);
+    items->n = n;
+}
+
+static int by_size(const void *a, const void *b) {
+    const io_item *x = a, *y = b;
+    if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
+    return strcmp(x->rel, y->rel);
+}
+
+void io_items_largest_first(io_items *items) {
+    if (items->n) qsort(items->item, (size_t)items->n, sizeof *items->item, by_size);
+}
+
+bool io_same_session(const io_item *a, const io_item *b) {
+    return strcmp(a->subject, b->subject) == 0 && strcmp(a->session, b->session) == 0;
+}
+
 static void items_add(io_items *items, const io_item *it) {
     items->item = sx_grow(items->item, items->n, sizeof *items->item);
     items->item[items->n++] = *it;
@@ -449,12 +474,15 @@ sx_err io_bids_file(const char *path, io_items *items) {
 
 /* ---- sidecars and descriptions ---- */
 
+char *io_bids_sidecar(const char *image) {
+    return sx_strf("%.*s.json", (int)io_nifti_stem_length(image), image);
+}
+
 static double thickness_of(const io_item *item, double fallback) {
     double thickness = fallback;
     char *text = NULL;
     size_t n_bytes;
-    const char *name = sx_path_base(item->path);
-    char *path = sx_strf("%.*s%s.json", (int)(name - item->path), item->path, item->stem);
+    char *path = io_bids_sidecar(item->path);
     if (sx_file_exists(path) && sx_file_read(path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK) {
         json_t *j = json_loadb(text, n_bytes, 0, NULL);
         double value = json_number_value(json_object_get(j, "SliceThickness"));

@@ -56,6 +56,13 @@ sx_err io_bids_list_write(const char *tsv, const io_items *items);
  * taken apart. Errors: SX_E_NOINPUT. */
 sx_err io_bids_file(const char *path, io_items *items);
 void io_items_clear(io_items *items);
+/* Keep the items for which `keep` holds, in their order, and free the others. */
+void io_items_keep(io_items *items, bool (*keep)(const void *user, const io_item *item),
+                   const void *user);
+/* Sort by size, equal ones by `rel`. */
+void io_items_largest_first(io_items *items);
+/* Whether two images are of one session of one subject. */
+bool io_same_session(const io_item *a, const io_item *b);
 /* Make one item of images that differ in chunk- only, at the place of the first; others become
  * items of one part. Of each item stem and desc are those of a stitched volume: no chunk-, and
  * `stitched` at the end of desc. `rel` is made of that stem when there are several parts; path is
@@ -65,6 +72,8 @@ void io_bids_join_chunks(io_items *items);
 int io_item_n_images(const io_item *item);
 const io_item *io_item_image(const io_item *item, int i);
 
+/* Path of the JSON sidecar of an image, new (sx_free). */
+char *io_bids_sidecar(const char *image);
 /* Slice thickness (mm) from the image's JSON sidecar (SliceThickness), or `fallback`; of an item of
  * several parts the largest of those. */
 double io_bids_slice_thickness(const io_item *item, double fallback);

@@ -138,6 +138,9 @@ void io_cache_content_hash(const io_cache *k, char hex[SX_HASH_HEX]) {
         sx_hasher_add(h, e->rel, strlen(e->rel) + 1);
         sx_hasher_add(h, e->sha256, strlen(e->sha256) + 1);
         sx_hasher_add(h, shape, sizeof shape);
+        /* nothing without labels: trainings know such caches by their earlier hash */
+        if (io__cache_has(e, IO__LABELS))
+            sx_hasher_add(h, e->labels_sha256, strlen(e->labels_sha256) + 1);
     }
     sx_hasher_end(h, hex);
 }

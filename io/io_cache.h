@@ -4,11 +4,12 @@
  *   /format            attributes: name, version, config (hash of the configuration)
  *   /volumes/NNNNNN/pixels   uint16 [slices][rows][columns], chunk = one slice, Fletcher-32;
  *                            0..65535 stands for 0..1
- *   /volumes/NNNNNN/labels   uint8, the same shape and chunks: sub-regions (spine/sp_labels.h);
- * only where the cache was built with labels /volumes/NNNNNN/meta     uint8, JSON: file, sha256,
- * subject, session, split, affine of the resampled grid, orientation and spacing of the file,
- * mapping, crop, CRC-32 of each slice, of labels likewise, hash of their file /index uint8, JSON:
- * the entries of all volumes, failed ones with their reason
+ *   /volumes/NNNNNN/labels   uint8, the same shape and chunks: sub-regions (spine/sp_labels.h),
+ *                            only where the cache was built with labels
+ *   /volumes/NNNNNN/meta     uint8, JSON: file, sha256, subject, session, split, affine of the
+ *                            resampled grid, orientation and spacing of the file, mapping, crop,
+ *                            CRC-32 of each slice; of labels likewise, and the hash of their file
+ *   /index             uint8, JSON: the entries of all volumes, failed ones with their reason
  *
  * Format of HDF5 1.10, Fletcher-32 on every dataset, no time stamps: equal input and configuration
  * give equal bytes on any number of ranks. Written under a temporary name, read back, then renamed.

@@ -143,7 +143,7 @@ bool io__cache_put_crcs(json_t *entry, io__cache_layer l, const uint32_t *crc, i
 bool io__cache_get_crcs(json_t *entry, io__cache_layer l, int64_t n, uint32_t **crc) {
     json_t *array = json_object_get(entry, io__cache_layouts[l].crcs);
     *crc = NULL;
-    if (!array) return true;
+    if (!array) return l == IO__PIXELS;
     if (!json_is_array(array) || json_array_size(array) != (size_t)n) return false;
     *crc = SX_NEW_ARRAY(uint32_t, n);
     for (int64_t i = 0; i < n; i++) {

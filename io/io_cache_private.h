@@ -36,8 +36,8 @@ const void *io__cache_values(const io_cache_volume *v, io__cache_layer l);
 uint32_t io__cache_crc(io__cache_layer l, const void *values, int64_t n);
 /* The checksums of n slices as an array of an entry. */
 bool io__cache_put_crcs(json_t *entry, io__cache_layer l, const uint32_t *crc, int64_t n);
-/* The way back, new in *crc (sx_free); NULL where an entry has none, as in older caches. False if
- * they are not n numbers of 32 bits. */
+/* The way back, new in *crc (sx_free); NULL where an entry has none for its pixels, as in older
+ * caches. False if they are not n numbers of 32 bits. */
 bool io__cache_get_crcs(json_t *entry, io__cache_layer l, int64_t n, uint32_t **crc);
 
 /* Entry as a JSON object without checksums, new; NULL if a text is not UTF-8 or a number not

@@ -60,6 +60,7 @@ typedef struct ablate_study {
     const job *j;
     const char *out; /* STUDY */
     ablate_plan plan;
+    const int64_t *failed; /* [plan.n] 1: a step of the row failed; NULL: nobody has looked */
 } ablate_study;
 
 typedef struct ablate_step {
@@ -73,6 +74,9 @@ typedef struct ablate_step {
 sx_err ablate_row_check(const ablate_row *r);
 /* STUDY/rows/ROW/NAME, STUDY/NAME for row -1; new (sx_free). */
 char *ablate_row_path(const ablate_study *s, int row, const char *name);
+/* The masks of a row that are scored; of one that failed, which may have some of other settings, a
+ * folder without any. New (sx_free). */
+char *ablate_row_masks(const ablate_study *s, int row);
 /* The steps of a stage, of row `row` in ABLATE_ROWS; *step new [*n]. Those that a study or a row
  * does not need are left out. */
 void ablate_steps(const ablate_study *s, ablate_stage stage, int row, ablate_step **step, int *n);
@@ -92,6 +96,8 @@ sx_err ablate_run(const ablate_study *s, ablate_stage stage, int row);
  * file *t stays empty. Errors: those of io_table_read. Not collective. */
 enum { ABLATE_STEP, ABLATE_STATE, ABLATE_PRINT, ABLATE_SECONDS, ABLATE_REASON, ABLATE_N_COLUMNS };
 sx_err ablate_state(const char *folder, io_table *t);
+/* Whether a step of a row failed when it was last run. Not collective. */
+bool ablate_row_failed(const ablate_study *s, int row);
 
 /* STUDY/ablate.json: rows and steps. Errors: SX_E_CREATE, SX_E_IO. Not collective. */
 sx_err ablate_plan_write(const ablate_study *s);

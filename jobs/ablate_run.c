@@ -29,6 +29,18 @@ sx_err ablate_state(const char *folder, io_table *t) {
     return rc;
 }
 
+bool ablate_row_failed(const ablate_study *s, int row) {
+    char *folder = ablate_row_path(s, row, "");
+    io_table t;
+    bool failed = false;
+    if (ablate_state(folder, &t) == SX_OK)
+        for (int64_t i = 0; i < t.n_rows; i++)
+            failed = failed || strcmp(io_table_at(&t, i, ABLATE_STATE), "failed") == 0;
+    io_table_clear(&t);
+    sx_free(folder);
+    return failed;
+}
+
 /* Replace the line of a step, or add one. */
 static sx_err note(const char *folder, const char *const cells[ABLATE_N_COLUMNS]) {
     char *path = sx_path_join(folder, "steps.tsv");

@@ -31,6 +31,13 @@ static void put_setting(ablate_step *step, const char *key, const char *value) {
     sx_free(word);
 }
 
+/* key = STUDY/cache.h5 */
+static void put_cache_setting(ablate_step *step, const ablate_study *s, const char *key) {
+    char *cache = sx_path_join(s->out, "cache.h5");
+    put_setting(step, key, cache);
+    sx_free(cache);
+}
+
 /* Who is restored and measured: the test split unless others are named. */
 static void put_subjects(ablate_step *step, const ablate_study *s) {
     const char *subjects = job_text(s->j, "ablate.subjects");
@@ -38,10 +45,8 @@ static void put_subjects(ablate_step *step, const ablate_study *s) {
         put_setting(step, "data.subjects", subjects);
         return;
     }
-    char *cache = sx_path_join(s->out, "cache.h5");
-    put_setting(step, "data.cache", cache);
+    put_cache_setting(step, s, "data.cache");
     put_setting(step, "data.split", "test");
-    sx_free(cache);
 }
 
 static void put_row_path(ablate_step *step, const ablate_study *s, int row, const char *name) {
@@ -102,6 +107,7 @@ static void put_labels(ablate_step *step, const ablate_study *s, int row) {
     put_path(step, s->out, "labels.h5");
     put_setting(step, "cache.labels", truth);
     put_setting(step, "data.acq", job_text(s->j, "ablate.isotropic"));
+    put_cache_setting(step, s, "data.split_list"); /* nobody who is scored is trained on */
 }
 
 static void put_segmenter(ablate_step *step, const ablate_study *s, int row) {
@@ -143,16 +149,25 @@ static void put_segment(ablate_step *step, const ablate_study *s, int row) {
         put_path(step, s->out, "segmenter");
 }
 
-static void put_scores(ablate_step *step, const ablate_study *s, int row) {
+/* "NAME=FOLDER,NAME=FOLDER" of the masks; first, as `eval` takes its differences to that, the row
+ * that others are compared with. New (sx_free). */
+static char *masks_of_rows(const ablate_study *s) {
+    const int first = ablate_plan_find(&s->plan, s->plan.against);
     char *list = NULL;
-    (void)row;
-    for (int i = 0; i < s->plan.n; i++) {
-        char *folder = ablate_row_path(s, i, "seg"), *old = list;
-        list = old ? sx_strf("%s,%s=%s", old, s->plan.row[i].name, folder)
-                   : sx_strf("%s=%s", s->plan.row[i].name, folder);
+    for (int i = -1; i < s->plan.n; i++) {
+        const int row = i < 0 ? first : i;
+        if (i == first) continue;
+        char *folder = ablate_row_masks(s, row), *old = list;
+        list = sx_strf("%s%s%s=%s", old ? old : "", old ? "," : "", s->plan.row[row].name, folder);
         sx_free(old);
         sx_free(folder);
     }
+    return list;
+}
+
+static void put_scores(ablate_step *step, const ablate_study *s, int row) {
+    char *list = masks_of_rows(s);
+    (void)row;
     put(step, "vertebrae");
     put_path(step, s->out, "scores");
     put_setting(step, "eval.truth", job_text(s->j, "ablate.truth"));
@@ -249,6 +264,10 @@ sx_err ablate_row_check(const ablate_row *r) {
 char *ablate_row_path(const ablate_study *s, int row, const char *name) {
     return row < 0 ? sx_path_join(s->out, name)
                    : sx_strf("%s/rows/%s/%s", s->out, s->plan.row[row].name, name);
+}
+
+char *ablate_row_masks(const ablate_study *s, int row) {
+    return ablate_row_path(s, row, s->failed && s->failed[row] ? "none" : "seg");
 }
 
 void ablate_steps(const ablate_study *s, ablate_stage stage, int row, ablate_step **step, int *n) {

@@ -8,7 +8,6 @@
 #include "base/sx_mem.h"
 #include "jobs/cache.h"
 #include "jobs/job_data.h"
-#include "jobs/job_json.h"
 
 const job_option options_cache[] = {
     {"cache.labels", JOB_TEXT, "", NULL, 0, 0,
@@ -18,21 +17,9 @@ const job_option options_cache[] = {
     JOB_OPTIONS_END,
 };
 
-static bool is_mask(const char *stem) {
-    return strstr(stem, "_seg-subreg_") || strstr(stem, "_seg-spine_");
-}
-
-static void forget_others(io_items *items) {
-    io_items left = {.item = SX_NEW_ARRAY(io_item, items->n + 1)};
-    int64_t kept = 0;
-    for (int64_t i = 0; i < items->n; i++) {
-        if (is_mask(items->item[i].stem))
-            items->item[kept++] = items->item[i];
-        else
-            left.item[left.n++] = items->item[i];
-    }
-    items->n = kept;
-    io_items_clear(&left);
+static bool is_mask(const void *user, const io_item *item) {
+    (void)user;
+    return strstr(item->stem, "_seg-subreg_") || strstr(item->stem, "_seg-spine_");
 }
 
 sx_err cache_labels_open(cache_labels *l, const job *j) {
@@ -43,7 +30,7 @@ sx_err cache_labels_open(cache_labels *l, const job *j) {
     if (rc == SX_OK) rc = io_bids_walk(tree, &f, &l->masks);
     if (rc != SX_OK) return rc;
     l->used = true;
-    forget_others(&l->masks);
+    io_items_keep(&l->masks, is_mask, NULL);
     return l->masks.n ? SX_OK : sx_fail(SX_E_NOINPUT, "%s: no mask seg-subreg or seg-spine", tree);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sx_file.h"
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
@@ -121,13 +122,32 @@ static sx_err look_up(const char *path, subject *s, int64_t n) {
     return rc;
 }
 
+/* ---- from another cache ---- */
+
+/* Subjects that it does not have stay where they were drawn. */
+static sx_err take_over(const char *path, subject *s, int64_t n) {
+    io_cache *k;
+    const sx_err rc = io_cache_open(&k, path);
+    if (rc != SX_OK) return rc;
+    for (int64_t v = 0; v < io_cache_n_volumes(k); v++) {
+        const io_cache_volume *e = io_cache_entry(k, v);
+        const subject key = {.label = e->subject};
+        subject *found = bsearch(&key, s, (size_t)n, sizeof *s, by_label);
+        if (found) found->split = e->split;
+    }
+    io_cache_close(k);
+    return SX_OK;
+}
+
 sx_err cache_split(const job *j, const io_items *items, const int64_t *usable, io_split **split) {
     int64_t n;
     subject *s = subjects_of(items, &n);
     for (int64_t i = 0; i < items->n; i++)
         if (!usable || usable[i]) subject_of(s, n, &items->item[i])->usable = true;
     const char *list = job_text(j, "data.split_list");
-    sx_err rc = list[0] ? look_up(list, s, n) : draw(j, s, n);
+    const bool cache = sx_has_suffix(list, ".h5");
+    sx_err rc = list[0] && !cache ? look_up(list, s, n) : draw(j, s, n);
+    if (rc == SX_OK && cache) rc = take_over(list, s, n);
     *split = NULL;
     if (rc == SX_OK) *split = SX_NEW_ARRAY(io_split, items->n + 1);
     for (int64_t i = 0; rc == SX_OK && i < items->n; i++)

@@ -122,25 +122,37 @@ static sx_err run_rows(const ablate_study *s) {
     return rc;
 }
 
-/* A row that failed has no masks, which counts as not a vertebra found: its folder must be there.
- */
+/* A row without masks counts as not a vertebra found: its folder must be there. */
 static sx_err make_folders(const ablate_study *s) {
     sx_err rc = SX_OK;
     for (int i = 0; i < s->plan.n && rc == SX_OK; i++) {
-        char *folder = ablate_row_path(s, i, "seg");
+        char *folder = ablate_row_masks(s, i);
         rc = sx_mkdirs(folder);
         sx_free(folder);
     }
     return rc;
 }
 
-static sx_err scores(const ablate_study *s) {
-    sx_err rc = mp_agree(job_comm(s->j), mp_rank(job_comm(s->j)) == 0 ? make_folders(s) : SX_OK);
+static sx_err score(const ablate_study *s) {
+    mp_comm *c = job_comm(s->j);
+    sx_err rc = mp_agree(c, mp_rank(c) == 0 ? make_folders(s) : SX_OK);
     if (rc == SX_OK) rc = ablate_run(s, ABLATE_SCORES, -1);
     if (rc != SX_OK && rc != SX_E_ITEMS) return rc;
-    sx_err written =
-        mp_agree(job_comm(s->j), mp_rank(job_comm(s->j)) == 0 ? ablate_table(s) : SX_OK);
+    sx_err written = mp_agree(c, mp_rank(c) == 0 ? ablate_table(s) : SX_OK);
     return written == SX_OK ? rc : written;
+}
+
+/* Which rows have failed is what rank 0 sees, for all. */
+static sx_err scores(const ablate_study *s) {
+    ablate_study scored = *s;
+    int64_t *failed = SX_NEW_ARRAY(int64_t, s->plan.n);
+    for (int i = 0; i < s->plan.n; i++)
+        failed[i] = mp_rank(job_comm(s->j)) == 0 && ablate_row_failed(s, i);
+    mp_max_i64(job_comm(s->j), failed, s->plan.n);
+    scored.failed = failed;
+    const sx_err rc = score(&scored);
+    sx_free(failed);
+    return rc;
 }
 
 static sx_err run_stages(const ablate_study *s) {

@@ -36,6 +36,8 @@ static const job_option options_phantom[] = {
     {"phantom.bias", JOB_REAL, "0.15", NULL, 0, 1, "strength of the smooth gain of a scan"},
     {"phantom.noise", JOB_REAL, "0.012", NULL, 0, 1,
      "Rician sigma as a share of the 99th percentile"},
+    {"phantom.axial_mm", JOB_REAL, "5", NULL, 1, 20, "from one axial slice to the next, mm"},
+    {"phantom.thickness_mm", JOB_REAL, "4", NULL, 1, 20, "thickness of axial slices, mm"},
     {"phantom.picture", JOB_TEXT, "", NULL, 0, 0,
      "also draw the first subject into this PNG; empty: no"},
     JOB_OPTIONS_END};
@@ -105,9 +107,9 @@ static sx_err write_sidecar(const char *path, const ph_planned_scan *x) {
     const ph_protocol *p = x->protocol;
     json_t *o =
         json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:b}", "Modality", "MR", "Manufacturer",
-                  "sagax phantom", "MagneticFieldStrength", 3.0, "SliceThickness", p->thickness_mm,
-                  "SpacingBetweenSlices", p->spacing_mm[2], "RepetitionTime", p->repetition_s,
-                  "EchoTime", p->echo_s, "Simulated", 1);
+                  "sagax phantom", "MagneticFieldStrength", 3.0, "SliceThickness",
+                  x->scan.thickness_mm, "SpacingBetweenSlices", x->scan.spacing_mm[2],
+                  "RepetitionTime", p->repetition_s, "EchoTime", p->echo_s, "Simulated", 1);
     if (x->scan.motion_mm != 0)
         json_object_set_new(o, "SimulatedMotionMM", json_real(x->scan.motion_mm));
     char *text = job_json_text(o, JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_SORT_KEYS);
@@ -143,7 +145,9 @@ static sx_err write_scans(session *s) {
     const ph_session_options how = {.chunks = (int)job_int(s->j, "phantom.chunks"),
                                     .motion = job_real(s->j, "phantom.motion"),
                                     .bias = job_real(s->j, "phantom.bias"),
-                                    .noise = job_real(s->j, "phantom.noise")};
+                                    .noise = job_real(s->j, "phantom.noise"),
+                                    .axial_mm = job_real(s->j, "phantom.axial_mm"),
+                                    .thickness_mm = job_real(s->j, "phantom.thickness_mm")};
     ph_planned_scan list[PH_MAX_SCANS];
     int n = ph_plan_session(&s->options, &how, s->subject, s->number, list);
     sx_err rc = SX_OK;
@@ -292,8 +296,11 @@ static float *axial_plane(const im_volume *v, int64_t j) {
 
 static sx_err draw_picture(const job *j) {
     session s = {.j = j, .options = subject_options(j)};
-    const ph_session_options how = {
-        .chunks = 1, .bias = job_real(j, "phantom.bias"), .noise = job_real(j, "phantom.noise")};
+    const ph_session_options how = {.chunks = 1,
+                                    .bias = job_real(j, "phantom.bias"),
+                                    .noise = job_real(j, "phantom.noise"),
+                                    .axial_mm = job_real(j, "phantom.axial_mm"),
+                                    .thickness_mm = job_real(j, "phantom.thickness_mm")};
     ph_planned_scan list[PH_MAX_SCANS]; // sagittal, axial
     im_volume scan[2] = {{.voxel = NULL}, {.voxel = NULL}};
     im_volume view[2] = {{.voxel = NULL}, {.voxel = NULL}}, shade = {.voxel = NULL};

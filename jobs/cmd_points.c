@@ -5,14 +5,11 @@
  * a TSV list or one vertebra mask. Masks are work (work.h): one that cannot be used gets its reason
  * in OUT/sagax-points.tsv, the others go on, and the exit code is 1. Outputs that are finished and
  * still valid are not made again. */
-#include <stdio.h>
-#include <string.h>
-#include "base/sx_file.h"
+#include "base/sx_hash.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/job_data.h"
+#include "jobs/cohort.h"
 #include "jobs/points.h"
-#include "jobs/sr.h"
 #include "jobs/verbs.h"
 
 static const job_option *const sections[] = {options_points, options_data_masks, options_run,
@@ -25,14 +22,6 @@ static const job_alias aliases[] = {
     {"--retry", "run.retry"},
     JOB_ALIASES_END,
 };
-
-typedef struct cohort {
-    pt_config c;
-    io_items items;
-    char **clash;         /* [items.n] why an item cannot be made, or NULL */
-    char *table, *folder; /* of outcomes; of the work */
-    work *work;
-} cohort;
 
 /* ---- what is said about an item ---- */
 
@@ -76,36 +65,28 @@ static void say(const io_item *item, const sp_points *p) {
 
 /* ---- the masks as work ---- */
 
-static const char *name_of(void *user, int64_t i) {
-    return ((cohort *)user)->items.item[i].rel;
+static sx_err inspect(void *user, const io_item *item, char print[65], char why[WORK_WHY]) {
+    return pt_inspect(user, item, print, why);
 }
 
-static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY]) {
-    const cohort *h = user;
-    if (h->clash[i]) return sx_fail(SX_E_DATA, "%s", h->clash[i]);
-    return pt_inspect(&h->c, &h->items.item[i], print, why);
-}
-
-static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
-    cohort *h = user;
-    const io_item *item = &h->items.item[i];
+static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, bool *lost) {
+    const pt_config *c = user;
     pt_inputs in = {.subreg = NULL};
     im_labels vert = {.voxel = NULL}, subreg = {.voxel = NULL}, grid = {.voxel = NULL};
     sp_points p;
     sx_err rc;
     (void)share; /* this rank alone */
-    (void)payload;
-    SX_TRY(rc, pt_inputs_find(&h->c, item, &in));
-    SX_TRY(rc, pt_masks_read(&h->c, item, &in, &vert, &subreg, &grid));
+    SX_TRY(rc, pt_inputs_find(c, item, &in));
+    SX_TRY(rc, pt_masks_read(c, item, &in, &vert, &subreg, &grid));
     rc = sp_points_find(&p, &vert, &subreg);
     if (rc != SX_OK) {
         sx_fail_context(rc, "%s", item->rel);
         goto out;
     }
     say(item, &p);
-    SX_TRY(rc, work_holds(h->work));
-    rc = pt_write(&h->c, item, &in, &p, &grid);
-    *lost = rc == SX_E_CREATE || rc == SX_E_IO;
+    SX_TRY(rc, work_holds(w));
+    rc = pt_write(c, item, &in, &p, &grid);
+    *lost = work_is_loss(rc);
 out:
     im_labels_clear(&vert);
     im_labels_clear(&subreg);
@@ -114,56 +95,20 @@ out:
     return rc;
 }
 
-/* ---- the verb ---- */
-
-static sx_err find(cohort *h, const job *j) {
-    sx_err rc = pt_config_read(&h->c, j);
-    if (rc == SX_OK) rc = pt_items_find(j, &h->items);
-    if (rc == SX_OK && sx_file_exists(h->c.out) && !sx_file_is_dir(h->c.out))
-        rc = sx_fail(SX_E_CREATE, "%s: is not a folder", h->c.out);
-    if ((rc = mp_agree(job_comm(j), rc)) == SX_OK)
-        h->clash = sr_items_clashes(&h->items, pt_output_name);
-    return rc;
-}
-
-static sx_err begin(const cohort *h, mp_comm *comm) {
-    sx_err rc = SX_OK;
-    if (mp_rank(comm) == 0) {
-        rc = sx_mkdirs(h->c.out);
-        if (rc == SX_OK) rc = io_bids_describe(h->c.out, "sagax points", h->c.input);
-    }
-    return mp_agree(comm, rc);
-}
-
-static void cohort_clear(cohort *h) {
-    work_close(h->work);
-    for (int64_t i = 0; h->clash && i < h->items.n; i++) sx_free(h->clash[i]);
-    sx_free(h->clash);
-    sx_free(h->table);
-    sx_free(h->folder);
-    pt_config_clear(&h->c);
-    io_items_clear(&h->items);
-}
+static const cohort_kind kind = {.verb = "points",
+                                 .about = "sagax points",
+                                 .find = pt_items_find,
+                                 .output_name = pt_output_name,
+                                 .inspect = inspect,
+                                 .make = make};
 
 static sx_err run(job *j) {
-    mp_comm *comm = job_comm(j);
-    cohort h = {.table = sx_path_join(job_arg(j, 1), "sagax-points.tsv"),
-                .folder = work_folder(job_arg(j, 1), true)};
-    work_kind kind = {
-        .verb = "points", .table = h.table, .name = name_of, .inspect = inspect, .make = make};
-    sx_err rc;
-    job_config_hash(j, "points,data", kind.config);
-    SX_TRY(rc, find(&h, j));
-    if (!job_dry_run(j)) SX_TRY(rc, begin(&h, comm));
-    SX_TRY(rc, work_open(&h.work, j, h.folder, &kind, &h, h.items.n));
-    if (job_dry_run(j)) {
-        rc = mp_agree(comm, mp_rank(comm) == 0 ? work_plan(h.work) : SX_OK);
-    } else {
-        SX_TRY(rc, work_run(h.work));
-        rc = job_check_folders(h.c.input, &h.items);
-    }
-out:
-    cohort_clear(&h);
+    pt_config c = {.ball_mm = 0};
+    char config[SX_HASH_HEX];
+    job_config_hash(j, "points,data", config);
+    sx_err rc = mp_agree(job_comm(j), pt_config_read(&c, j));
+    if (rc == SX_OK) rc = cohort_run(j, &kind, config, &c);
+    pt_config_clear(&c);
     return rc;
 }
 

@@ -1,15 +1,11 @@
 /* Pairing by names, and by what sidecars say of their origin (ev_match.h). */
 #include "jobs/ev_match.h"
 
-#include <stdio.h>
 #include <string.h>
-#include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/job_json.h"
+#include "jobs/job_output.h"
 #include "jobs/sr.h"
-
-#define SIDECAR_LIMIT ((size_t)1 << 20)
 
 const ev_method ev_methods[EV_N_METHODS] = {{"sr", SR_DESC, true, true},
                                             {"sr-mean", SR_DESC "mean", false, false}};
@@ -17,8 +13,7 @@ const ev_method ev_methods[EV_N_METHODS] = {{"sr", SR_DESC, true, true},
 /* ---- names ---- */
 
 static bool same_visit(const io_item *a, const io_item *b) {
-    return strcmp(a->subject, b->subject) == 0 && strcmp(a->session, b->session) == 0 &&
-           strcmp(a->suffix, b->suffix) == 0;
+    return io_same_session(a, b) && strcmp(a->suffix, b->suffix) == 0;
 }
 
 /* The scan's own desc, then the method's, then for single samples their number. */
@@ -130,26 +125,9 @@ const io_item *ev_next_prediction(const ev_cohort *e, int64_t lr, const ev_metho
 
 /* ---- origin ---- */
 
-/* What `sr` wrote about a prediction, the object "Sagax" of its sidecar, new; NULL when there is
- * none. */
-static json_t *record_of(const io_item *p) {
-    char *path = sx_strf("%.*s%s.json", (int)(sx_path_base(p->path) - p->path), p->path, p->stem);
-    char *text = NULL;
-    json_t *own = NULL;
-    size_t n_bytes = 0;
-    if (sx_file_exists(path) && sx_file_read(path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK) {
-        json_t *root = json_loadb(text, n_bytes, 0, NULL);
-        own = json_incref(json_object_get(root, "Sagax"));
-        json_decref(root);
-    }
-    sx_free(text);
-    sx_free(path);
-    return own;
-}
-
 /* "weights configuration" of a prediction, new; NULL when nobody knows. */
 static char *origin(const io_item *p) {
-    json_t *own = record_of(p);
+    json_t *own = job_output_record(p->path);
     const char *weights = json_string_value(json_object_get(own, "WeightsSHA256"));
     const char *config = json_string_value(json_object_get(own, "ConfigurationSHA256"));
     char *found = weights && config ? sx_strf("%s %s", weights, config) : NULL;
@@ -165,7 +143,7 @@ int64_t ev_count_trained(const ev_cohort *e) {
             int64_t at;
             p = ev_next_prediction(e, e->scored[i], &ev_methods[m], 0, &at);
         }
-        json_t *own = p ? record_of(p) : NULL;
+        json_t *own = p ? job_output_record(p->path) : NULL;
         n += json_is_true(json_object_get(own, "TrainedOnSubject"));
         json_decref(own);
     }

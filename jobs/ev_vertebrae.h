@@ -156,7 +156,6 @@ void ev_vertebrae_close(ev_vertebrae *e);
 /* The only mask of vertebrae, or of sub-regions, that a tree has of the visit of `of`; borrowed.
  * *found is NULL when there is none. Errors: SX_E_DATA (several: how to choose). */
 sx_err ev_find_mask(const ev_tree *t, const io_item *of, bool subregions, const io_item **found);
-bool ev_same_visit(const io_item *a, const io_item *b);
 
 /* ---- masks ---- */
 

@@ -82,7 +82,7 @@ static double dice_of(const exam *x, bool whole) {
 /* Whether an item is an axial image of a visit. Of masks those with seg-vertslice, if there are
  * any, else all. */
 static bool is_axial_of(const io_item *it, const io_item *of, bool vertslice) {
-    return ev_same_visit(it, of) && (!vertslice || strstr(it->stem, "_seg-vertslice_"));
+    return io_same_session(it, of) && (!vertslice || strstr(it->stem, "_seg-vertslice_"));
 }
 
 static bool any_vertslice(const io_items *items) {

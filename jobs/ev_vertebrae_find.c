@@ -13,10 +13,6 @@
 
 /* ---- names ---- */
 
-bool ev_same_visit(const io_item *a, const io_item *b) {
-    return strcmp(a->subject, b->subject) == 0 && strcmp(a->session, b->session) == 0;
-}
-
 /* Whether a name has the part "_seg-LABEL"; any label for "". */
 static bool has_seg(const io_item *it, const char *label) {
     const char *at = strstr(it->stem, "_seg-");
@@ -39,7 +35,7 @@ sx_err ev_find_mask(const ev_tree *t, const io_item *of, bool subregions, const 
     *found = NULL;
     for (int64_t i = 0; i < t->items.n; i++) {
         const io_item *it = &t->items.item[i];
-        if (!ev_same_visit(it, of) || !(subregions ? is_subregions(t, it) : is_vertebrae(t, it)))
+        if (!io_same_session(it, of) || !(subregions ? is_subregions(t, it) : is_vertebrae(t, it)))
             continue;
         if (*found)
             return sx_fail(SX_E_DATA,
@@ -186,7 +182,7 @@ static sx_err open_axial(ev_vertebrae *e, bool speaks) {
 
 static bool has_visit(const ev_vertebrae *e, const io_item *it) {
     for (int64_t s = 0; s < e->n_sessions; s++)
-        if (ev_same_visit(e->visit[s], it)) return true;
+        if (io_same_session(e->visit[s], it)) return true;
     return false;
 }
 

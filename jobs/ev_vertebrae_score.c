@@ -39,7 +39,8 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
     print_tree(h, &e->truth, of);
     print_tree(h, &e->method[i % e->n_methods], of);
     for (int64_t k = 0; k < e->axial.n; k++)
-        if (ev_same_visit(&e->axial.item[k], of)) ev_print_file(h, "axial", e->axial.item[k].path);
+        if (io_same_session(&e->axial.item[k], of))
+            ev_print_file(h, "axial", e->axial.item[k].path);
     sx_hasher_end(h, print);
     snprintf(why, WORK_WHY, "no scores");
     return SX_OK;

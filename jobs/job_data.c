@@ -2,7 +2,7 @@
 #include "jobs/job_data.h"
 
 #include <string.h>
-#include "base/sx_mem.h"
+#include "base/sx_file.h"
 #include "io/io_cache.h"
 
 sx_err job_check_folders(const char *root, const io_items *items) {
@@ -26,6 +26,24 @@ io_filter job_filter(const job *j) {
                            job_has(j, "data.derivatives") && job_bool(j, "data.derivatives")};
 }
 
+/* ---- items ---- */
+
+sx_err job_items_find(const job *j, const io_filter *f, io_items *items) {
+    const char *input = job_arg(j, 0);
+    const char *list = job_has(j, "data.list") ? job_text(j, "data.list") : "";
+    if (*list) return io_bids_list(list, f, items);
+    if (sx_has_suffix(input, ".tsv")) return io_bids_list(input, f, items);
+    if (io_nifti_is_name(input) && !sx_file_is_dir(input)) return io_bids_file(input, items);
+    return io_bids_walk(input, f, items);
+}
+
+sx_err job_items_check(const job *j, const io_filter *f, const io_items *items) {
+    return items->n > 0
+               ? SX_OK
+               : sx_fail(SX_E_NOINPUT, "%s: no image with acq-%s and suffix %s", job_arg(j, 0),
+                         f->acq[0] ? f->acq : "*", f->suffix[0] ? f->suffix : "*");
+}
+
 /* ---- splits ---- */
 
 /* IO_N_SPLITS for a subject that the cache does not know. */
@@ -35,26 +53,26 @@ static io_split split_of(const io_cache *k, const char *subject) {
     return IO_N_SPLITS;
 }
 
+typedef struct asked {
+    io_cache *cache;
+    io_split wanted;
+} asked;
+
+static bool is_asked(const void *user, const io_item *item) {
+    const asked *a = user;
+    return split_of(a->cache, item->subject) == a->wanted;
+}
+
 sx_err job_keep_split(const job *j, io_items *items) {
     const char *path = job_text(j, "data.cache");
-    const io_split wanted = io_split_parse(job_text(j, "data.split"));
-    io_items kept = {.n_unreadable = items->n_unreadable}, left = {0};
-    io_cache *k = NULL;
-    if (wanted == IO_N_SPLITS) return SX_OK;
+    asked a = {.wanted = io_split_parse(job_text(j, "data.split"))};
+    if (a.wanted == IO_N_SPLITS) return SX_OK;
     if (!*path)
         return sx_fail(SX_E_USAGE, "data.split = %s: data.cache (--cache) has to say who that is",
                        job_text(j, "data.split"));
-    const sx_err rc = io_cache_open(&k, path);
+    const sx_err rc = io_cache_open(&a.cache, path);
     if (rc != SX_OK) return rc;
-    kept.item = SX_NEW_ARRAY(io_item, items->n + 1);
-    left.item = SX_NEW_ARRAY(io_item, items->n + 1);
-    for (int64_t i = 0; i < items->n; i++) {
-        io_items *to = split_of(k, items->item[i].subject) == wanted ? &kept : &left;
-        to->item[to->n++] = items->item[i];
-    }
-    io_cache_close(k);
-    io_items_clear(&left);
-    sx_free(items->item);
-    *items = kept;
+    io_items_keep(items, is_asked, &a);
+    io_cache_close(a.cache);
     return SX_OK;
 }

@@ -9,6 +9,11 @@
 /* data.subjects, .exclude, and where the verb has them .suffix, .acq (else any) and .derivatives
  * (else no); texts are borrowed from the job. */
 io_filter job_filter(const job *j);
+/* The images that the job's first argument, or data.list in its place, names: a BIDS tree, a TSV
+ * list or one NIfTI file. Errors: those of io_bids. */
+sx_err job_items_find(const job *j, const io_filter *f, io_items *items);
+/* SX_E_NOINPUT when there is none. */
+sx_err job_items_check(const job *j, const io_filter *f, const io_items *items);
 /* SX_OK, or when folders of the tree could not be listed (a warning named each) SX_E_ITEMS: what
  * they hold is missing from the result. */
 sx_err job_check_folders(const char *root, const io_items *items);

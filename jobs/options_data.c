@@ -37,7 +37,8 @@ const job_option options_data[] = {
     {"data.split_val", JOB_REAL, "0.1", NULL, 0, 1, "fraction of subjects for validation"},
     {"data.split_test", JOB_REAL, "0.1", NULL, 0, 1, "fraction of subjects for testing"},
     {"data.split_seed", JOB_INT, "0", NULL, 0, 9e15, "seed of the split"},
-    {"data.split_list", JOB_TEXT, "", NULL, 0, 0, "TSV with a fixed split; empty: drawn"},
+    {"data.split_list", JOB_TEXT, "", NULL, 0, 0,
+     "TSV with a fixed split, or another cache (.h5) whose subjects keep theirs; empty: drawn"},
     JOB_OPTIONS_END,
 };
 

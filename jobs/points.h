@@ -2,7 +2,7 @@
  *
  *   pt_masks    which masks, and what belongs to them: sub-regions, a reference image
  *   pt_record   outputs and sidecars, and whether an output is still what it should be
- *   cmd_points  the cohort as work (work.h)
+ *   cmd_points  the verb (cohort.h)
  * What points are is defined in spine/sp_points.h. Not collective. */
 #ifndef POINTS_H
 #define POINTS_H

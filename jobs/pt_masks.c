@@ -59,36 +59,29 @@ void pt_config_clear(pt_config *c) {
 
 /* ---- items ---- */
 
-/* Keep the masks of vertebrae. */
-static void keep_masks(io_items *items) {
-    io_items kept = {.item = SX_NEW_ARRAY(io_item, items->n + 1),
-                     .n_unreadable = items->n_unreadable};
-    io_items left = {.item = SX_NEW_ARRAY(io_item, items->n + 1)};
-    bool plain = true;
+static bool is_vert(const void *user, const io_item *item) {
+    (void)user;
+    return strstr(item->stem, VERT) != NULL;
+}
+
+static bool is_plain(const void *user, const io_item *item) {
+    (void)user;
+    return !strstr(item->stem, "_seg-") && !strstr(item->stem, "_label-");
+}
+
+static bool has_vert(const io_items *items) {
     for (int64_t i = 0; i < items->n; i++)
-        if (strstr(items->item[i].stem, VERT)) plain = false;
-    for (int64_t i = 0; i < items->n; i++) {
-        const char *stem = items->item[i].stem;
-        const bool mask =
-            plain ? !strstr(stem, "_seg-") && !strstr(stem, "_label-") : strstr(stem, VERT) != NULL;
-        io_items *to = mask ? &kept : &left;
-        to->item[to->n++] = items->item[i];
-    }
-    io_items_clear(&left);
-    sx_free(items->item);
-    *items = kept;
+        if (is_vert(NULL, &items->item[i])) return true;
+    return false;
 }
 
 sx_err pt_items_find(const job *j, io_items *items) {
     const char *input = job_arg(j, 0);
     io_filter f = job_filter(j);
     f.derivatives = true;
-    if (!sx_has_suffix(input, ".tsv") && io_nifti_is_name(input) && !sx_file_is_dir(input))
-        return io_bids_file(input, items);
-    const sx_err rc = sx_has_suffix(input, ".tsv") ? io_bids_list(input, &f, items)
-                                                   : io_bids_walk(input, &f, items);
-    if (rc != SX_OK) return rc;
-    keep_masks(items);
+    const sx_err rc = job_items_find(j, &f, items);
+    if (rc != SX_OK || (io_nifti_is_name(input) && !sx_file_is_dir(input))) return rc;
+    io_items_keep(items, has_vert(items) ? is_vert : is_plain, NULL);
     return items->n > 0 ? SX_OK : sx_fail(SX_E_NOINPUT, "%s: no masks of vertebrae", input);
 }
 
@@ -116,7 +109,7 @@ static sx_err find_reference(const pt_config *c, const io_item *item, pt_inputs 
     if (!c->reference_root[0]) return SX_OK;
     for (int64_t i = 0; i < c->references.n; i++) {
         const io_item *it = &c->references.item[i];
-        if (!single && !ev_same_visit(it, item)) continue;
+        if (!single && !io_same_session(it, item)) continue;
         if (in->reference)
             return sx_fail(SX_E_DATA,
                            "%s: %s and %s are of one session; points.reference_acq chooses",
@@ -131,12 +124,10 @@ static sx_err find_reference(const pt_config *c, const io_item *item, pt_inputs 
 
 /* What `segment` says of the numbers of a mask; no sidecar says nothing. */
 static bool has_relative_numbers(const io_item *item) {
-    char *path = job_sidecar_path(item->path);
-    json_t *all = json_load_file(path, 0, NULL);
+    json_t *all = job_sidecar_read(item->path);
     const json_t *own = json_object_get(all, "Sagax");
     const bool yes = json_is_true(json_object_get(own, "NumbersRelative"));
     json_decref(all);
-    sx_free(path);
     return yes;
 }
 

@@ -60,10 +60,11 @@ sx_err pt_inspect(const pt_config *c, const io_item *item, char print[65], char 
     pt_inputs in = {.subreg = NULL};
     char *image = output_path(c, item, "label-discs_dlabel");
     char *balls = output_path(c, item, "label-levels_dseg");
+    const job_claim claim = {"InputsSHA256", print, "the inputs or the configuration changed"};
     sx_err rc = pt_inputs_find(c, item, &in);
     if (rc == SX_OK) rc = fingerprint(c, item, &in, print);
-    if (rc == SX_OK) job_output_inspect(image, print, why);
-    if (rc == SX_OK && !*why && c->ball_mm > 0.0) job_output_inspect(balls, print, why);
+    if (rc == SX_OK) job_output_inspect(image, &claim, 1, why);
+    if (rc == SX_OK && !*why && c->ball_mm > 0.0) job_output_inspect(balls, &claim, 1, why);
     pt_inputs_clear(&in);
     sx_free(image);
     sx_free(balls);
@@ -132,19 +133,11 @@ static json_t *sources_json(const io_item *item, const pt_inputs *in) {
 static sx_err write_one(const char *image, const char *about, const io_item *item,
                         const pt_inputs *in, const char *print, const im_labels *labels,
                         json_t *own) {
-    char *sidecar = job_sidecar_path(image), *text = NULL, sha256[SX_HASH_HEX];
     im_volume v = {0};
     json_t *o = json_object();
-    sx_err rc;
-    json_object_set_new(o, "Sagax", own);
-    SX_TRY(rc, im_labels_to_volume(&v, labels));
-    SX_TRY(rc, sx_mkdirs_for(image));
-    sx_file_sweep_for(image);
-    sx_file_sweep_for(sidecar);
-    SX_TRY(rc, io_nifti_write(image, &v, IO_UINT8, "sagax points"));
-    SX_TRY(rc, sx_hash_file(image, sha256));
+    sx_err rc = im_labels_to_volume(&v, labels);
     json_object_set_new(own, "InputsSHA256", json_string(print));
-    json_object_set_new(own, "OutputSHA256", json_string(sha256));
+    json_object_set_new(o, "Sagax", own);
     json_object_set_new(o, "Description", json_string(about));
     json_object_set_new(o, "Sources", sources_json(item, in));
     json_object_set_new(o, "SpatialReference",
@@ -152,13 +145,9 @@ static sx_err write_one(const char *image, const char *about, const io_item *ite
     json_object_set_new(
         o, "GeneratedBy",
         json_pack("[{s:s, s:s}]", "Name", "sagax points", "Version", SAGAX_VERSION));
-    text = job_json_text(json_incref(o), JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(7));
-    rc = sx_file_write(sidecar, text, strlen(text));
-out:
+    if (rc == SX_OK) rc = job_output_write(image, &v, IO_UINT8, "sagax points", json_incref(o), 7);
     json_decref(o);
     im_volume_clear(&v);
-    sx_free(text);
-    sx_free(sidecar);
     return rc;
 }
 

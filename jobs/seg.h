@@ -6,7 +6,7 @@
  *   seg_network   masks by a network of this engine, slice by slice
  *   seg_label     from a sub-region mask to numbered vertebrae
  *   seg_record    outputs and sidecars, and whether an output is still what it should be
- *   cmd_segment   the cohort as work (work.h)
+ *   cmd_segment   the verb (cohort.h)
  * Masks have the numbers of spine/sp_labels.h. */
 #ifndef SEG_H
 #define SEG_H
@@ -72,14 +72,12 @@ void seg_config_clear(seg_config *c);
 /* The volumes that the job's input names, largest first; spreads over samples (desc …sd) are left
  * out. Errors: SX_E_NOINPUT (also when none is left), those of io_bids. */
 sx_err seg_items_find(const job *j, io_items *items);
-/* For each item why it cannot have an output of its own, new, or NULL. [items->n], new. */
-char **seg_items_clashes(const io_items *items);
 
 typedef enum seg_mask { SEG_VERT, SEG_SUBREG, SEG_N_MASKS } seg_mask;
 
-/* Path below the output folder of a mask, or of its sidecar: the source's name without its suffix,
- * then "seg-vert_dseg" or "seg-subreg_dseg", then `extension`; new (sx_free). */
-char *seg_output_name(const io_item *item, seg_mask m, const char *extension);
+/* Path below the output folder of a mask: the source's name without its suffix, then
+ * "seg-vert_dseg.nii.gz" or "seg-subreg_dseg.nii.gz"; new (sx_free). */
+char *seg_output_name(const io_item *item, seg_mask m);
 
 /* ---- masks of one volume ---- */
 
@@ -91,21 +89,14 @@ typedef struct seg_masks {
 } seg_masks;
 void seg_masks_clear(seg_masks *m); /* takes a zeroed struct */
 
-/* Who looks on while an item is made. */
-typedef struct seg_watch {
-    void (*step)(void *user, int64_t done, int64_t total, const char *unit);
-    sx_err (*holds)(void *user); /* SX_OK while outputs may be written */
-    void *user;
-} seg_watch;
-
 /* Masks of an item by the command. Errors: SX_E_DATA (it failed, took too long, or its masks are
  * none; the message ends with the path of its log), SX_E_AGAIN (asked to stop), SX_E_CREATE,
  * SX_E_IO (also `lost`: the disk's fault). */
-sx_err seg_command_make(const seg_config *c, const io_item *item, const seg_watch *w, seg_masks *m,
+sx_err seg_command_make(const seg_config *c, const io_item *item, work *w, seg_masks *m,
                         bool *lost);
 /* Sub-regions of an item by the network, on isotropic voxels. Errors: SX_E_DATA, SX_E_NOMEM,
  * SX_E_AGAIN (asked to stop). */
-sx_err seg_network_make(seg_config *c, const io_item *item, const seg_watch *w, seg_masks *m);
+sx_err seg_network_make(seg_config *c, const io_item *item, work *w, seg_masks *m);
 /* Whether a template has only placeholders that are known. Errors: SX_E_USAGE. */
 sx_err seg_command_check(const char *command);
 /* What a placeholder stands for, and the line that it makes, each text quoted for the shell. */

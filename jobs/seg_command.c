@@ -83,7 +83,7 @@ char *seg_command_line(const char *command, const seg_place *place, int n_places
 typedef struct making {
     const seg_config *c;
     const io_item *item;
-    const seg_watch *watch;
+    work *work;
     char *folder, *output, *input, *log; /* full paths */
 } making;
 
@@ -159,7 +159,7 @@ static void making_clear(making *k) {
 
 static bool goes_on(void *user, double seconds) {
     const making *k = user;
-    k->watch->step(k->watch->user, (int64_t)seconds, (int64_t)k->c->limit_s, "s");
+    work_step(k->work, (int64_t)seconds, (int64_t)k->c->limit_s, "s");
     return !mp_stop_wanted();
 }
 
@@ -363,11 +363,11 @@ static sx_err say_plainly(const making *k, sx_err rc) {
     return rc;
 }
 
-sx_err seg_command_make(const seg_config *c, const io_item *item, const seg_watch *w, seg_masks *m,
+sx_err seg_command_make(const seg_config *c, const io_item *item, work *w, seg_masks *m,
                         bool *lost) {
-    making k = {.c = c, .item = item, .watch = w};
+    making k = {.c = c, .item = item, .work = w};
     sx_err rc = prepare(&k);
-    *lost = rc == SX_E_CREATE || rc == SX_E_IO;
+    *lost = work_is_loss(rc);
     if (rc == SX_OK) rc = run_command(&k);
     if (rc == SX_OK) rc = collect_masks(&k, m);
     rc = say_plainly(&k, rc);

@@ -12,25 +12,18 @@ static const char vert_part[] = "_seg-vert_", subreg_part[] = "_seg-subreg_";
 
 /* ---- anchors ---- */
 
-sx_err seg_anchors_find(seg_config *c, const char *tree) {
-    const io_filter f = {.acq = "sag", .suffix = "dseg", .derivatives = true};
-    io_items all = {0}, other = {0};
-    if (!*tree) return SX_OK;
-    sx_err rc = io_bids_walk(tree, &f, &all);
-    if (rc != SX_OK) return rc;
-    c->anchors.item = SX_NEW_ARRAY(io_item, all.n + 1);
-    other.item = SX_NEW_ARRAY(io_item, all.n + 1);
-    for (int64_t i = 0; i < all.n; i++) {
-        io_items *to = strstr(all.item[i].stem, vert_part) ? &c->anchors : &other;
-        to->item[to->n++] = all.item[i];
-    }
-    io_items_clear(&other);
-    sx_free(all.item);
-    return c->anchors.n ? SX_OK : sx_fail(SX_E_NOINPUT, "%s: no mask acq-sag_seg-vert_dseg", tree);
+static bool is_vert(const void *user, const io_item *item) {
+    (void)user;
+    return strstr(item->stem, vert_part) != NULL;
 }
 
-static bool is_of_session(const io_item *mask, const io_item *item) {
-    return strcmp(mask->subject, item->subject) == 0 && strcmp(mask->session, item->session) == 0;
+sx_err seg_anchors_find(seg_config *c, const char *tree) {
+    const io_filter f = {.acq = "sag", .suffix = "dseg", .derivatives = true};
+    if (!*tree) return SX_OK;
+    const sx_err rc = io_bids_walk(tree, &f, &c->anchors);
+    if (rc != SX_OK) return rc;
+    io_items_keep(&c->anchors, is_vert, NULL);
+    return c->anchors.n ? SX_OK : sx_fail(SX_E_NOINPUT, "%s: no mask acq-sag_seg-vert_dseg", tree);
 }
 
 /* Path of the sub-region mask beside a vertebra mask, new. */
@@ -46,7 +39,7 @@ sx_err seg_anchor_hash(const seg_config *c, const io_item *item, char hex[65]) {
     sx_err rc = SX_OK;
     *hex = '\0';
     for (int64_t i = 0; i < c->anchors.n && rc == SX_OK; i++) {
-        if (!is_of_session(&c->anchors.item[i], item)) continue;
+        if (!io_same_session(&c->anchors.item[i], item)) continue;
         char *subreg = subreg_path(&c->anchors.item[i]);
         if (!h) h = sx_hasher_new();
         rc = sx_hasher_add_file(h, c->anchors.item[i].path);
@@ -100,7 +93,7 @@ static sx_err number(const seg_config *c, const io_item *item, sp_instances *s, 
     int n = 0;
     sx_err rc = SX_OK;
     for (int64_t i = 0; i < c->anchors.n && rc == SX_OK; i++)
-        if (is_of_session(&c->anchors.item[i], item))
+        if (io_same_session(&c->anchors.item[i], item))
             rc = read_known(c, &c->anchors.item[i], &known, &n);
     if (rc == SX_OK) sp_instances_number(s, c->first, known, n, how);
     sx_free(known);

@@ -1,6 +1,6 @@
 /* Sub-regions by a trained network (seg.h): the volume on isotropic voxels, its sagittal slices one
- * by one, and in each voxel the class that is likeliest when the slices beside it have a say: their
- * probabilities count half as much. */
+ * by one, and in each voxel the class that is likeliest on average over its slice and those beside
+ * it. (Half weights for those left more than twice as many tunnels in vertebrae.) */
 #include <math.h>
 #include <string.h>
 #include "base/sx_hash.h"
@@ -158,14 +158,14 @@ static void decide(const seg_network *n, int64_t k, im_labels *out) {
             int best = 0;
             float most = -1.0f;
             for (int c = 0; c < SP_N_CLASSES; c++) {
-                const float x = p[0][at + c] + 2.0f * p[1][at + c] + p[2][at + c];
+                const float x = p[0][at + c] + p[1][at + c] + p[2][at + c];
                 if (x > most) most = x, best = c;
             }
             *y++ = (int32_t)sp_class_subregion((sp_class)best);
         }
 }
 
-static sx_err classify_all(seg_network *n, const im_volume *v, const seg_watch *w, im_labels *out) {
+static sx_err classify_all(seg_network *n, const im_volume *v, work *w, im_labels *out) {
     const int64_t slices = v->dim[2];
     sx_err rc = SX_OK;
     nn_graph_dropout(net_graph(n->built), false, 0, 0, 0);
@@ -173,13 +173,13 @@ static sx_err classify_all(seg_network *n, const im_volume *v, const seg_watch *
         if (mp_stop_wanted()) return sx_fail(SX_E_AGAIN, "stopped on request");
         if (k < slices) SX_TRY(rc, classify(n, v, k));
         if (k > 0) decide(n, k - 1, out);
-        w->step(w->user, k, slices, "slice");
+        work_step(w, k, slices, "slice");
     }
 out:
     return rc;
 }
 
-sx_err seg_network_make(seg_config *c, const io_item *item, const seg_watch *w, seg_masks *m) {
+sx_err seg_network_make(seg_config *c, const io_item *item, work *w, seg_masks *m) {
     im_volume iso = {.voxel = NULL};
     sx_err rc;
     SX_TRY(rc, read_volume(c, item, &iso));

@@ -8,67 +8,37 @@
 #include "base/sx_mem.h"
 #include "io/io_table.h"
 #include "jobs/job_json.h"
+#include "jobs/job_output.h"
 #include "jobs/seg.h"
 #include "sagax_version.h"
 #include "spine/sp_labels.h"
-
-#define SIDECAR_LIMIT ((size_t)1 << 20)
 
 static const char *const descriptions[SEG_N_MASKS] = {"Vertebrae, discs and end-plates",
                                                       "Kinds of tissue of the spine"};
 static const io_dtype types[SEG_N_MASKS] = {IO_UINT16, IO_UINT8};
 
-static char *full_name(const seg_config *c, const io_item *item, seg_mask m,
-                       const char *extension) {
-    char *name = seg_output_name(item, m, extension), *path = sx_path_join(c->out, name);
+static char *mask_path(const seg_config *c, const io_item *item, seg_mask m) {
+    char *name = seg_output_name(item, m), *path = sx_path_join(c->out, name);
     sx_free(name);
     return path;
 }
 
 /* ---- is it done? ---- */
 
-static bool says(const json_t *record, const char *key, const char *value) {
-    const char *text = json_string_value(json_object_get(record, key));
-    return text && strcmp(text, value) == 0;
-}
-
-/* Which mask there is depends on the command: the sidecar of the vertebrae tells. */
-static const char *compare(const seg_config *c, const io_item *item, seg_mask m,
-                           const char *print) {
-    char *sidecar = full_name(c, item, m, ".json"), *image = full_name(c, item, m, ".nii.gz");
-    char *text = NULL, sha256[SX_HASH_HEX];
-    size_t n_bytes;
-    const char *why = "";
-    json_t *root = NULL;
-    const json_t *record = NULL;
-    if (!sx_file_exists(image)) {
-        why = "not made yet";
-    } else if (sx_file_read(sidecar, SIDECAR_LIMIT, &text, &n_bytes) != SX_OK) {
-        why = "no sidecar";
-    } else {
-        root = json_loads(text, 0, NULL);
-        record = json_object_get(root, "Sagax");
-        if (!says(record, "Fingerprint", print))
-            why = "the input, an anchor, the weights or the configuration changed";
-        else if (sx_hash_file(image, sha256) != SX_OK || !says(record, "OutputSHA256", sha256))
-            why = "the output is damaged";
-    }
-    json_decref(root);
-    sx_free(text);
-    sx_free(sidecar);
-    sx_free(image);
-    return why;
-}
-
 sx_err seg_inspect(const seg_config *c, const io_item *item, char print[65], char why[WORK_WHY]) {
+    const job_claim claim = {"Fingerprint", print,
+                             "the input, an anchor, the weights or the configuration changed"};
     char source[SX_HASH_HEX], anchor[SX_HASH_HEX];
     sx_err rc = io_nifti_hash(item->path, source);
     if (rc == SX_OK) rc = seg_anchor_hash(c, item, anchor);
     if (rc != SX_OK) return rc;
     seg_config_print(c, source, anchor, print);
     *why = '\0';
-    for (int m = 0; m < SEG_N_MASKS && !*why; m++)
-        if (seg_config_has(c, m)) snprintf(why, WORK_WHY, "%s", compare(c, item, m, print));
+    for (int m = 0; m < SEG_N_MASKS && !*why; m++) {
+        char *mask = mask_path(c, item, m);
+        if (seg_config_has(c, m)) job_output_inspect(mask, &claim, 1, why);
+        sx_free(mask);
+    }
     return SX_OK;
 }
 
@@ -90,8 +60,8 @@ static void add_numbering(json_t *own, const seg_masks *m) {
     json_object_set_new(own, "Vertebrae", json_integer(m->n_vertebrae));
 }
 
-static char *sidecar_text(const seg_config *c, const io_item *item, seg_mask mask,
-                          const seg_masks *m, const seg_print *p, const char *sha256) {
+static json_t *sidecar(const seg_config *c, const io_item *item, seg_mask mask, const seg_masks *m,
+                       const seg_print *p) {
     json_t *own = json_object(), *o = json_object();
     char *source = sx_strf("bids:raw:%s", item->rel);
     const struct {
@@ -102,7 +72,6 @@ static char *sidecar_text(const seg_config *c, const io_item *item, seg_mask mas
                  {"Source", item->rel},
                  {"SourceSHA256", p->source},
                  {"Fingerprint", p->print},
-                 {"OutputSHA256", sha256},
                  {"Grid", m->grid}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         json_object_set_new(own, texts[i].key, job_json_string(texts[i].value));
@@ -115,28 +84,19 @@ static char *sidecar_text(const seg_config *c, const io_item *item, seg_mask mas
     json_object_set_new(o, "SpatialReference", json_string("orig"));
     json_object_set_new(o, "Sagax", own);
     sx_free(source);
-    return job_json_text(o, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+    return o;
 }
 
 static sx_err write_mask(const seg_config *c, const io_item *item, seg_mask mask,
                          const seg_masks *m, const seg_print *p) {
-    char *image = full_name(c, item, mask, ".nii.gz"), *sidecar = full_name(c, item, mask, ".json");
-    char *text = NULL, sha256[SX_HASH_HEX];
+    char *image = mask_path(c, item, mask);
     im_volume v = {.voxel = NULL};
-    sx_err rc;
-    sx_file_sweep_for(image);
-    sx_file_sweep_for(sidecar);
-    SX_TRY(rc, im_labels_to_volume(&v, &m->mask[mask]));
-    SX_TRY(rc, sx_mkdirs_for(image));
-    SX_TRY(rc, io_nifti_write(image, &v, types[mask], "sagax: not for diagnosis"));
-    SX_TRY(rc, sx_hash_file(image, sha256));
-    text = sidecar_text(c, item, mask, m, p, sha256);
-    rc = sx_file_write(sidecar, text, strlen(text));
-out:
+    sx_err rc = im_labels_to_volume(&v, &m->mask[mask]);
+    if (rc == SX_OK)
+        rc = job_output_write(image, &v, types[mask], "sagax: not for diagnosis",
+                              sidecar(c, item, mask, m, p), 9);
     im_volume_clear(&v);
-    sx_free(text);
     sx_free(image);
-    sx_free(sidecar);
     return rc;
 }
 

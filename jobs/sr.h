@@ -1,13 +1,13 @@
 /* Super-resolution of axial scans: the parts of the verb `sr`, one file each.
  *
  *   sr_config   options, weights, and what of them decides about an output (its hash)
- *   sr_items    which scans, and which of them cannot have an output of their own
+ *   sr_items    which scans
  *   sr_check    whether a scan is one for this network and configuration
  *   sr_names    names of outputs, and what must not stay under them
  *   sr_record   outputs and sidecars, and whether an output is still what it should be
  *   sr_sample   one volume through the network, slices shared over ranks
  *   sr_make     all outputs of one scan
- *   cmd_sr      the cohort as work (work.h)
+ *   cmd_sr      the verb (cohort.h)
  * Volumes are those of sr_volume.h. Random numbers are keyed by seed, sample and subject only, so
  * that outputs have the same bytes on any number of ranks. */
 #ifndef SR_H
@@ -87,10 +87,6 @@ void sr_config_clear(sr_config *c);
  * those of io_bids. */
 sx_err sr_items_find(const job *j, io_items *items);
 
-/* For each item why it cannot have an output of its own, new, or NULL: another item's output would
- * have the same `name` (new). [items->n], new. */
-char **sr_items_clashes(const io_items *items, char *(*name)(const io_item *item));
-
 /* ---- outputs ---- */
 
 /* What the desc of an output begins with, behind that of its scan. */
@@ -136,16 +132,11 @@ sx_err sr_inspect(const sr_config *c, const io_item *item, char print[65], char 
 /* Write one output and its sidecar, atomically. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err sr_write(const sr_config *c, const io_item *item, int what, const im_volume *v,
                 const sr_record *r);
-/* Remove what must not stay beside an item's outputs: what a killed run left half-written, and
- * outputs of other numbers of samples. */
+/* Remove what must not stay beside an item's outputs: those of other numbers of samples. */
 void sr_sweep(const sr_config *c, const io_item *item);
 
-/* Full paths of an output and its sidecar, new; shared by sr_names and sr_record only. */
-typedef struct sr__paths {
-    char *image, *sidecar;
-} sr__paths;
-sr__paths sr__output_paths(const sr_config *c, const io_item *item, int what);
-void sr__paths_clear(sr__paths *p);
+/* Full path of an output, new; shared by sr_names and sr_record only. */
+char *sr__output_path(const sr_config *c, const io_item *item, int what);
 
 /* ---- checks ---- */
 
@@ -175,13 +166,6 @@ uint64_t sr_noise_key(const sr_config *c, const io_item *item);
 /* Told after each step of the sampler: how many slices of how many this rank has restored. */
 typedef void sr_step(void *user, int64_t done, int64_t total);
 
-/* Who looks on while an item is made. */
-typedef struct sr_watch {
-    sr_step *step;
-    sx_err (*holds)(void *user); /* SX_OK while outputs may be written */
-    void *user;
-} sr_watch;
-
 /* One sample: out [voxels of v->cubic], 0..1, on rank 0 of `share`. Slices are dealt to the ranks
  * of `share`; collective over it. Errors: SX_E_AGAIN (asked to stop), SX_E_NOMEM; the same on all
  * ranks. */
@@ -192,8 +176,7 @@ sx_err sr_sample(sr_engine *e, mp_comm *share, const sr_volume *v, const dg_oper
  * when an output could not be written: then the next one cannot either. Collective over `share`.
  * Errors: SX_E_DATA (no scan for this network), SX_E_AGAIN, SX_E_CREATE, SX_E_IO, SX_E_NOMEM, those
  * of io_nifti_read; the same on all ranks. */
-sx_err sr_make(sr_engine *e, mp_comm *share, const io_item *item, const sr_watch *watch,
-               bool *lost);
+sx_err sr_make(sr_engine *e, mp_comm *share, work *w, const io_item *item, bool *lost);
 
 /* RMS of A x - y over a volume in 0..1. */
 double sr_residual(const dg_operator *op, const sr_volume *v, const float *x);

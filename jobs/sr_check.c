@@ -1,14 +1,10 @@
 /* Whether a scan is one that this network and this configuration can restore, and what its slices
  * are like (sr.h). */
-#include <math.h>
-#include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/job_json.h"
+#include "jobs/job_output.h"
 #include "jobs/sr.h"
-
-#define SIDECAR_LIMIT ((size_t)16 << 20)
 
 /* ---- the slices ---- */
 
@@ -22,30 +18,19 @@ void sr_thickness(const sr_config *c, const io_item *item, sr_record *r) {
                                               : "spacing";
 }
 
-static bool sidecar_is_broken(const io_item *image, char **path) {
-    const char *name = sx_path_base(image->path);
-    char *text = NULL;
-    size_t n_bytes = 0;
-    *path = sx_strf("%.*s%s.json", (int)(name - image->path), image->path, image->stem);
-    if (!sx_file_exists(*path)) return false;
-    json_t *root = NULL;
-    if (sx_file_read(*path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK)
-        root = json_loadb(text, n_bytes, 0, NULL);
-    bool broken = !json_is_object(root);
-    json_decref(root);
-    sx_free(text);
-    return broken;
+static void warn_of_sidecar(const io_item *image, const sr_record *r) {
+    char *path = io_bids_sidecar(image->path);
+    json_t *sidecar = job_sidecar_read(image->path);
+    if (!sidecar && sx_file_exists(path))
+        sx_warn("%s: not readable as JSON; the slice thickness is taken from the %s", path,
+                r->thickness_from);
+    json_decref(sidecar);
+    sx_free(path);
 }
 
 void sr_check_warn(const sr_config *c, const io_item *item, const sr_record *r) {
     const double tolerance = 0.02; /* of spacings in headers */
-    for (int i = 0; i < io_item_n_images(item); i++) {
-        char *sidecar;
-        if (sidecar_is_broken(io_item_image(item, i), &sidecar))
-            sx_warn("%s: not readable as JSON; the slice thickness is taken from the %s", sidecar,
-                    r->thickness_from);
-        sx_free(sidecar);
-    }
+    for (int i = 0; i < io_item_n_images(item); i++) warn_of_sidecar(io_item_image(item, i), r);
     if (c->trained_max_mm > 0.0 && (r->spacing_mm < c->trained_min_mm * (1 - tolerance) ||
                                     r->spacing_mm > c->trained_max_mm * (1 + tolerance)))
         sx_warn("%s: slices %g mm apart; the weights were trained for %g to %g mm", item->rel,

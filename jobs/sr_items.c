@@ -5,7 +5,6 @@
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "io/io_nifti.h"
 #include "jobs/job_data.h"
 #include "jobs/sr.h"
 #include "jobs/stitch.h"
@@ -39,32 +38,20 @@ static bool is_in_folder(const io_item *item, const char *real_folder) {
     return inside;
 }
 
-static bool is_output(const io_item *it, bool stitches) {
-    return strstr(it->desc, SR_DESC) || (stitches && strstr(it->desc, STITCH_DESC));
-}
+/* What earlier runs wrote. */
+typedef struct outputs {
+    char *folder;  /* real path of OUT if it lies inside of the input */
+    bool stitches; /* the verb writes stitched volumes, and takes none */
+} outputs;
 
-static void leave_out_outputs(io_items *items, const char *real_out, bool stitches) {
-    io_items kept = {.item = SX_NEW_ARRAY(io_item, items->n + 1),
-                     .n_unreadable = items->n_unreadable};
-    io_items left = {.item = SX_NEW_ARRAY(io_item, items->n + 1)};
-    for (int64_t i = 0; i < items->n; i++) {
-        const io_item *it = &items->item[i];
-        bool output = is_output(it, stitches) || (real_out && is_in_folder(it, real_out));
-        io_items *to = output ? &left : &kept;
-        to->item[to->n++] = *it;
-    }
-    io_items_clear(&left);
-    sx_free(items->item);
-    *items = kept;
+static bool is_scan(const void *user, const io_item *item) {
+    const outputs *o = user;
+    if (strstr(item->desc, SR_DESC)) return false;
+    if (o->stitches && strstr(item->desc, STITCH_DESC)) return false;
+    return !o->folder || !is_in_folder(item, o->folder);
 }
 
 /* ---- finding ---- */
-
-static int largest_first(const void *a, const void *b) {
-    const io_item *x = a, *y = b;
-    if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
-    return strcmp(x->rel, y->rel);
-}
 
 /* Whether chunks are one item: always when stitching is all there is to do. */
 static bool joins(const job *j) {
@@ -72,52 +59,13 @@ static bool joins(const job *j) {
 }
 
 sx_err sr_items_find(const job *j, io_items *items) {
-    const char *input = job_arg(j, 0), *list = job_text(j, "data.list");
     const io_filter f = job_filter(j);
-    sx_err rc = list[0]                        ? io_bids_list(list, &f, items)
-                : sx_has_suffix(input, ".tsv") ? io_bids_list(input, &f, items)
-                : io_nifti_is_name(input) && !sx_file_is_dir(input)
-                    ? io_bids_file(input, items)
-                    : io_bids_walk(input, &f, items);
+    sx_err rc = job_items_find(j, &f, items);
     if (rc != SX_OK) return rc;
-    char *real_out = out_inside(input, job_arg(j, 1));
-    leave_out_outputs(items, real_out, !job_has(j, "sr.stitch"));
-    free(real_out);
-    if (items->n == 0)
-        return sx_fail(SX_E_NOINPUT, "%s: no image with acq-%s and suffix %s", input,
-                       f.acq[0] ? f.acq : "*", f.suffix[0] ? f.suffix : "*");
+    const outputs o = {out_inside(job_arg(j, 0), job_arg(j, 1)), !job_has(j, "sr.stitch")};
+    io_items_keep(items, is_scan, &o);
+    free(o.folder);
     if (joins(j)) io_bids_join_chunks(items);
-    qsort(items->item, (size_t)items->n, sizeof *items->item, largest_first);
-    return SX_OK;
-}
-
-/* ---- two scans, one name ---- */
-
-typedef struct named {
-    char *name;
-    int64_t item;
-} named;
-
-static int by_name(const void *a, const void *b) {
-    const named *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
-    return order ? order : (x->item > y->item) - (x->item < y->item);
-}
-
-char **sr_items_clashes(const io_items *items, char *(*name)(const io_item *item)) {
-    char **clash = SX_NEW_ARRAY(char *, items->n + 1);
-    named *all = SX_NEW_ARRAY(named, items->n + 1);
-    for (int64_t i = 0; i < items->n; i++) all[i] = (named){name(&items->item[i]), i};
-    qsort(all, (size_t)items->n, sizeof *all, by_name);
-    for (int64_t k = 0; k < items->n; k++) {
-        const bool before = k > 0 && strcmp(all[k - 1].name, all[k].name) == 0;
-        const bool after = k + 1 < items->n && strcmp(all[k + 1].name, all[k].name) == 0;
-        if (!before && !after) continue;
-        const int64_t other = all[before ? k - 1 : k + 1].item;
-        clash[all[k].item] = sx_strf("%s and %s would both become %s", items->item[all[k].item].rel,
-                                     items->item[other].rel, all[k].name);
-    }
-    for (int64_t k = 0; k < items->n; k++) sx_free(all[k].name);
-    sx_free(all);
-    return clash;
+    io_items_largest_first(items);
+    return job_items_check(j, &f, items);
 }

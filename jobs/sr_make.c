@@ -12,7 +12,7 @@ typedef struct making {
     sr_record r;
     dg_operator *op;
     double *sum, *sum2; /* over samples, [voxels]; NULL for a single one */
-    const sr_watch *watch;
+    work *work;
     int64_t sample; /* that is under way, from 0 */
 } making;
 
@@ -54,7 +54,7 @@ static void spread_add(making *k, const float *x, int64_t n) {
 /* One output in the scan's intensities; its voxels are 0..1 and used up. */
 static sx_err write_output(making *k, int what, im_volume *out) {
     int64_t n = im_volume_count(out);
-    sx_err rc = k->watch->holds(k->watch->user);
+    sx_err rc = work_holds(k->work);
     if (rc != SX_OK) return rc;
     if (what == SR_SD) {
         for (int64_t i = 0; i < n; i++) out->voxel[i] *= (float)k->v.mapping.scale;
@@ -83,7 +83,7 @@ out:
 
 static void on_slice(void *user, int64_t done, int64_t total) {
     making *k = user;
-    k->watch->step(k->watch->user, k->sample * total + done, k->c->samples * total);
+    work_step(k->work, k->sample * total + done, k->c->samples * total, "slice");
 }
 
 static sx_err begin(making *k, mp_comm *share, im_volume *out) {
@@ -94,11 +94,6 @@ static sx_err begin(making *k, mp_comm *share, im_volume *out) {
     k->sum2 = sx_try_alloc(n, sizeof(double));
     return k->sum && k->sum2 ? SX_OK
                              : sx_fail(SX_E_NOMEM, "%s: no memory for the mean", k->item->rel);
-}
-
-/* Of an error in writing: the disk's fault, not the scan's. */
-static bool is_loss(sx_err rc) {
-    return rc == SX_E_CREATE || rc == SX_E_IO;
 }
 
 /* All samples of a prepared volume. */
@@ -117,21 +112,20 @@ static sx_err sample_all(making *k, sr_engine *e, mp_comm *share, bool *lost) {
             rc = write_output(k, what, &out);
         }
         rc = mp_agree(share, rc);
-        *lost = is_loss(rc);
+        *lost = work_is_loss(rc);
         if (rc != SX_OK) goto out;
     }
     if (c->samples > 1) {
         rc = mp_agree(share, writer ? write_spread(k, &out) : SX_OK);
-        *lost = is_loss(rc);
+        *lost = work_is_loss(rc);
     }
 out:
     im_volume_clear(&out);
     return rc;
 }
 
-sx_err sr_make(sr_engine *e, mp_comm *share, const io_item *item, const sr_watch *watch,
-               bool *lost) {
-    making k = {.c = e->c, .item = item, .watch = watch};
+sx_err sr_make(sr_engine *e, mp_comm *share, work *w, const io_item *item, bool *lost) {
+    making k = {.c = e->c, .item = item, .work = w};
     bool first = mp_rank(share) == 0;
     if (first) sr_sweep(e->c, item);
     sx_err rc = mp_agree(share, prepare(&k, first));

@@ -1,7 +1,6 @@
 /* Names of the outputs of `sr`, and what must not stay under them (sr.h). An output continues the
  * name of its scan: all entities but res and desc, then our own. */
 #include <dirent.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/sx_file.h"
@@ -49,22 +48,15 @@ char *sr_single_name(const io_item *item) {
     return sr_output_name(item, 1, 1);
 }
 
-sr__paths sr__output_paths(const sr_config *c, const io_item *item, int what) {
-    char *name = sr_output_name(item, what, c->samples);
-    int stem = (int)(strlen(name) - strlen(".nii.gz"));
-    sr__paths p = {sx_path_join(c->out, name), sx_strf("%s/%.*s.json", c->out, stem, name)};
+char *sr__output_path(const sr_config *c, const io_item *item, int what) {
+    char *name = sr_output_name(item, what, c->samples), *path = sx_path_join(c->out, name);
     sx_free(name);
-    return p;
-}
-
-void sr__paths_clear(sr__paths *p) {
-    sx_free(p->image);
-    sx_free(p->sidecar);
+    return path;
 }
 
 /* ---- what must go ---- */
 
-static bool equal_to(const char *name, const char *const *list, int n) {
+static bool equal_to(const char *name, char *const *list, int n) {
     for (int i = 0; i < n; i++)
         if (strcmp(name, sx_path_base(list[i])) == 0) return true;
     return false;
@@ -86,7 +78,7 @@ static bool is_output(const char *name, const char *first, const char *last) {
 }
 
 /* Remove the outputs of the item that are none of the `n` paths. */
-static void remove_others(const sr_config *c, const io_item *item, const char *const *path, int n) {
+static void remove_others(const sr_config *c, const io_item *item, char *const *path, int n) {
     char *entities = sr_source_entities(item), *folder = sx_path_join(c->out, item->dir);
     char *first = sx_strf("%sres-iso_desc-%s" SR_DESC, entities, item->desc);
     char *last = sx_strf("%s%s", *item->suffix ? "_" : "", item->suffix);
@@ -106,17 +98,13 @@ static void remove_others(const sr_config *c, const io_item *item, const char *c
 
 void sr_sweep(const sr_config *c, const io_item *item) {
     int *what = SX_NEW_ARRAY(int, c->samples + 2), n = sr_outputs(c->samples, what);
-    sr__paths *p = SX_NEW_ARRAY(sr__paths, n);
-    const char **path = SX_NEW_ARRAY(const char *, 2 * n);
+    char **path = SX_NEW_ARRAY(char *, 2 * n);
     for (int i = 0; i < n; i++) {
-        p[i] = sr__output_paths(c, item, what[i]);
-        path[2 * i] = p[i].image;
-        path[2 * i + 1] = p[i].sidecar;
+        path[2 * i] = sr__output_path(c, item, what[i]);
+        path[2 * i + 1] = io_bids_sidecar(path[2 * i]);
     }
-    for (int i = 0; i < 2 * n; i++) sx_file_sweep_for(path[i]);
     remove_others(c, item, path, 2 * n);
-    for (int i = 0; i < n; i++) sr__paths_clear(&p[i]);
+    for (int i = 0; i < 2 * n; i++) sx_free(path[i]);
     sx_free(path);
-    sx_free(p);
     sx_free(what);
 }

@@ -2,7 +2,6 @@
  * scan what all chunks' sidecars say alike, so that the next program finds what it needs; it is
  * written after its image and holds the image's hash. Nothing in it depends on time, place or the
  * number of ranks. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/sx_file.h"
@@ -12,24 +11,12 @@
 #include "jobs/stitch.h"
 #include "sagax_version.h"
 
-#define SIDECAR_LIMIT ((size_t)16 << 20)
-
 /* ---- sidecars of the chunks ---- */
 
 /* The object in a sidecar; new, empty where there is none. */
 static json_t *read_sidecar(const io_item *image) {
-    char *path = job_sidecar_path(image->path), *text = NULL;
-    size_t n_bytes = 0;
-    json_t *o = NULL;
-    if (sx_file_exists(path) && sx_file_read(path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK)
-        o = json_loadb(text, n_bytes, 0, NULL);
-    if (!json_is_object(o)) {
-        json_decref(o);
-        o = json_object();
-    }
-    sx_free(text);
-    sx_free(path);
-    return o;
+    json_t *o = job_sidecar_read(image->path);
+    return o ? o : json_object();
 }
 
 /* Remove from `o` what another object does not say alike. */
@@ -131,12 +118,11 @@ char *st_output_name(const io_item *item) {
     return sx_strf("%s%s%s.nii.gz", item->dir, *item->dir ? "/" : "", item->stem);
 }
 
-/* Full paths of an output and its sidecar, new. */
-static void output_paths(const char *out, const io_item *item, char **image, char **sidecar) {
-    char *name = st_output_name(item);
-    *image = sx_path_join(out, name);
-    *sidecar = job_sidecar_path(*image);
+/* Full path, new. */
+static char *output_path(const char *out, const io_item *item) {
+    char *name = st_output_name(item), *path = sx_path_join(out, name);
     sx_free(name);
+    return path;
 }
 
 /* Hash of images, sidecars, options and program. */
@@ -161,12 +147,11 @@ static sx_err fingerprint(const st_config *c, const io_item *item, char print[SX
 
 sx_err st_inspect(const st_config *c, const char *out, const io_item *item, char print[65],
                   char why[WORK_WHY]) {
-    char *image, *sidecar;
-    output_paths(out, item, &image, &sidecar);
+    char *image = output_path(out, item);
     const sx_err rc = fingerprint(c, item, print);
-    if (rc == SX_OK) job_output_inspect(image, print, why);
+    const job_claim claim = {"InputsSHA256", print, "the inputs or the configuration changed"};
+    if (rc == SX_OK) job_output_inspect(image, &claim, 1, why);
     sx_free(image);
-    sx_free(sidecar);
     return rc;
 }
 
@@ -182,39 +167,27 @@ static void set_scan(json_t *o, const io_item *item, const st_result *r) {
     json_object_set_new(o, "SpacingBetweenSlices", json_real(r->spacing_mm[r->report.slice_axis]));
 }
 
-static char *sidecar_text(const io_item *item, const st_result *r, const char *print,
-                          const char *image_sha256) {
+static json_t *sidecar(const io_item *item, const st_result *r, const char *print) {
     json_t *o = common_sidecar(item, r), *own = st_json(item, r);
     set_scan(o, item, r);
     json_object_set_new(own, "Version", json_string(SAGAX_VERSION));
     json_object_set_new(own, "Revision", json_string(SAGAX_REVISION));
     json_object_set_new(own, "InputsSHA256", json_string(print));
-    json_object_set_new(own, "OutputSHA256", json_string(image_sha256));
     json_object_set_new(
         o, "Description",
         json_string(r->report.n == 1 ? "Axial scan, unchanged" : "Axial chunks, stitched"));
     json_object_set_new(o, "Sources", st_sources(item, r));
     json_object_set_new(o, "SpatialReference", json_string("orig"));
     json_object_set_new(o, "Sagax", own);
-    return job_json_text(o, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+    return o;
 }
 
 sx_err st_write(const st_config *c, const char *out, const io_item *item, const im_volume *v,
                 const st_result *r) {
-    char *image, *sidecar, *text = NULL, print[SX_HASH_HEX], sha256[SX_HASH_HEX];
-    sx_err rc;
-    output_paths(out, item, &image, &sidecar);
-    SX_TRY(rc, fingerprint(c, item, print));
-    SX_TRY(rc, sx_mkdirs_for(image));
-    sx_file_sweep_for(image);
-    sx_file_sweep_for(sidecar);
-    SX_TRY(rc, io_nifti_write(image, v, IO_FLOAT32, "sagax stitch"));
-    SX_TRY(rc, sx_hash_file(image, sha256));
-    text = sidecar_text(item, r, print, sha256);
-    rc = sx_file_write(sidecar, text, strlen(text));
-out:
-    sx_free(text);
+    char *image = output_path(out, item), print[SX_HASH_HEX];
+    sx_err rc = fingerprint(c, item, print);
+    if (rc == SX_OK)
+        rc = job_output_write(image, v, IO_FLOAT32, "sagax stitch", sidecar(item, r, print), 9);
     sx_free(image);
-    sx_free(sidecar);
     return rc;
 }

@@ -3,7 +3,7 @@
  *   st_chunks   read, check, stitch; what is odd about the result
  *   st_record   what is recorded about it as JSON, sidecars, and whether an output is still what it
  *               should be
- *   cmd_stitch  the cohort as work (work.h)
+ *   cmd_stitch  the verb (cohort.h)
  * Items are those of io_bids_join_chunks; one without parts is its own only chunk. Not collective.
  */
 #ifndef STITCH_H

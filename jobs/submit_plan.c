@@ -1,13 +1,13 @@
 /* What is known about the verbs that can be submitted (submit.h). */
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_nifti.h"
-#include "base/sx_file.h"
 #include "jobs/ablate.h"
 #include "jobs/job_internal.h"
+#include "jobs/seg.h"
 #include "jobs/sr.h"
 #include "jobs/submit.h"
 #include "jobs/train.h"
@@ -18,6 +18,14 @@ static sx_err check_sr(job *inner) {
     sr_config c = {0};
     sx_err rc = sr_config_read(&c, inner);
     sr_config_clear(&c);
+    return rc;
+}
+
+/* Reads the weights, or looks at the command; and finds the anchors. */
+static sx_err check_segment(job *inner) {
+    seg_config c = {.comm = NULL};
+    const sx_err rc = seg_config_read(&c, inner);
+    seg_config_clear(&c);
     return rc;
 }
 
@@ -78,19 +86,26 @@ static const submit_plan plans[] = {
      .out_is_folder = true,
      .check = check_sr,
      .find = sr_items_find},
+    {.verb = "segment",
+     .template = "segment.sbatch",
+     .array_template = "segment-array.sbatch",
+     .out = 1,
+     .out_is_folder = true,
+     .check = check_segment,
+     .find = seg_items_find},
     {.verb = "eval", .action = "images", .template = "eval.sbatch", .out = 1, .check = check_eval},
     {.verb = "eval",
      .action = "vertebrae",
      .template = "eval-vertebrae.sbatch",
      .out = 1,
      .check = check_eval},
-    {.verb = "stitch",
-     .template = "stitch.sbatch",
+    {.verb = "points",
+     .template = "points.sbatch",
      .out = 1,
      .out_is_folder = true,
      .check = check_input},
-    {.verb = "segment",
-     .template = "segment.sbatch",
+    {.verb = "stitch",
+     .template = "stitch.sbatch",
      .out = 1,
      .out_is_folder = true,
      .check = check_input},
@@ -112,7 +127,7 @@ sx_err submit_plan_of(const job *inner, const submit_plan **plan) {
     }
     return sx_fail(SX_E_USAGE,
                    "submit: no template for sagax %s%s%s; there is one for ablate, cache build, "
-                   "eval images, eval vertebrae, segment, sr, stitch and train",
+                   "eval images, eval vertebrae, points, segment, sr, stitch and train",
                    verb, job_n_args(inner) ? " " : "", job_n_args(inner) ? job_arg(inner, 0) : "");
 }
 

@@ -113,11 +113,6 @@ static dg_config without_acquisition(const dg_config *degrade) {
     return c;
 }
 
-/* Classes as shades from -1 to 1, for previews. */
-static void shade(const float *class, int64_t n, int k, float *x) {
-    for (int64_t i = 0; i < n; i++) x[i] = 2.0f * class[i] / (float)(k - 1) - 1.0f;
-}
-
 static sx_err make_labelled(train_maker *m, const dg_config *degrade, train_slice s, train_key key,
                             train_pair *p) {
     const dg_config own = without_acquisition(degrade);
@@ -125,7 +120,7 @@ static sx_err make_labelled(train_maker *m, const dg_config *degrade, train_slic
     if (rc != SX_OK) return rc;
     p->t = 0;
     memcpy(p->x_t, p->lr, (size_t)pixels(m->c) * sizeof(float));
-    shade(p->target, pixels(m->c), m->c->net.classes, p->x0);
+    memcpy(p->x0, p->target, (size_t)pixels(m->c) * sizeof(float));
     return SX_OK;
 }
 
@@ -144,7 +139,6 @@ static void decide(const train_config *c, net *n, const float *params, const tra
     const float *answer = net_forward(n, params, p->x_t, p->lr, p->t);
     (void)image;
     train_classes_decide(answer, pixels(c), c->net.classes, x);
-    shade(x, pixels(c), c->net.classes, x);
 }
 
 /* ---- the table ---- */

@@ -15,7 +15,8 @@ struct train_kind {
     bool timed;
     /* Trained against a discriminator (train_rival.h). */
     bool rival;
-    /* The answer has a channel for each class; the slices must have labels. */
+    /* The answer has a channel for each class, the slices must have labels, and what is restored
+     * and p->x0 are classes. */
     bool classes;
     const char *captions[3]; /* of a preview: p->lr, what was restored, p->x0 */
     /* Fill p from a slice, all random numbers by the key. Errors: SX_E_DATA, SX_E_IO, SX_E_NOMEM;

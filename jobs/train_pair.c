@@ -81,7 +81,7 @@ sx_err train_maker_label(train_maker *m, const dg_config *degrade, train_slice s
     sx_err rc = train_maker_degrade(m, degrade, s, key, p);
     if (rc != SX_OK) return rc;
     rc = io_cache_slice_labels(m->cache, s.volume, s.slice, m->labels);
-    if (rc != SX_OK) return rc;
+    if (rc != SX_OK) return sx_fail_context(rc, "%s, slice %d", e->rel, (int)s.slice);
     dg_labels(&draw, m->labels, (int)e->h, (int)e->w, c->crop, c->crop, m->label);
     for (int64_t i = 0; i < (int64_t)c->crop * c->crop; i++)
         p->target[i] = (float)sp_class_of(m->label[i]);

@@ -9,6 +9,7 @@
 #include "io/io_png.h"
 #include "jobs/train_kind.h"
 #include "jobs/train_owner.h"
+#include "spine/sp_class.h"
 
 struct train_val {
     const train_config *c;
@@ -112,21 +113,36 @@ static double psnr_db(const float *a, const float *b, int64_t n) {
     return 10 * log10(4.0 / (square < 1e-12 ? 1e-12 : square));
 }
 
+static const io_colour class_colours[SP_N_CLASSES] = {
+    [SP_CLASS_NONE] = {0, 0, 0},         [SP_CLASS_BODY] = {230, 200, 120},
+    [SP_CLASS_ARCH] = {110, 170, 220},   [SP_CLASS_DISC] = {200, 80, 80},
+    [SP_CLASS_CANAL] = {70, 130, 90},    [SP_CLASS_CORD] = {240, 240, 240},
+    [SP_CLASS_SACRUM] = {160, 110, 190},
+};
+
 static sx_err write_montage(const train_val *v, const char *path) {
-    io_panel *panel = SX_NEW_ARRAY(io_panel, 3 * (int64_t)v->n_preview);
+    const int n = 3 * v->n_preview;
+    io_panel *panel = SX_NEW_ARRAY(io_panel, n);
+    bool *coloured = SX_NEW_ARRAY(bool, n);
     for (int i = 0; i < v->n_preview; i++) {
         const float *image[3] = {v->pair[i].lr, v->sampled + i * pixels(v), v->pair[i].x0};
-        for (int k = 0; k < 3; k++)
+        for (int k = 0; k < 3; k++) {
             panel[3 * i + k] = (io_panel){.image = image[k],
                                           .h = v->c->crop,
                                           .w = v->c->crop,
                                           .lo = -1,
                                           .hi = 1,
                                           .caption = v->c->kind->captions[k]};
+            coloured[3 * i + k] = k > 0;
+        }
     }
     sx_err rc = sx_mkdirs_for(path);
-    if (rc == SX_OK) rc = io_png_montage(path, panel, 3 * v->n_preview, 3, 1);
+    if (rc == SX_OK && v->c->kind->classes)
+        rc = io_png_montage_colours(path, panel, coloured, n, 3, 1, class_colours, SP_N_CLASSES);
+    else if (rc == SX_OK)
+        rc = io_png_montage(path, panel, n, 3, 1);
     sx_free(panel);
+    sx_free(coloured);
     return rc;
 }
 

@@ -77,6 +77,10 @@ sx_err work_holds(work *w) {
     return sx_fail(SX_E_AGAIN, "another process took it over while this one was silent");
 }
 
+bool work_is_loss(sx_err rc) {
+    return rc == SX_E_CREATE || rc == SX_E_IO;
+}
+
 /* The first rank of `share` decides; the others hear of it. */
 static sx_err decide_together(work *w, mp_comm *share, int64_t i, char print[65],
                               char why[WORK_WHY], char **payload) {

@@ -20,7 +20,7 @@ static sx_rng stream(const ph_options *o, int subject, int session, int item) {
 // n stretches of equal length, whole slices each, cover the field of view and have at least
 // `overlap_mm` in common (less where the field of view is short).
 static void plan_chunk(double height_mm, int n, int i, ph_scan_options *s) {
-    const double slice_mm = axial.spacing_mm[2];
+    const double slice_mm = s->spacing_mm[2];
     double common = n > 1 ? fmin(overlap_mm, 0.25 * height_mm / n) : 0.0;
     double length = slice_mm * ceil((height_mm + (n - 1) * common) / n / slice_mm - 1e-9);
     if (n == 1 || length > height_mm) length = height_mm;
@@ -35,6 +35,8 @@ static ph_planned_scan plan_scan(const ph_protocol *p, const ph_session_options 
                                   .bias = how->bias,
                                   .noise = how->noise}};
     memcpy(x.scan.spacing_mm, p->spacing_mm, sizeof x.scan.spacing_mm);
+    if (p->axial && how->axial_mm > 0) x.scan.spacing_mm[2] = how->axial_mm;
+    if (p->axial && how->thickness_mm > 0) x.scan.thickness_mm = how->thickness_mm;
     /* One draw a statement: their order is part of the scan's bytes. */
     if (p->axial && (double)sx_rng_uniform(&r) < how->motion)
         x.scan.motion_mm = (double)sx_rng_range(&r, -most_motion_mm, most_motion_mm);

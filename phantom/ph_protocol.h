@@ -18,6 +18,7 @@ typedef struct ph_session_options {
     int chunks;    /* axial chunks, 1..8; 0: drawn, 2 to 4                       */
     double motion; /* share of the axial scans that move between their two passes */
     double bias, noise;
+    double axial_mm, thickness_mm; /* of axial slices: from one to the next, and thick; 0: 5, 4 */
 } ph_session_options;
 
 typedef struct ph_planned_scan {

@@ -12,10 +12,12 @@
 
 static const double least_body_mm3 = 300.0, least_cut_body_mm3 = 60.0; /* at an edge */
 static const double least_disc_mm3 = 100.0, small_disc = 0.3;          /* of the median one */
+static const double least_step_mm = 5.0; /* from one vertebra, or disc, to the next */
 static const double bin_mm = 2.0;
 /* Shares of the pitch. */
 static const double inside = 0.35;  /* a disc this far inside a piece cuts it */
 static const double too_long = 1.6; /* for one vertebra */
+static const double rest = 0.35;    /* of the other piece, for one without a disc between */
 static const double one = 0.5;      /* pieces nearer than this are one body */
 static const double window = 0.25;  /* about where neighbours would part */
 static const double waist = 0.8;    /* of the widest cross-section on both sides */
@@ -39,13 +41,14 @@ static double *places_of(const sp__search *w, const sp__piece *p, int64_t count,
     return s;
 }
 
-/* Median distance of neighbours; INFINITY for fewer than two. */
+/* Median distance of neighbours, which pieces of one are not; INFINITY for fewer than two. */
 static double median_step(const double *s, int64_t n) {
-    if (n < 2) return INFINITY;
-    double *d = SX_NEW_ARRAY(double, n - 1);
-    for (int64_t i = 0; i + 1 < n; i++) d[i] = s[i + 1] - s[i];
-    qsort(d, (size_t)(n - 1), sizeof *d, by_value);
-    const double median = d[(n - 1) / 2];
+    double *d = SX_NEW_ARRAY(double, n + 1);
+    int64_t steps = 0;
+    for (int64_t i = 0; i + 1 < n; i++)
+        if (s[i + 1] - s[i] >= least_step_mm) d[steps++] = s[i + 1] - s[i];
+    qsort(d, (size_t)steps, sizeof *d, by_value);
+    const double median = steps > 0 ? d[steps / 2] : INFINITY;
     sx_free(d);
     return median;
 }
@@ -186,21 +189,39 @@ static bool is_body(const sp__search *w, const sp__piece *p) {
     return (double)p->voxels * w->mm3 >= (p->edge ? least_cut_body_mm3 : least_body_mm3);
 }
 
+static bool disc_between(const sp__search *w, double from, double to) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < w->n; i++)
+        n += w->part[i] == SP__DISC && (double)w->s[i] > from && (double)w->s[i] < to;
+    return (double)n * w->mm3 >= least_disc_mm3;
+}
+
+/* Whether a piece goes with the one before it: they are too near for two, or one is small beside
+ * the other and no disc parts them, as it is with a dens that came off. */
+static bool is_same_body(const sp__search *w, const placed *before, const placed *p, double pitch) {
+    const double gap = p->s - before->s;
+    const double less = (double)(before->voxels < p->voxels ? before->voxels : p->voxels);
+    const double more = (double)(before->voxels < p->voxels ? p->voxels : before->voxels);
+    if (!isfinite(pitch)) return false;
+    if (gap < one * pitch) return true;
+    return gap < too_long * pitch && less < rest * more && !disc_between(w, before->s, p->s);
+}
+
 /* Place among the bodies of each piece, -1: it is none. Returns how many bodies there are. */
 static int order_pieces(const sp__search *w, const sp__piece *piece, int64_t count, double pitch,
                         int *place) {
     placed *p = SX_NEW_ARRAY(placed, count + 1);
+    placed body = {0.0, 0, 0}; /* the largest piece of the one under way */
     int64_t n = 0, bodies = -1;
-    double s = 0.0;
     for (int64_t i = 1; i <= count; i++) {
         place[i] = -1;
         if (is_body(w, &piece[i])) p[n++] = (placed){piece[i].s, i, piece[i].voxels};
     }
     qsort(p, (size_t)n, sizeof *p, by_place);
     for (int64_t k = 0; k < n; k++) {
-        const bool next = k == 0 || !isfinite(pitch) || p[k].s - s >= one * pitch;
+        const bool next = k == 0 || !is_same_body(w, &body, &p[k], pitch);
         if (next) bodies++;
-        if (next || p[k].voxels > p[k - 1].voxels) s = p[k].s;
+        if (next || p[k].voxels > body.voxels) body = p[k];
         place[p[k].piece] = (int)bodies;
     }
     sx_free(p);

@@ -95,6 +95,18 @@ expect 0 ablate sweep.ini third --bids bids --truth bids/derivatives/truth --con
     --set run.part=0/4
 check "one row" [ "$(ls third/rows)" = cubic ]
 
+# What a row made under other settings is not scored when it fails under these.
+dice() { awk -F'\t' '$1 == "cubic" && $2 == "axial_dice" {print $4}' study/table.tsv; }
+check "figures so far" awk "BEGIN {exit !($(dice) > 0)}"
+cp sweep.ini kept.ini
+sed -i 's/^cubic = sr.method=cubic$/& sr.samples=2/' sweep.ini
+expect 1 "${study[@]}"
+says err "cubic draws nothing at random"
+check "none when it has failed" [ "$(dice)" = 0.000000 ]
+mv kept.ini sweep.ini
+expect 1 "${study[@]}"
+check "the earlier ones when it is itself again" awk "BEGIN {exit !($(dice) > 0)}"
+
 # What cannot be.
 expect 64 ablate sweep.ini x --truth bids
 says err "--bids is missing"

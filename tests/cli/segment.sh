@@ -68,6 +68,22 @@ check "five made" [ "$(grep -c made made/sagax-segment.tsv)" -eq 5 ]
 check "numbers and where from" jq -e '.Sagax.NumbersFrom == "none" or .Sagax.NumbersFrom == "dens"' \
     made/$anat/sub-001_ses-01_acq-iso_seg-vert_dseg.json
 
+# Numbers by a sagittal scan of the session.
+anchors=anchors/$anat
+mkdir -p $anchors
+for mask in vert subreg; do
+    cp "$truth/$anat/sub-001_ses-01_seg-${mask}_dseg.nii.gz" $anchors/sub-001_ses-01_acq-sag_seg-${mask}_dseg.nii.gz
+done
+expect 0 segment "$truth" anchored --acq iso --subjects 001 --command "$command" --first 9 \
+    --set "segment.vert_name=" --anchor anchors
+stem=anchored/$anat/sub-001_ses-01_acq-iso_seg-vert_dseg
+check "the scan has a say" [ "$(jq -r .Sagax.FirstNumberByAnchor.scan $stem.json)" -le 3 ]
+check "and agrees" [ "$(jq -r .Sagax.NumbersDoubtful $stem.json)" = false ]
+expect 0 segment "$truth" anchored --acq iso --subjects 001 --command "$command" --first 9 \
+    --set "segment.vert_name="
+says err "1 made"
+expect 66 segment "$truth" none --acq iso --command "$command" --anchor made/logs
+
 # Other numbers: a table that calls each vertebra the one below.
 awk -F'\t' -v OFS='\t' 'NR > 1 && $3 == "vertebra" && $2 < 25 {$2++} {print}' \
     "$SAGAX_SOURCE_DIR/share/labels/spineps.tsv" >shifted.tsv
@@ -77,6 +93,13 @@ stem=other/$anat/sub-001_ses-01_acq-iso_seg
 expect 0 validate --json $stem-vert_dseg.nii.gz "$truth/$anat/sub-001_ses-01_seg-vert_dseg.nii.gz"
 check "other numbers" [ "$(jq -r .mean out | sort -u | wc -l)" -eq 2 ]
 check "sub-regions as the table says" [ -f $stem-subreg_dseg.nii.gz ]
+
+# Names stay one word for the shell; a signal is told from an exit code.
+cp "$truth/$anat/sub-001_ses-01_acq-iso_T2w.nii.gz" "it's \$one.nii.gz"
+expect 1 segment "it's \$one.nii.gz" odd --command 'test -f {input} && test -d {output} && exit 7'
+says err "exit code 7"
+expect 1 segment "it's \$one.nii.gz" odd --command 'echo last words; kill -6 $$'
+says err 'ended by signal 6: "last words"'
 
 # What cannot be.
 expect 64 segment "$truth" none --acq iso

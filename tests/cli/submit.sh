@@ -46,6 +46,22 @@ for subject in images vertebrae; do
     check "the script for $subject" grep -qxF "sagax_job eval $subject \"\$@\"" scores-$subject.sagax/submit/*/job.sh
 done
 expect 64 submit eval nothing scores
+for verb in stitch points; do
+    expect 0 submit $verb bids of-$verb
+    check "the script for $verb" grep -qxF "sagax_job $verb \"\$@\"" of-$verb/.sagax/submit/*/job.sh
+    expect 0 status of-$verb
+    says out "of-$verb: $verb, submitted, no work has begun"
+done
+
+# ---- masks: a command line with its braces and quotes comes through, a wrong one does not ----
+mkdir -p volumes/sub-1/anat
+echo >volumes/sub-1/anat/sub-1_T2w.nii.gz
+expect 0 submit segment volumes masks --command "tool '{input}' -o {folder}"
+check "the script for segment" grep -qxF 'sagax_job segment "$@"' masks/.sagax/submit/*/job.sh
+check "the command" grep -qF "tool '{input}' -o {folder}" masks/.sagax/submit/*/settings.tsv
+expect 0 status masks
+says out "masks: segment, submitted, no work has begun"
+expect 64 submit segment volumes masks --command "tool {inptu}"
 
 # ---- a dry run shows what would be run, and that is what is run ----
 expect 0 submit --dry-run --nodes 1 --time 5:00 train cache.h5 dry --steps 2

@@ -198,6 +198,12 @@ static void checkpoints(void) {
 }
 
 /* Volume `i` of the cache; number 1 failed. */
+static void add_labels(io_cache_volume *v) {
+    snprintf(v->labels_sha256, sizeof v->labels_sha256, "%064d", 7);
+    v->labels = SX_NEW_ARRAY(uint8_t, v->n * v->h * v->w);
+    for (int64_t p = 0; p < v->n * v->h * v->w; p++) v->labels[p] = (uint8_t)(41 + p % 10);
+}
+
 static io_cache_volume cached(int i) {
     io_cache_volume v = {.rel = sx_strf("sub-%d_T2w.nii", i), .ok = i != 1, .axcodes = "PIR"};
     snprintf(v.subject, sizeof v.subject, "%d", i);
@@ -208,6 +214,7 @@ static io_cache_volume cached(int i) {
     v.pixels = SX_NEW_ARRAY(uint16_t, v.n * v.h * v.w);
     for (int64_t p = 0; p < v.n * v.h * v.w; p++) v.pixels[p] = (uint16_t)(p * 1000);
     for (int d = 0; d < 4; d++) v.affine[d][d] = 1;
+    if (i == 2) add_labels(&v);
     return v;
 }
 

@@ -45,6 +45,36 @@ START_TEST(a_tree_is_walked_in_sorted_order_without_clutter) {
 }
 END_TEST
 
+static bool has_suffix(const void *user, const io_item *item) {
+    return strcmp(item->suffix, user) == 0;
+}
+
+START_TEST(items_that_are_kept_stay_in_order) {
+    io_items x;
+    ck_ok(io_bids_walk(tree("bids", files), NULL, &x));
+    io_items_keep(&x, has_suffix, "T2w");
+    ck_assert_int_eq(x.n, 2);
+    ck_assert_str_eq(x.item[0].session, "b");
+    ck_assert_str_eq(x.item[1].subject, "02");
+    ck_assert(!io_same_session(&x.item[0], &x.item[1]));
+    io_items_keep(&x, has_suffix, "T1w");
+    ck_assert_int_eq(x.n, 0);
+    io_items_clear(&x);
+}
+END_TEST
+
+START_TEST(the_largest_item_is_first_and_equal_ones_go_by_name) {
+    char name[] = {'c', 0, 'a', 0, 'b', 0};
+    io_item item[] = {
+        {.rel = name, .bytes = 1}, {.rel = name + 2, .bytes = 1}, {.rel = name + 4, .bytes = 7}};
+    io_items x = {.item = item, .n = 3};
+    io_items_largest_first(&x);
+    ck_assert_str_eq(x.item[0].rel, "b");
+    ck_assert_str_eq(x.item[1].rel, "a");
+    ck_assert_str_eq(x.item[2].rel, "c");
+}
+END_TEST
+
 START_TEST(names_are_taken_apart) {
     io_items x;
     ck_ok(io_bids_walk(tree("bids", files), NULL, &x));
@@ -334,6 +364,8 @@ int main(void) {
     Suite *s = suite_create("io_bids");
     TCase *c = tcase_create("all");
     tcase_add_test(c, a_tree_is_walked_in_sorted_order_without_clutter);
+    tcase_add_test(c, items_that_are_kept_stay_in_order);
+    tcase_add_test(c, the_largest_item_is_first_and_equal_ones_go_by_name);
     tcase_add_test(c, names_are_taken_apart);
     tcase_add_loop_test(c, filters_keep_what_they_name, 0, COUNT(filters));
     tcase_add_test(c, links_to_folders_above_end_and_give_nothing_twice);

@@ -277,6 +277,7 @@ START_TEST(entries_of_older_caches_have_no_crcs) {
     uint32_t *crc;
     json_t *entry = json_loads("{\"file\": \"a.nii\"}", 0, NULL);
     ck_assert(io__cache_get_crcs(entry, IO__PIXELS, 2, &crc) && !crc);
+    ck_assert(!io__cache_get_crcs(entry, IO__LABELS, 2, &crc)); /* are younger than checksums */
     ck_assert(io__cache_put_crcs(entry, IO__PIXELS, (const uint32_t[]){7, UINT32_MAX}, 2));
     ck_assert(io__cache_get_crcs(entry, IO__PIXELS, 2, &crc) && crc[0] == 7 &&
               crc[1] == UINT32_MAX);
@@ -356,6 +357,32 @@ START_TEST(labels_come_back_bit_for_bit) {
 }
 END_TEST
 
+/* Hash of what a cache of one volume holds. */
+static void hash_of_one(const io_cache_volume *v, char hex[65]) {
+    const char *path = io_test_path("hashed.h5");
+    io_cache *k;
+    ck_ok(io_cache_write_one(path, "0123abcd", v));
+    ck_ok(io_cache_open(&k, path));
+    io_cache_content_hash(k, hex);
+    io_cache_close(k);
+}
+
+START_TEST(other_labels_are_another_content) {
+    io_cache_volume v = labelled(1);
+    char first[65], again[65], other[65], without[65];
+    hash_of_one(&v, first);
+    hash_of_one(&v, again);
+    ck_assert_str_eq(first, again);
+    v.labels_sha256[63] ^= 1;
+    hash_of_one(&v, other);
+    ck_assert_str_ne(first, other);
+    v.labels_sha256[0] = '\0';
+    hash_of_one(&v, without);
+    ck_assert_str_ne(first, without);
+    io_cache_volume_clear(&v);
+}
+END_TEST
+
 START_TEST(a_volume_without_labels_says_so) {
     io_cache *k;
     uint8_t *labels;
@@ -426,6 +453,7 @@ int main(int argc, char **argv) {
     tcase_add_test(alone, other_files_are_refused);
     tcase_add_test(alone, a_cache_of_one_holds_its_volume_or_why_there_is_none);
     tcase_add_test(alone, labels_come_back_bit_for_bit);
+    tcase_add_test(alone, other_labels_are_another_content);
     tcase_add_test(alone, a_volume_without_labels_says_so);
     tcase_add_test(alone, damage_to_labels_is_found);
     tcase_add_test(alone, a_cache_of_one_that_finds_no_room_is_an_error_and_leaves_nothing);

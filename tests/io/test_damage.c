@@ -113,6 +113,14 @@ static void draw(uint16_t *pixels, int64_t volume) {
             }
 }
 
+/* Three sub-regions of the disc. */
+static void draw_labels(io_cache_volume *v) {
+    snprintf(v->labels_sha256, sizeof v->labels_sha256, "%064d", 1);
+    v->labels = SX_NEW_ARRAY(uint8_t, SLICES * ROWS * COLUMNS);
+    for (int p = 0; p < SLICES * ROWS * COLUMNS; p++)
+        v->labels[p] = (uint8_t)(v->pixels[p] == 0 ? 0 : v->pixels[p] == 65535 ? 50 : 41 + p % 2);
+}
+
 static void write_cache(const char *path) {
     io_cache_writer *w;
     SX_ASSERT(io_cache_create(&w, mp_self(), path, "damage") == SX_OK);
@@ -122,6 +130,7 @@ static void write_cache(const char *path) {
             v.n = SLICES, v.h = ROWS, v.w = COLUMNS;
             v.pixels = SX_NEW_ARRAY(uint16_t, SLICES * ROWS * COLUMNS);
             draw(v.pixels, i);
+            if (i % 2 == 0) draw_labels(&v);
         }
         SX_ASSERT(io_cache_append(w, i, &v) == SX_OK);
         io_cache_volume_clear(&v);
@@ -137,6 +146,19 @@ static bool same_entry(const io_cache *k, const io_cache *w, int64_t i) {
     return same;
 }
 
+/* The labels of a slice; room for both in a and b. */
+static verdict judge_labels(io_cache *k, io_cache *w, int64_t i, int64_t s, void *a, void *b) {
+    const io_cache_volume *v = io_cache_entry(w, i);
+    if (!v->labels_sha256[0]) return SAME;
+    SX_ASSERT(io_cache_slice_labels(w, i, s, b) == SX_OK);
+    if (io_cache_slice_labels(k, i, s, a) != SX_OK) return REFUSED;
+    return memcmp(a, b, (size_t)(v->h * v->w)) == 0 ? SAME : PASSED;
+}
+
+static verdict worse(verdict a, verdict b) {
+    return a == PASSED || b == PASSED ? PASSED : a == REFUSED ? REFUSED : b;
+}
+
 /* A volume as training reads it, slice by slice, without a check before. */
 static verdict judge_slices(io_cache *k, io_cache *w, int64_t i) {
     const io_cache_volume *v = io_cache_entry(w, i);
@@ -149,6 +171,7 @@ static verdict judge_slices(io_cache *k, io_cache *w, int64_t i) {
             found = REFUSED;
         else if (memcmp(x, y, (size_t)area * sizeof *x) != 0)
             found = PASSED;
+        found = worse(found, judge_labels(k, w, i, s, x, y));
     }
     sx_free(x);
     sx_free(y);

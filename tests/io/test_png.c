@@ -1,9 +1,11 @@
 /* io_png: pixels survive, bytes are stable, montages put panels and captions where they belong. */
+#include <png.h>
 #include <stdint.h>
 
 #include "io/io_png.h"
 #include "tests/check_run.h"
 #include "tests/io/io_test.h"
+#include "base/sx_mem.h"
 
 START_TEST(grey_pixels_come_back) {
     uint8_t x[5 * 300], *y;
@@ -89,6 +91,31 @@ START_TEST(a_long_caption_of_all_letters_stays_inside) {
 }
 END_TEST
 
+START_TEST(numbers_have_their_colours_and_the_rest_is_grey) {
+    static const io_colour paint[2] = {{1, 2, 3}, {200, 100, 50}};
+    static const bool coloured[2] = {true, false};
+    const float image[4] = {0, 1, 1, 7};
+    const io_panel panel[2] = {{image, 2, 2, 0, 7, NULL}, {image, 2, 2, 0, 7, NULL}};
+    const char *path = io_test_path("colours.png");
+    uint8_t *pixels;
+    int h, w;
+    ck_ok(io_png_montage_colours(path, panel, coloured, 2, 2, 1, paint, 2));
+    ck_err(io_png_read_grey(path, &pixels, &h, &w), SX_E_DATA); /* it is not */
+    png_image png = {.version = PNG_IMAGE_VERSION};
+    ck_assert(png_image_begin_read_from_file(&png, path));
+    png.format = PNG_FORMAT_RGB;
+    uint8_t *rgb = SX_NEW_ARRAY(uint8_t, PNG_IMAGE_SIZE(png));
+    ck_assert(png_image_finish_read(&png, NULL, rgb, 0, NULL));
+    const uint8_t *first = rgb + 3 * (4 * png.width + 4), *second = first + 3 * (2 + 4);
+    const uint8_t *below = first + 3 * png.width;
+    ck_assert(first[0] == 1 && first[1] == 2 && first[2] == 3);
+    ck_assert(first[3] == 200 && first[4] == 100 && first[5] == 50);
+    ck_assert(below[3] == 0 && below[4] == 0 && below[5] == 0); /* 7 has no colour */
+    ck_assert(second[0] == 0 && second[3] == 36 && second[4] == 36 && second[5] == 36);
+    sx_free(rgb);
+}
+END_TEST
+
 int main(void) {
     Suite *s = suite_create("io_png");
     TCase *c = tcase_create("all");
@@ -96,6 +123,7 @@ int main(void) {
     tcase_add_test(c, equal_pixels_give_equal_bytes);
     tcase_add_test(c, colour_text_and_absent_files_are_refused_by_the_grey_reader);
     tcase_add_test(c, a_montage_scales_clips_and_captions);
+    tcase_add_test(c, numbers_have_their_colours_and_the_rest_is_grey);
     tcase_add_test(c, a_long_caption_of_all_letters_stays_inside);
     suite_add_tcase(s, c);
     return check_run_suite(s);

@@ -164,6 +164,45 @@ START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
 }
 END_TEST
 
+START_TEST(scores_put_the_row_that_others_are_compared_with_first) {
+    char *argv[] = {"x.ini", "study", "--bids", "b", "--truth", "t"};
+    ablate_step *step;
+    job *j;
+    int n;
+    ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 6, argv), SX_OK);
+    ablate_study s = {.j = j, .out = "study"};
+    ck_assert_int_eq(read_text(&s.plan,
+                               "[sweep]\nagainst = b\n[rows]\na = train.lr=.7\n"
+                               "b = sr.method=cubic\nc = train.lr=.8\n",
+                               ""),
+                     SX_OK);
+    ablate_steps(&s, ABLATE_SCORES, -1, &step, &n);
+    ck_assert_int_eq(n, 1);
+    has(&step[0], "=b=study/rows/b/seg,a=study/rows/a/seg,c=study/rows/c/seg", true);
+    ablate_steps_free(step, n);
+    ablate_plan_clear(&s.plan);
+    job_free(j);
+}
+END_TEST
+
+START_TEST(the_segmentation_network_is_trained_on_the_split_of_the_study) {
+    char *argv[] = {"x.ini", "study", "--bids", "b", "--truth", "t"};
+    ablate_step *step;
+    job *j;
+    int n;
+    ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 6, argv), SX_OK);
+    ablate_study s = {.j = j, .out = "study"};
+    ck_assert_int_eq(read_text(&s.plan, "[rows]\na = sr.method=cubic\n", ""), SX_OK);
+    ablate_steps(&s, ABLATE_PREPARE, -1, &step, &n);
+    ck_assert_int_eq(n, 3);
+    has(&step[0], "split_list", false);
+    has(&step[1], "data.split_list=study/cache.h5", true);
+    ablate_steps_free(step, n);
+    ablate_plan_clear(&s.plan);
+    job_free(j);
+}
+END_TEST
+
 int main(void) {
     return CHECK_RUN("ablate", rows_keep_their_order_and_settings,
                      a_size_adds_its_settings_behind_those_of_the_row,
@@ -171,5 +210,7 @@ int main(void) {
                      lists_make_a_row_of_each_combination,
                      what_is_no_sweep_is_refused_with_its_line,
                      settings_that_no_step_knows_are_refused, the_published_tables_can_be_read,
-                     a_step_gets_what_is_its_business_and_the_row_has_the_last_word);
+                     a_step_gets_what_is_its_business_and_the_row_has_the_last_word,
+                     scores_put_the_row_that_others_are_compared_with_first,
+                     the_segmentation_network_is_trained_on_the_split_of_the_study);
 }

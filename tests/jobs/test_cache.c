@@ -222,6 +222,33 @@ START_TEST(a_subject_that_failed_takes_no_split_s_only_place) {
 }
 END_TEST
 
+START_TEST(another_cache_hands_its_split_on) {
+    io_items x = cohort(4), other = cohort(1);
+    char path[64], setting[96];
+    io_split *drawn, *split;
+    io_cache_volume v;
+    snprintf(path, sizeof path, "split-%d.h5", (int)getpid());
+    snprintf(setting, sizeof setting, "data.split_list=%s", path);
+    job *j = configured("data.split_seed=0"), *k = configured(setting);
+    ck_assert_int_eq(cache_split(j, &x, NULL, &drawn), SX_OK);
+    const io_split moved = drawn[0] == IO_TEST ? IO_VAL : IO_TEST; /* s0 was elsewhere there */
+    cache_volume_name(&v, &other.item[0], moved);
+    cache_volume_refuse(&v, "crc", "damaged");
+    ck_assert_int_eq(io_cache_write_one(path, "0123abcd", &v), SX_OK);
+    ck_assert_int_eq(cache_split(k, &x, NULL, &split), SX_OK);
+    for (int64_t i = 0; i < x.n; i++) ck_assert_int_eq(split[i], i < 2 ? moved : drawn[i]);
+    unlink(path);
+    ck_assert_int_eq(cache_split(k, &x, NULL, &(io_split *){NULL}), SX_E_NOINPUT);
+    io_cache_volume_clear(&v);
+    io_items_clear(&x);
+    io_items_clear(&other);
+    sx_free(drawn);
+    sx_free(split);
+    job_free(j);
+    job_free(k);
+}
+END_TEST
+
 START_TEST(a_fraction_of_zero_stays_empty) {
     job *j = configured("data.split_test=0");
     io_items x = cohort(30);
@@ -351,8 +378,8 @@ int main(void) {
         a_constant_image_is_left_out_with_a_reason, images_of_a_subject_stay_together,
         fractions_are_met_by_a_large_cohort, a_subject_stays_where_it_is_when_the_cohort_grows,
         three_subjects_give_three_splits_for_every_seed,
-        a_subject_that_failed_takes_no_split_s_only_place, a_fraction_of_zero_stays_empty,
-        a_part_is_taken_for_its_input_and_configuration_alone,
+        a_subject_that_failed_takes_no_split_s_only_place, another_cache_hands_its_split_on,
+        a_fraction_of_zero_stays_empty, a_part_is_taken_for_its_input_and_configuration_alone,
         a_part_of_a_failure_says_why_and_is_no_good_one,
         parts_of_another_build_stay_while_it_is_at_work);
 }

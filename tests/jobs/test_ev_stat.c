@@ -58,6 +58,8 @@ END_TEST
 START_TEST(sums_that_differ_by_rounding_alone_count_as_equal) {
     const double d[6] = {0.1, 0.2, 0.3, 0.1, 0.2, 0.3};
     expect_near(ev_sign_flip(d, 6, 0), 2.0 / 64, 0.0, "all of one sign");
+    const double four[4] = {0.1, 0.2, 0.3, -0.3}; /* 12 are 0.3 or more, 4 of these a little less */
+    expect_near(ev_sign_flip(four, 4, 0), 12.0 / 16, 0.0, "sums of another order");
     const double pair[2] = {0.1 + 0.2, -0.3}; /* 0.3 and 5.6e-17 apart */
     expect_near(ev_sign_flip(pair, 2, 0), 1.0, 0.0, "a sum of nearly zero");
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/sx_mem.h"
 #include "io/io_nifti.h"
+#include "jobs/cohort.h"
 #include "jobs/sr.h"
 #include "tests/check_run.h"
 
@@ -155,7 +156,7 @@ START_TEST(scans_whose_outputs_share_a_name_are_found) {
     char no_folder[] = "";
     for (int i = 0; i < 3; i++) item[i].dir = no_folder;
     const io_items items = {.item = item, .n = 3};
-    char **clash = sr_items_clashes(&items, sr_single_name);
+    char **clash = cohort_clashes(&items, sr_single_name);
     ck_assert_str_eq(clash[0], "a_res-1_T2w.nii and a_res-2_T2w.nii would both become "
                                "a_res-iso_desc-superres_T2w.nii.gz");
     ck_assert_ptr_null(clash[1]);

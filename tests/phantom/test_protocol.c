@@ -53,6 +53,19 @@ START_TEST(axial_scans_move_as_often_as_asked_and_sagittal_ones_never) {
 }
 END_TEST
 
+START_TEST(axial_slices_are_as_thick_and_as_far_apart_as_asked) {
+    const ph_session_options usual = {.chunks = 2},
+                             thick = {.chunks = 2, .axial_mm = 7, .thickness_mm = 6};
+    ph_planned_scan x[PH_MAX_SCANS], y[PH_MAX_SCANS];
+    ph_plan_session(&body, &usual, 0, 0, x);
+    ph_plan_session(&body, &thick, 0, 0, y);
+    ck_assert(x[1].scan.spacing_mm[2] == 5 && x[1].scan.thickness_mm == 4);
+    ck_assert(y[1].scan.spacing_mm[2] == 7 && y[1].scan.thickness_mm == 6);
+    ck_assert(y[1].scan.spacing_mm[0] == x[1].scan.spacing_mm[0]);
+    ck_assert(y[0].scan.spacing_mm[2] == x[0].scan.spacing_mm[2]); /* the sagittal scan */
+    ck_assert(fabs(remainder(y[1].scan.to_mm - y[1].scan.from_mm, 7)) < 1e-9);
+}
+END_TEST
 START_TEST(scans_of_all_sessions_have_keys_of_their_own) {
     enum { SESSIONS = 20, N = 9 * SESSIONS };
     const ph_session_options how = {.chunks = 8};
@@ -71,5 +84,6 @@ int main(void) {
     return CHECK_RUN("protocol", chunks_cover_the_body_and_overlap,
                      a_session_has_two_to_four_chunks_when_their_number_is_drawn,
                      axial_scans_move_as_often_as_asked_and_sagittal_ones_never,
+                     axial_slices_are_as_thick_and_as_far_apart_as_asked,
                      scans_of_all_sessions_have_keys_of_their_own);
 }

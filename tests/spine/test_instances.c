@@ -235,14 +235,88 @@ static bool middle_rows(const int64_t at[3]) {
     return at[1] == middle_row;
 }
 
+/* Its middle row of voxels is nothing. */
+static void cut_body_in_two(truth *t, int vertebra) {
+    im_label_stat stat[SP_SACRUM];
+    im_label_stats(&t->vertebra, stat, SP_SACRUM);
+    middle_row = (stat[vertebra].low[1] + stat[vertebra].high[1]) / 2;
+    paint(t, vertebra, 0, middle_rows);
+}
+
 START_TEST(a_body_that_is_two_stays_one) {
     truth t = chest();
-    im_label_stat stat[SP_T1 + 1];
-    im_label_stats(&t.vertebra, stat, SP_T1 + 1);
-    middle_row = (stat[SP_T1].low[1] + stat[SP_T1].high[1]) / 2;
-    paint(&t, SP_T1, 0, middle_rows);
+    cut_body_in_two(&t, SP_T1);
     found f = find(&t, 3);
     expect_vertebrae(&t, &f, 0.90);
+    found_clear(&f);
+    truth_clear(&t);
+}
+END_TEST
+
+/* Two sagittal slices in the middle have no disc. */
+static void halve_discs(truth *t) {
+    const int64_t *dim = t->subregion.dim, middle = dim[2] / 2;
+    for (int64_t i = 0; i < im_labels_count(&t->subregion); i++) {
+        const int64_t k = i / dim[0] / dim[1];
+        if (t->subregion.voxel[i] == SP_DISC && k >= middle - 1 && k <= middle)
+            t->subregion.voxel[i] = 0;
+    }
+}
+
+START_TEST(discs_that_are_two_do_not_bring_vertebrae_nearer_to_each_other) {
+    truth t = chest();
+    cut_body_in_two(&t, SP_T1);
+    halve_discs(&t);
+    found f = find(&t, 3);
+    expect_vertebrae(&t, &f, 0.90);
+    found_clear(&f);
+    truth_clear(&t);
+}
+END_TEST
+
+START_TEST(a_dens_that_came_off_stays_a_part_of_its_vertebra) {
+    truth t = neck();
+    im_label_stat stat[SP_C2 + 1];
+    im_label_stats(&t.vertebra, stat, SP_C2 + 1);
+    middle_row = stat[SP_C2].low[1] + 10;
+    paint(&t, SP_C2, SP_ARCUS, middle_rows);
+    found f = find(&t, SP_L1);
+    ck_assert_int_eq(f.how.anchor, SP_ANCHOR_DENS);
+    expect_vertebrae(&t, &f, 0.90);
+    found_clear(&f);
+    truth_clear(&t);
+}
+END_TEST
+
+START_TEST(a_joint_beside_the_dens_that_looks_like_a_disc_cuts_nothing) {
+    truth t = neck();
+    const int64_t *dim = t.subregion.dim;
+    im_label_stat stat[SP_C2 + 1];
+    im_label_stats(&t.vertebra, stat, SP_C2 + 1);
+    const int64_t j0 = stat[SP_C2].low[1] + 10, k0 = (int64_t)stat[SP_C2].centre[2] + 10;
+    const int64_t i0 = (int64_t)stat[SP_C2].centre[0] - 8;
+    for (int64_t k = k0; k < k0 + 4; k++) /* 4 x 3 x 12 voxels: 250 mm3 */
+        for (int64_t j = j0; j < j0 + 3; j++)
+            for (int64_t i = i0; i < i0 + 12; i++)
+                t.subregion.voxel[(k * dim[1] + j) * dim[0] + i] = SP_DISC;
+    found f = find(&t, SP_L1);
+    ck_assert_int_eq(f.how.anchor, SP_ANCHOR_DENS);
+    expect_vertebrae(&t, &f, 0.90);
+    found_clear(&f);
+    truth_clear(&t);
+}
+END_TEST
+
+START_TEST(a_vertebra_is_one_piece) {
+    truth t = chest();
+    const int64_t *dim = t.subregion.dim;
+    for (int64_t i = 0; i < 6; i++) /* beyond the spine, 6 x 4 x 2, of what was told to be bone */
+        for (int64_t j = 0; j < 4; j++)
+            for (int64_t k = 0; k < 2; k++)
+                t.subregion.voxel[((3 + k) * dim[1] + dim[1] / 2 + j) * dim[0] + i] = SP_ARCUS;
+    found f = find(&t, 3);
+    ck_assert_int_eq(f.mask.voxel[(3 * dim[1] + dim[1] / 2) * dim[0]], 0);
+    expect_vertebrae(&t, &f, 0.98);
     found_clear(&f);
     truth_clear(&t);
 }
@@ -310,13 +384,17 @@ START_TEST(a_mask_without_a_body_is_refused) {
 END_TEST
 
 int main(void) {
-    return CHECK_RUN("sp_instances", a_neck_is_numbered_by_its_dens_and_the_atlas_lies_above,
-                     a_spine_with_its_sacrum_is_numbered_from_below,
-                     without_an_anchor_numbers_begin_where_they_are_told_to,
-                     numbers_of_another_scan_are_taken_over_by_place,
-                     anchors_that_contradict_each_other_leave_doubt, numbers_never_leave_the_spine,
-                     bodies_that_are_one_part_at_the_disc,
-                     bodies_that_are_one_part_at_a_waist_where_no_disc_is_seen,
-                     a_body_that_is_two_stays_one, arches_that_touch_part_at_their_joints,
-                     crumbs_are_no_vertebrae, a_mask_without_a_body_is_refused);
+    return CHECK_RUN(
+        "sp_instances", a_neck_is_numbered_by_its_dens_and_the_atlas_lies_above,
+        a_spine_with_its_sacrum_is_numbered_from_below,
+        without_an_anchor_numbers_begin_where_they_are_told_to,
+        numbers_of_another_scan_are_taken_over_by_place,
+        anchors_that_contradict_each_other_leave_doubt, numbers_never_leave_the_spine,
+        bodies_that_are_one_part_at_the_disc,
+        bodies_that_are_one_part_at_a_waist_where_no_disc_is_seen, a_body_that_is_two_stays_one,
+        a_dens_that_came_off_stays_a_part_of_its_vertebra,
+        a_joint_beside_the_dens_that_looks_like_a_disc_cuts_nothing, a_vertebra_is_one_piece,
+        discs_that_are_two_do_not_bring_vertebrae_nearer_to_each_other,
+        arches_that_touch_part_at_their_joints, crumbs_are_no_vertebrae,
+        a_mask_without_a_body_is_refused);
 }
