@@ -38,13 +38,13 @@ int ablate_plan_find(const ablate_plan *p, const char *name) {
     return -1;
 }
 
-/* Names are folders, columns of tables and names of jobs. */
+/* Names are folders, columns of tables, names of jobs and entries of lists with commas. */
 static sx_err check_name(const ablate_plan *p, const char *name) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                  "-+.,_";
+                                  "-+._";
     const size_t n = strlen(name);
     if (n == 0 || n > 60 || name[0] == '.' || name[0] == '-' || strspn(name, letters) != n)
-        return sx_fail(SX_E_CONFIG, "\"%s\" is no name of a row: letters, digits and -+.,_", name);
+        return sx_fail(SX_E_CONFIG, "\"%s\" is no name of a row: letters, digits and -+._", name);
     if (ablate_plan_find(p, name) >= 0) return sx_fail(SX_E_CONFIG, "two rows are named %s", name);
     if (p->n == MAX_ROWS) return sx_fail(SX_E_CONFIG, "more than %d rows", MAX_ROWS);
     return SX_OK;
@@ -73,7 +73,7 @@ static sx_err multiply(ablate_plan *p, const char *key, const char *values) {
              v = strtok_r(NULL, " ", &rest)) {
             const char *last = strrchr(key, '.');
             char *name = first ? sx_strf("%s-%s", last ? last + 1 : key, v)
-                               : sx_strf("%s,%s-%s", old.row[i].name, last ? last + 1 : key, v);
+                               : sx_strf("%s+%s-%s", old.row[i].name, last ? last + 1 : key, v);
             char *settings =
                 first ? sx_strf("%s=%s", key, v) : sx_strf("%s %s=%s", old.row[i].settings, key, v);
             rc = add_row(p, name, settings);

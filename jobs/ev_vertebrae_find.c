@@ -134,12 +134,30 @@ static sx_err add_method(ev_vertebrae *e, char *name, char *root) {
     return SX_OK;
 }
 
+/* A scheme for a method that is not there is a slip, and its masks would be read without. */
+static sx_err check_schemes(const ev_vertebrae *e, const char *list) {
+    char *name, *value;
+    sx_err rc = SX_OK;
+    while (rc == SX_OK && next_entry(&list, &name, &value)) {
+        bool known = !name[0];
+        for (int m = 0; m < e->n_methods; m++)
+            known = known || strcmp(name, e->method[m].name) == 0;
+        if (!known)
+            rc = sx_fail(SX_E_USAGE, "vertebrae.scheme = %s=%s: no method is called %s", name,
+                         value, name);
+        sx_free(name);
+        sx_free(value);
+    }
+    return rc;
+}
+
 static sx_err open_methods(ev_vertebrae *e) {
     const char *list = job_text(e->j, "vertebrae.pred"),
                *schemes = job_text(e->j, "vertebrae.scheme");
     char *name, *root;
     sx_err rc = SX_OK;
     while (rc == SX_OK && next_entry(&list, &name, &root)) rc = add_method(e, name, root);
+    if (rc == SX_OK) rc = check_schemes(e, schemes);
     for (int m = 0; m < e->n_methods && rc == SX_OK; m++) {
         char *scheme = entry_for(schemes, e->method[m].name);
         rc = tree_open(e, &e->method[m], job_text(e->j, "vertebrae.match"), scheme);
@@ -148,12 +166,16 @@ static sx_err open_methods(ev_vertebrae *e) {
     return rc;
 }
 
-static sx_err open_axial(ev_vertebrae *e) {
+static sx_err open_axial(ev_vertebrae *e, bool speaks) {
     const char *masks = job_text(e->j, "vertebrae.axial"), *scans = job_text(e->j, "eval.lr");
     e->axial_scans = !masks[0];
-    if (masks[0]) return walk(e, masks, NULL, NULL, &e->axial);
-    if (!scans[0]) return SX_OK;
-    return walk(e, scans, job_text(e->j, "eval.acq"), job_text(e->j, "data.suffix"), &e->axial);
+    if (!masks[0] && !scans[0]) return SX_OK;
+    const sx_err rc = masks[0] ? walk(e, masks, NULL, NULL, &e->axial)
+                               : walk(e, scans, job_text(e->j, "eval.acq"),
+                                      job_text(e->j, "data.suffix"), &e->axial);
+    if (rc == SX_OK && e->axial.n == 0 && speaks)
+        sx_warn("%s: no axial image, so there is no axial Dice", masks[0] ? masks : scans);
+    return rc;
 }
 
 /* ---- sessions ---- */
@@ -209,7 +231,7 @@ sx_err ev_vertebrae_open(ev_vertebrae *e, const job *j, bool speaks) {
     SX_TRY(rc, tree_open(e, &e->truth, job_text(j, "vertebrae.truth_match"),
                          job_text(j, "vertebrae.truth_scheme")));
     SX_TRY(rc, open_methods(e));
-    SX_TRY(rc, open_axial(e));
+    SX_TRY(rc, open_axial(e, speaks));
     list_sessions(e);
     name_items(e);
     count_unclaimed(e, speaks);

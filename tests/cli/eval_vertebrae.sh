@@ -145,6 +145,9 @@ expect 1 eval vertebrae out --truth $truth --pred same=$truth,missing=missing --
 row same axial_images=1 axial_dice=1.000000
 row missing axial_images=1 axial_dice=0.000000
 check "no annotation, no Dice" [ "$(cell out.tsv axial_dice same 002)" = nan ]
+mkdir no-scans
+expect 0 eval vertebrae out --truth $truth --pred same=$truth --lr no-scans
+says err "no-scans: no axial image"
 expect 0 eval vertebrae out --truth $truth --pred same=$truth --axial axial --set vertebrae.slices=all
 check "one annotated layer is little of a whole scan" \
     awk "BEGIN {exit !($(cell out.tsv axial_dice same) > 0 && $(cell out.tsv axial_dice same) < 0.5)}"
@@ -170,6 +173,8 @@ printf 'from\tto\tkind\n1\tx\tvertebra\n' >bad.tsv
 expect 65 eval vertebrae out --truth $truth --pred same=$truth --scheme ./bad.tsv
 says err "bad.tsv: line 2: 1 to x"
 expect 66 eval vertebrae out --truth $truth --pred same=$truth --scheme nobody
+expect 64 eval vertebrae out --truth $truth --pred same=$truth --scheme sane=spineps
+says err "no method is called sane"
 
 # Several masks of a session are a question, not a choice; masks without truth are counted.
 cp $truth/$vert spineps/$anat/sub-001_ses-01_acq-sag_seg-vert_msk.nii.gz

@@ -61,8 +61,8 @@ START_TEST(the_segmentation_network_has_settings_of_its_own_and_of_a_size) {
 END_TEST
 
 START_TEST(lists_make_a_row_of_each_combination) {
-    static const char *const names[] = {"level-1,lr-.1", "level-1,lr-.2", "level-2,lr-.1",
-                                        "level-2,lr-.2"};
+    static const char *const names[] = {"level-1+lr-.1", "level-1+lr-.2", "level-2+lr-.1",
+                                        "level-2+lr-.2"};
     ablate_plan p;
     ck_assert_int_eq(read_text(&p, "[lists]\ndegrade.level = 1 2\ntrain.lr = .1 .2\n", ""), SX_OK);
     ck_assert_int_eq(p.n, 4);
@@ -78,6 +78,7 @@ START_TEST(what_is_no_sweep_is_refused_with_its_line) {
     } bad[] = {
         {"[rows]\na = train.lr=1\na = train.lr=2\n", "3: two rows are named a"},
         {"[rows]\na/b = train.lr=1\n", "2: \"a/b\" is no name of a row"},
+        {"[rows]\na,b = train.lr=1\n", "2: \"a,b\" is no name of a row"},
         {"[paper]\na = 1 2 3 4\n", "2: there is no row a"},
         {"[rows]\na = train.lr=1\n[paper]\na = 1 2\n", "4: a: 2 numbers, should be 4"},
         {"[sweep]\ncolour = red\n", "2: [sweep] has title and against, not colour"},
