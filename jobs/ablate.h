@@ -72,6 +72,9 @@ typedef struct ablate_step {
 
 /* Whether each setting of a row is the business of some step. Errors: SX_E_CONFIG. */
 sx_err ablate_row_check(const ablate_row *r);
+/* Whether the weights of ablate.segmenter, where there are any, are of a segmentation network.
+ * Errors: SX_E_CONFIG, those of job_weights_about. */
+sx_err ablate_segmenter_check(const job *j);
 /* STUDY/rows/ROW/NAME, STUDY/NAME for row -1; new (sx_free). */
 char *ablate_row_path(const ablate_study *s, int row, const char *name);
 /* The masks of a row that are scored; of one that failed, which may have some of other settings, a

@@ -71,7 +71,7 @@ static sx_err check(const ablate_study *s) {
         sx_err rc = ablate_row_check(&s->plan.row[i]);
         if (rc != SX_OK) return sx_fail_context(rc, "%s", job_arg(s->j, 0));
     }
-    return SX_OK;
+    return ablate_segmenter_check(s->j);
 }
 
 static bool stage_asked(const ablate_study *s, ablate_stage stage) {

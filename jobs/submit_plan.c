@@ -63,6 +63,7 @@ static sx_err check_ablate(job *inner) {
     sx_err rc = ablate_plan_read(&p, job_arg(inner, 0), job_text(inner, "ablate.size"));
     for (int i = 0; i < p.n && rc == SX_OK; i++) rc = ablate_row_check(&p.row[i]);
     ablate_plan_clear(&p);
+    if (rc == SX_OK) rc = ablate_segmenter_check(inner);
     look_for(job_text(inner, "ablate.bids"));
     look_for(job_text(inner, "ablate.truth"));
     return rc;

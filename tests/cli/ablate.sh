@@ -48,6 +48,15 @@ palette = .9942 .045 .115 .718
 END
 study=(ablate sweep.ini study --bids bids --truth bids/derivatives/truth --config study.ini)
 
+# Weights that cannot segment are found out before anything is trained.
+expect 0 cache build bids c.h5 --config study.ini
+expect 0 train c.h5 restorer --config study.ini --set model.arch=rcan --set model.base_channels=8 --set model.groups=1 \
+    --set model.blocks=1 --set model.reduction=2
+expect 78 "${study[@]}" --segmenter restorer
+says err "network rcan is no segmenter"
+expect 66 "${study[@]}" --segmenter nowhere
+check "and nothing is written" [ ! -e study ]
+
 # What it would do, without doing it.
 expect 0 "${study[@]}" --dry-run
 check "a line a step" [ "$(wc -l <out)" -eq 15 ]
