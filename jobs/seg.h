@@ -99,12 +99,6 @@ sx_err seg_command_make(const seg_config *c, const io_item *item, work *w, seg_m
 sx_err seg_network_make(seg_config *c, const io_item *item, work *w, seg_masks *m);
 /* Whether a template has only placeholders that are known. Errors: SX_E_USAGE. */
 sx_err seg_command_check(const char *command);
-/* What a placeholder stands for, and the line that it makes, each text quoted for the shell. */
-typedef struct seg_place {
-    const char *name, *text;
-} seg_place;
-/* New (sx_free). */
-char *seg_command_line(const char *command, const seg_place *place, int n_places);
 
 /* Numbered vertebrae of m->mask[SEG_SUBREG], which is tidied: m->mask[SEG_VERT], how, n_vertebrae.
  * Errors: SX_E_DATA (no vertebra; more than there are), SX_E_NOMEM, those of reading the anchor. */

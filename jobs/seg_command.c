@@ -58,7 +58,13 @@ static void put_quoted(FILE *to, const char *text) {
     fputc('\'', to);
 }
 
-char *seg_command_line(const char *command, const seg_place *place, int n_places) {
+/* What a placeholder stands for. */
+typedef struct placeholder {
+    const char *name, *text;
+} placeholder;
+
+/* The line that a template makes, each text quoted for the shell; new. */
+static char *command_line(const char *command, const placeholder *place, int n_places) {
     char *line = NULL;
     size_t n_bytes;
     FILE *to = open_memstream(&line, &n_bytes);
@@ -186,12 +192,12 @@ static sx_err how_it_ended(const making *k, job_end end, int code) {
 static sx_err run_command(making *k) {
     char threads[16];
     snprintf(threads, sizeof threads, "%d", k->c->threads);
-    const seg_place place[N_PLACES] = {{"input", k->input},
-                                       {"output", k->output},
-                                       {"folder", k->folder},
-                                       {"name", k->item->stem},
-                                       {"threads", threads}};
-    char *line = seg_command_line(k->c->command, place, N_PLACES);
+    const placeholder place[N_PLACES] = {{"input", k->input},
+                                         {"output", k->output},
+                                         {"folder", k->folder},
+                                         {"name", k->item->stem},
+                                         {"threads", threads}};
+    char *line = command_line(k->c->command, place, N_PLACES);
     const job_process p = {.command = line,
                            .folder = k->folder,
                            .log = k->log,

@@ -99,10 +99,8 @@ enum { SR_MEAN = 0, SR_SD = -1 };
  * suffix; new (sx_free). */
 char *sr_source_entities(const io_item *item);
 
-/* Path below the output folder of one output (".nii.gz"), BIDS derivative name; new (sx_free). */
-char *sr_output_name(const io_item *item, int what, int samples);
-
-/* The same of a single sample. */
+/* Path below the output folder of the output of a single sample (".nii.gz"), BIDS derivative name;
+ * new (sx_free). */
 char *sr_single_name(const io_item *item);
 
 /* All outputs of an item: the samples, and with more than one mean and spread. Returns how many;

@@ -35,7 +35,7 @@ char *sr_source_entities(const io_item *item) {
     return name;
 }
 
-char *sr_output_name(const io_item *item, int what, int samples) {
+static char *output_name(const io_item *item, int what, int samples) {
     char *entities = sr_source_entities(item), *desc = description(item, what, samples);
     char *name = sx_strf("%s%s%sres-iso_desc-%s%s%s.nii.gz", item->dir, *item->dir ? "/" : "",
                          entities, desc, *item->suffix ? "_" : "", item->suffix);
@@ -45,11 +45,11 @@ char *sr_output_name(const io_item *item, int what, int samples) {
 }
 
 char *sr_single_name(const io_item *item) {
-    return sr_output_name(item, 1, 1);
+    return output_name(item, 1, 1);
 }
 
 char *sr__output_path(const sr_config *c, const io_item *item, int what) {
-    char *name = sr_output_name(item, what, c->samples), *path = sx_path_join(c->out, name);
+    char *name = output_name(item, what, c->samples), *path = sx_path_join(c->out, name);
     sx_free(name);
     return path;
 }

@@ -40,10 +40,6 @@ const net_about *net_about_arch(const char *name) {
     return arch != NULL ? &arch->about : NULL;
 }
 
-const net_about *net_about_row(int i) {
-    return i >= 0 && i < N_ARCHS ? &archs[i]->about : NULL;
-}
-
 sx_err net_config_of(const char *name, net_config *c) {
     const net__arch *arch = arch_of(name);
     sx_err rc = SX_OK;

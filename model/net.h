@@ -53,8 +53,6 @@ typedef struct net_about {
 
 /* The row of this name; NULL if there is none. */
 const net_about *net_about_arch(const char *arch);
-/* Row i of the table, from 0; NULL after the last. */
-const net_about *net_about_row(int i);
 
 net_config net_config_default(void); /* Palette as published */
 /* An architecture as published. Errors: SX_E_CONFIG (unknown). */

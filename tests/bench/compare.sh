@@ -12,28 +12,9 @@
 #   FORWARD   our row that forward is held against: forward, or prepared (weights prepared beforehand)
 # Exit 77: there is no PyTorch.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-sagax=${1:-$here/../../build/jobs/sagax}
-rounds=${2:-5}
+. "$(dirname "$0")/compare_lib.sh"
 batches=${3:-1 8}
 threads=${THREADS:-1 2}
-fixtures=${FIXTURES:-$here/../../../shared/fixtures}
-python=${PYTHON:-/usr/bin/python3}
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
-export OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-
-"$python" -c 'import torch' 2>/dev/null || {
-    echo "skipped: $python has no torch (Debian: python3-torch)"
-    exit 77
-}
-command -v jq >/dev/null || {
-    echo "skipped: there is no jq"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-rows=${JSON:-$work/rows}
-: >"$rows"
 
 # ours TASK BATCH: one line a number of threads.
 ours() {

@@ -12,29 +12,10 @@
 #   MODES     ways to run PyTorch (peers_nets.py)                    KERNELS   our table of kernels (auto)
 # Exit 77: there is no PyTorch.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-sagax=${1:-$here/../../build/jobs/sagax}
-rounds=${2:-5}
+. "$(dirname "$0")/compare_lib.sh"
 nets=${3:-rcan rrdb hat}
 modes=${MODES:-fp32 fp32_cl}
-fixtures=${FIXTURES:-$here/../../../shared/fixtures}
-python=${PYTHON:-/usr/bin/python3}
 on_core=(taskset -c "${CORE:-0}")
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
-export OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-
-"$python" -c 'import torch' 2>/dev/null || {
-    echo "skipped: $python has no torch (Debian: python3-torch)"
-    exit 77
-}
-command -v jq >/dev/null || {
-    echo "skipped: there is no jq"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-rows=${JSON:-$work/rows}
-: >"$rows"
 
 # The depth that is measured, as both sides take it.
 declare -A depth=([rcan]="groups=2 blocks=5" [rrdb]="blocks=6" [hat]="depths=2")

@@ -12,12 +12,10 @@ import argparse
 import json
 import math
 import os
-import statistics
 import sys
-import time
 
 from peers_palette import MODES, peak_rss_bytes, read_safetensors, relative_error
-from peers_palette import restart_in_environment
+from peers_palette import restart_in_environment, timed, updates
 
 PUBLISHED = {
     "rcan": {"base_channels": 64, "groups": 10, "blocks": 20, "reduction": 16},
@@ -344,27 +342,17 @@ def check(folder, name, channels_last):
 # ---- timing ----
 
 
-def train_step(a, net, cast, x, target):
-    """zero_grad, forward, L1, backward, clip, Adam, average of the weights."""
+def train_step(net, cast, x, target):
     import torch
 
-    average = [p.detach().clone() for p in net.parameters()]
-    weights = list(net.parameters())
-    adam = torch.optim.Adam(weights, lr=1e-4, foreach=True)
+    update = updates(net)
 
-    def call():
-        adam.zero_grad(set_to_none=True)
+    def loss():
         with torch.autocast("cpu", torch.bfloat16, enabled=cast):
             y = net(x)
-        loss = torch.nn.functional.l1_loss(y.float(), target)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        adam.step()
-        with torch.no_grad():
-            torch._foreach_mul_(average, 0.999)
-            torch._foreach_add_(average, weights, alpha=0.001)
+        return torch.nn.functional.l1_loss(y.float(), target)
 
-    return call
+    return lambda: update(loss)
 
 
 def measure(a, sizes):
@@ -376,18 +364,10 @@ def measure(a, sizes):
     layout = torch.channels_last if last else torch.contiguous_format
     x, target = torch.randn(2, a.batch, 1, a.size, a.size).unbind()
     net = NETWORKS[a.net](**sizes).to(memory_format=layout).train()
-    step = train_step(a, net, cast, x.contiguous(memory_format=layout), target)
-    for _ in range(a.warmup):
-        step()
-    cpu, wall = [], []
-    for _ in range(a.repeats):
-        start = time.process_time(), time.perf_counter()
-        step()
-        cpu.append(1e3 * (time.process_time() - start[0]) / a.batch)
-        wall.append(1e3 * (time.perf_counter() - start[1]) / a.batch)
+    step = train_step(net, cast, x.contiguous(memory_format=layout), target)
     row = {"peer": "PyTorch " + torch.__version__, "net": a.net, "mode": a.mode}
     row.update(batch=a.batch, threads=a.threads, parameters=sum(p.numel() for p in net.parameters()))
-    row.update(cpu_ms=round(statistics.median(cpu), 2), wall_ms=round(statistics.median(wall), 2))
+    row.update(timed(step, a))
     print(json.dumps(dict(row, peak_rss_bytes=peak_rss_bytes())))
 
 

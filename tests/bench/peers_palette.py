@@ -250,24 +250,17 @@ def forward_step(a, net, cast, images, t):
     return call_frozen
 
 
-def train_step(a, net, cast, images, t):
-    """zero_grad, forward with dropout, MSE, backward, clip, Adam, average of the weights."""
+def updates(net):
+    """A training step around a loss: zero_grad, backward, clip, Adam, average of the weights."""
     import torch
 
-    net.train()
     average = [p.detach().clone() for p in net.parameters()]
     weights = list(net.parameters())
     adam = torch.optim.Adam(weights, lr=1e-4, foreach=True)
-    x, lr, target = images
-    if a.jit:
-        with torch.autocast("cpu", torch.bfloat16, enabled=cast, cache_enabled=False):
-            net = torch.jit.trace(net, (x, lr, t), check_trace=False)
 
-    def call():
+    def update(loss_of):
         adam.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=cast):
-            y = net(x, lr, t)
-        loss = torch.nn.functional.mse_loss(y.float(), target.float())
+        loss = loss_of()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         adam.step()
@@ -276,12 +269,44 @@ def train_step(a, net, cast, images, t):
             torch._foreach_add_(average, weights, alpha=0.001)
         return loss
 
-    return call
+    return update
+
+
+def train_step(a, net, cast, images, t):
+    """zero_grad, forward with dropout, MSE, backward, clip, Adam, average of the weights."""
+    import torch
+
+    net.train()
+    update = updates(net)
+    x, lr, target = images
+    if a.jit:
+        with torch.autocast("cpu", torch.bfloat16, enabled=cast, cache_enabled=False):
+            net = torch.jit.trace(net, (x, lr, t), check_trace=False)
+
+    def loss():
+        with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+            y = net(x, lr, t)
+        return torch.nn.functional.mse_loss(y.float(), target.float())
+
+    return lambda: update(loss)
 
 
 def peak_rss_bytes():
     with open("/proc/self/status") as f:
         return 1024 * int(next(line for line in f if line.startswith("VmHWM")).split()[1])
+
+
+def timed(step, a):
+    """Median CPU and wall time of an image, after the warm-up."""
+    for _ in range(a.warmup):
+        step()
+    cpu, wall = [], []
+    for _ in range(a.repeats):
+        start = time.process_time(), time.perf_counter()
+        step()
+        cpu.append(1e3 * (time.process_time() - start[0]) / a.batch)
+        wall.append(1e3 * (time.perf_counter() - start[1]) / a.batch)
+    return {"cpu_ms": round(statistics.median(cpu), 2), "wall_ms": round(statistics.median(wall), 2)}
 
 
 def measure(a):
@@ -294,17 +319,9 @@ def measure(a):
     net = network(a.channels, [1, 1, 2, 2], 2, 0.1, last).to(memory_format=layout)
     make = {"forward": forward_step, "train": train_step}[a.task]
     step = make(a, net, cast, images, t)
-    for _ in range(a.warmup):
-        step()
-    cpu, wall = [], []
-    for _ in range(a.repeats):
-        start = time.process_time(), time.perf_counter()
-        step()
-        cpu.append(1e3 * (time.process_time() - start[0]) / a.batch)
-        wall.append(1e3 * (time.perf_counter() - start[1]) / a.batch)
     row = {"peer": "PyTorch " + torch.__version__, "task": a.task, "mode": a.mode, "jit": a.jit}
     row.update(batch=a.batch, threads=a.threads)
-    row.update(cpu_ms=round(statistics.median(cpu), 2), wall_ms=round(statistics.median(wall), 2))
+    row.update(timed(step, a))
     row.update(peak_rss_bytes=peak_rss_bytes())
     if a.task == "forward":
         with torch.inference_mode():

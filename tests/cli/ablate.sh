@@ -3,27 +3,11 @@
 # study that was killed goes on without training again what was trained, and the grid of `status`.
 set -u
 . "$SAGAX_SOURCE_DIR/tests/cli/lib.sh"
+. "$SAGAX_SOURCE_DIR/tests/cli/study_lib.sh"
 rm -rf ./*
 expect 0 phantom bids -q --subjects 5 --set phantom.height_mm=90 --set phantom.width_mm=24 \
     --set phantom.depth_mm=80 --set phantom.iso_mm=1.2 --set phantom.chunks=2
-cat >study.ini <<'END'
-[data]
-hr_mm = 1.2
-split_train = 0.4
-split_val = 0.2
-split_test = 0.4
-[train]
-steps = 6
-batch = 2
-crop = 32
-val_every = 0
-preview_every = 0
-checkpoint_every = 2
-[diffusion]
-steps = 2
-[vertebrae]
-surfaces = false
-END
+study_settings
 cat >sweep.ini <<'END'
 [sweep]
 title = A small world
@@ -33,19 +17,11 @@ cubic = sr.method=cubic
 rcan = model.arch=rcan model.base_channels=8 model.groups=1 model.blocks=1 model.reduction=2
 wrong = model.arch=hat model.window=16 model.base_channels=7
 palette = model.arch=palette model.base_channels=8 model.mult=1,1 model.res_blocks=1
-[segmenter]
-model.base_channels = 8
-model.mult = 1,1
-model.res_blocks = 1
-train.steps = 4
-train.batch = 2
-train.crop = 32
-train.val_every = 0
-train.preview_every = 0
 [paper]
 cubic = .6464 .435 .600 .684
 palette = .9942 .045 .115 .718
 END
+study_segmenter >>sweep.ini
 study=(ablate sweep.ini study --bids bids --truth bids/derivatives/truth --config study.ini)
 
 # Weights that cannot segment are found out before anything is trained.

@@ -3,42 +3,20 @@
 # that fails leaves the others, and what was trained is not trained again.
 set -u
 . "$SAGAX_SOURCE_DIR/tests/slurm/lib.sh"
+. "$SAGAX_SOURCE_DIR/tests/cli/study_lib.sh"
 rm -rf ./*
 cluster_start 2
 expect 0 phantom bids -q --subjects 5 --set phantom.height_mm=80 --set phantom.width_mm=16 \
     --set phantom.depth_mm=80 --set phantom.iso_mm=1.2 --set phantom.chunks=1
-cat >study.ini <<'END'
-[data]
-hr_mm = 1.2
-split_train = 0.4
-split_val = 0.2
-split_test = 0.4
-[train]
-steps = 6
-batch = 2
-crop = 32
-val_every = 0
-preview_every = 0
-checkpoint_every = 2
-[diffusion]
-steps = 2
-END
+study_settings
 cat >sweep.ini <<'END'
 [rows]
 cubic = sr.method=cubic
 rcan = model.arch=rcan model.base_channels=8 model.groups=1 model.blocks=1 model.reduction=2
 wrong = model.arch=hat model.window=16 model.base_channels=7
 palette = model.base_channels=8 model.mult=1,1 model.res_blocks=1 train.steps=1500
-[segmenter]
-model.base_channels = 8
-model.mult = 1,1
-model.res_blocks = 1
-train.steps = 4
-train.batch = 2
-train.crop = 32
-train.val_every = 0
-train.preview_every = 0
 END
+study_segmenter >>sweep.ini
 study=(sweep.ini study --bids bids --truth bids/derivatives/truth --config study.ini)
 ablate() { # ablate CODE arguments...
     local want=$1 got=0
