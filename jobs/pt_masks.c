@@ -123,10 +123,9 @@ static sx_err find_reference(const pt_config *c, const io_item *item, pt_inputs 
 
 /* What `segment` says of the numbers of a mask; no sidecar says nothing. */
 static bool has_relative_numbers(const io_item *item) {
-    json_t *all = job_sidecar_read(item->path);
-    const json_t *own = json_object_get(all, "Sagax");
+    json_t *own = job_output_record(item->path);
     const bool yes = json_is_true(json_object_get(own, "NumbersRelative"));
-    json_decref(all);
+    json_decref(own);
     return yes;
 }
 

@@ -99,6 +99,14 @@ static void expect_vertebrae(const truth *t, const found *f, double least) {
     }
 }
 
+/* The same of what is found in it, and the end of it. */
+static void expect_found(truth *t, int first, double least) {
+    found f = find(t, first);
+    expect_vertebrae(t, &f, least);
+    found_clear(&f);
+    truth_clear(t);
+}
+
 /* ---- truth ---- */
 
 START_TEST(a_neck_is_numbered_by_its_dens_and_the_atlas_lies_above) {
@@ -207,10 +215,7 @@ START_TEST(bodies_that_are_one_part_at_the_disc) {
         paint(&t, SP_ENDPLATE_OF + v, SP_CORPUS, every_third_column);
         paint(&t, SP_ENDPLATE_OF + v + 1, SP_CORPUS, every_third_column);
     }
-    found f = find(&t, 3);
-    expect_vertebrae(&t, &f, 0.90);
-    found_clear(&f);
-    truth_clear(&t);
+    expect_found(&t, 3, 0.90);
 }
 END_TEST
 
@@ -222,10 +227,7 @@ START_TEST(bodies_that_are_one_part_at_a_waist_where_no_disc_is_seen) {
     for (int64_t i = 0; i < im_labels_count(&t.vertebra); i++) /* and the rest of it is nothing */
         if (t.vertebra.voxel[i] == SP_DISC_BELOW + 6 && t.subregion.voxel[i] == SP_DISC)
             t.subregion.voxel[i] = 0;
-    found f = find(&t, 3);
-    expect_vertebrae(&t, &f, 0.85);
-    found_clear(&f);
-    truth_clear(&t);
+    expect_found(&t, 3, 0.85);
 }
 END_TEST
 
@@ -245,10 +247,7 @@ static void cut_body_in_two(truth *t, int vertebra) {
 START_TEST(a_body_that_is_two_stays_one) {
     truth t = chest();
     cut_body_in_two(&t, SP_T1);
-    found f = find(&t, 3);
-    expect_vertebrae(&t, &f, 0.90);
-    found_clear(&f);
-    truth_clear(&t);
+    expect_found(&t, 3, 0.90);
 }
 END_TEST
 
@@ -266,10 +265,7 @@ START_TEST(discs_that_are_two_do_not_bring_vertebrae_nearer_to_each_other) {
     truth t = chest();
     cut_body_in_two(&t, SP_T1);
     halve_discs(&t);
-    found f = find(&t, 3);
-    expect_vertebrae(&t, &f, 0.90);
-    found_clear(&f);
-    truth_clear(&t);
+    expect_found(&t, 3, 0.90);
 }
 END_TEST
 
