@@ -235,7 +235,12 @@ sx_err ev_vertebrae_open(ev_vertebrae *e, const job *j, bool speaks) {
     list_sessions(e);
     name_items(e);
     count_unclaimed(e, speaks);
-    if (e->n_sessions == 0) rc = sx_fail(SX_E_NOINPUT, "%s: no masks of vertebrae", truth);
+    if (e->n_sessions == 0) {
+        const char *subjects = job_text(j, "data.subjects");
+        rc = sx_fail(SX_E_NOINPUT,
+                     "%s: no masks of vertebrae (names that begin with sub- and hold seg-vert)%s%s",
+                     truth, *subjects ? " of the subjects " : "", subjects);
+    }
 out:
     return rc;
 }

@@ -50,10 +50,11 @@ sx_err job_items_find(const job *j, const io_filter *f, io_items *items) {
 }
 
 sx_err job_items_check(const job *j, const io_filter *f, const io_items *items) {
-    return items->n > 0
-               ? SX_OK
-               : sx_fail(SX_E_NOINPUT, "%s: no image with acq-%s and suffix %s", job_arg(j, 0),
-                         f->acq[0] ? f->acq : "*", f->suffix[0] ? f->suffix : "*");
+    const bool all = !f->subjects[0];
+    if (items->n > 0) return SX_OK;
+    return sx_fail(SX_E_NOINPUT, "%s: no image with acq-%s and suffix %s%s%s", job_arg(j, 0),
+                   f->acq[0] ? f->acq : "*", f->suffix[0] ? f->suffix : "*",
+                   all ? "" : " of the subjects ", f->subjects);
 }
 
 /* ---- splits ---- */

@@ -10,7 +10,7 @@ static const struct {
     {"--set section.key=value", "set one key (repeatable); wins over files"},
     {"--print-config", "print the resolved configuration as JSON and stop"},
     {"--dry-run", "check everything, write nothing"},
-    {"--explain", "say what would be done and why"},
+    {"--explain", "say of every item what is done and why; with --dry-run nothing is done"},
     {"--json", "machine-readable output on stdout"},
     {"--submission FOLDER", "work from what `sagax submit` froze"},
     {"--log FILE", "append the log as JSON lines"},

@@ -81,7 +81,10 @@ sx_err pt_items_find(const job *j, io_items *items) {
     const sx_err rc = job_items_find(j, &f, items);
     if (rc != SX_OK || (io_nifti_is_name(input) && !sx_file_is_dir(input))) return rc;
     io_items_keep(items, has_vert(items) ? is_vert : is_plain, NULL);
-    return items->n > 0 ? SX_OK : sx_fail(SX_E_NOINPUT, "%s: no masks of vertebrae", input);
+    if (items->n > 0) return SX_OK;
+    return sx_fail(SX_E_NOINPUT,
+                   "%s: no masks of vertebrae (names that begin with sub- and hold seg-vert)%s%s",
+                   input, f.subjects[0] ? " of the subjects " : "", f.subjects);
 }
 
 /* ---- what belongs to an item ---- */

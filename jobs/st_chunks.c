@@ -42,11 +42,31 @@ static bool is_of_image(sx_err rc) {
     return rc == SX_E_DATA || rc == SX_E_NOINPUT;
 }
 
+/* Blended with others, an image without content would darken theirs. */
+static sx_err check_content(const char *path, const im_volume *v) {
+    const int64_t n = im_volume_count(v);
+    float some = NAN;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(v->voxel[i])) continue;
+        if (isnan(some)) some = v->voxel[i];
+        if (v->voxel[i] != some) return SX_OK;
+    }
+    return sx_fail(SX_E_DATA, "%s: every voxel is %g", path, (double)some);
+}
+
+static sx_err read_chunk(const st_config *c, const io_item *item, int i, im_volume *chunk) {
+    const char *path = io_item_image(item, i)->path;
+    sx_err rc = io_nifti_read(path, &c->read, chunk, NULL);
+    if (rc == SX_OK && item->n_parts > 1) rc = check_content(path, chunk);
+    if (rc != SX_OK) im_volume_clear(chunk);
+    return rc;
+}
+
 /* The images that can be used, side by side in chunk. */
 static sx_err read_chunks(const st_config *c, const io_item *item, im_volume *chunk, int *n,
                           st_result *r) {
     for (int i = 0; i < r->n; i++) {
-        const sx_err rc = io_nifti_read(io_item_image(item, i)->path, &c->read, &chunk[*n], NULL);
+        const sx_err rc = read_chunk(c, item, i, &chunk[*n]);
         if (rc == SX_OK) {
             ++*n;
             continue;

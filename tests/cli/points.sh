@@ -38,6 +38,9 @@ check "points are on the mask's grid" diff want <(shape)
 json .datatype uint8
 json .max "$(jq '[.Sagax.Points[].Value | numbers] | max' serial/$made.json)"
 
+expect 66 points $masks nobody --subjects 077
+says err "of the subjects 077"
+
 # ---- numbers that nothing vouches for ----
 cp -r $masks counted
 echo '{"Sagax": {"NumbersRelative": true}}' >counted/${mask/.nii.gz/.json}

@@ -72,6 +72,17 @@ says err "no chunk covers"
 side '.Sources | length == 2' skipped/$made.json
 side '.Sagax.Chunks[1].LeftOut | test("chunk-2")' skipped/$made.json
 side '.Sagax.EmptySlices > 0 and .Sagax.Groups == 2' skipped/$made.json
+expect 66 stitch bids nobody --subjects 077
+says err "no image with acq-ax and suffix T2w of the subjects 077"
+cp -r bids/sub-001 void # a chunk of zeros
+void=void/ses-01/anat/sub-001_ses-01_acq-ax_chunk-2_T2w.nii
+gunzip $void.gz
+size=$(stat -c %s $void)
+truncate -s 352 $void && truncate -s "$size" $void
+expect 1 stitch void voidout
+says err "chunk-2_T2w.nii: every voxel is 0"
+expect 0 stitch void voidout --skip-bad
+says err "goes on without a chunk: void/"
 gunzip -c bids/${stem}_chunk-1_T2w.nii.gz >bids/${stem}_chunk-01_T2w.nii
 expect 1 stitch bids twice
 says err "are both chunk 1"
