@@ -80,7 +80,10 @@ static sx_err inherit_json(job *j, const char *path, const char *text) {
     json_t *root = json_loads(text, 0, NULL);
     sx_err rc = SX_OK;
     if (!json_is_string(json_object_get(json_object_get(root, "model"), "arch")))
-        rc = sx_fail(SX_E_DATA, "%s: does not say which network it is for", path);
+        rc = sx_fail(SX_E_DATA, "%s: %s", path,
+                     json_object_get(root, "identity")
+                         ? "is a checkpoint of a training, weights are in weights.h5 of its run"
+                         : "does not say which network it is for");
     if (rc == SX_OK) rc = preset_from_json(j, path, root, "model.arch");
     for (const net_setting *s = sizes_of(j); s->key && rc == SX_OK; s++)
         rc = preset_from_json(j, path, root, s->key);

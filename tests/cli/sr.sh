@@ -116,6 +116,8 @@ expect 0 sr $one thickout --weights thick --steps 2
 says err "the weights were trained for 8 to 9 mm"
 expect 0 sr $one plain "${use[@]}"
 check "and is quiet otherwise" bash -c "! grep -q 'trained for' err"
+expect 65 sr $one checkpoint --weights run/ckpt/step-00000004.h5
+says err "is a checkpoint of a training"
 check "weights that are no numbers are made" "$poison_weights" run/weights.h5 nan.h5
 for n in 1 2; do
     ranks $n $one nan --weights nan.h5 --steps 2
