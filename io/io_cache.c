@@ -45,21 +45,21 @@ static sx_err check_format(io_cache *k) {
 static sx_err parse_entries(io_cache *k, json_t *list) {
     int64_t largest = 1;
     k->entry = SX_NEW_ARRAY(io_cache_volume, (int64_t)json_array_size(list) + 1);
-    for (int l = 0; l < IO__N_LAYERS; l++) {
+    for (io__cache_layer l = 0; l < IO__N_LAYERS; l++) {
         k->crc[l] = SX_NEW_ARRAY(uint32_t *, (int64_t)json_array_size(list) + 1);
         k->dataset[l] = SX_NEW_ARRAY(hid_t, (int64_t)json_array_size(list) + 1);
     }
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *why;
         io_cache_volume *v = &k->entry[i];
-        for (int l = 0; l < IO__N_LAYERS; l++) k->dataset[l][i] = H5I_INVALID_HID;
+        for (io__cache_layer l = 0; l < IO__N_LAYERS; l++) k->dataset[l][i] = H5I_INVALID_HID;
         k->n++;
         if (!io__cache_entry_parse(json_array_get(list, i), v, &why))
             return sx_fail(SX_E_DATA, "%s: damaged index, volume %zu: %s", k->path, i, why);
         if (v->ok && v->n * v->h > k->bytes / 2 / v->w)
             return sx_fail(SX_E_DATA, "%s: volume %zu (%s) is larger than the file", k->path, i,
                            v->rel);
-        for (int l = 0; l < IO__N_LAYERS; l++)
+        for (io__cache_layer l = 0; l < IO__N_LAYERS; l++)
             if (io__cache_has(v, l) &&
                 !io__cache_get_crcs(json_array_get(list, i), l, v->n, &k->crc[l][i]))
                 return sx_fail(SX_E_DATA, "%s: damaged index, volume %zu: bad checksums", k->path,
@@ -107,13 +107,13 @@ out:
 void io_cache_close(io_cache *k) {
     if (!k) return;
     io__hdf5_lock();
-    for (int l = 0; l < IO__N_LAYERS; l++)
+    for (io__cache_layer l = 0; l < IO__N_LAYERS; l++)
         for (int64_t i = 0; i < k->n; i++) io__hdf5_close(k->dataset[l][i]);
     io__hdf5_close(k->uncached);
     io__hdf5_close(k->file);
     io__hdf5_unlock();
     for (int64_t i = 0; i < k->n; i++) io_cache_volume_clear(&k->entry[i]);
-    for (int l = 0; l < IO__N_LAYERS; l++) {
+    for (io__cache_layer l = 0; l < IO__N_LAYERS; l++) {
         for (int64_t i = 0; i < k->n; i++) sx_free(k->crc[l][i]);
         sx_free(k->crc[l]);
         sx_free(k->dataset[l]);
@@ -304,7 +304,7 @@ static sx_err check_meta(io_cache *k, int64_t volume) {
     io__hdf5_unlock();
     if (rc != SX_OK) return rc;
     json_t *own = json_loads(text, 0, NULL), *indexed = io__cache_entry_json(&k->entry[volume]);
-    for (int l = 0; l < IO__N_LAYERS; l++)
+    for (io__cache_layer l = 0; l < IO__N_LAYERS; l++)
         if (k->crc[l][volume])
             io__cache_put_crcs(indexed, l, k->crc[l][volume], k->entry[volume].n);
     if (!json_equal(own, indexed))
@@ -345,7 +345,7 @@ static sx_err check_layer(io_cache *k, io__cache_layer l, int64_t volume) {
 sx_err io_cache_check(io_cache *k, int64_t volume) {
     const io_cache_volume *v = io_cache_entry(k, volume);
     sx_err rc = SX_OK;
-    for (int l = 0; l < IO__N_LAYERS && rc == SX_OK; l++)
+    for (io__cache_layer l = 0; l < IO__N_LAYERS && rc == SX_OK; l++)
         if (io__cache_has(v, l)) rc = check_layer(k, l, volume);
     return rc == SX_OK && v->ok ? check_meta(k, volume) : rc;
 }

@@ -226,7 +226,7 @@ static bool put_layer_crcs(json_t *j, io__cache_layer l, const io_cache_volume *
 static json_t *entry_with_crcs(const io_cache_volume *v) {
     json_t *j = io__cache_entry_json(v);
     bool good = true;
-    for (int l = 0; l < IO__N_LAYERS && j; l++)
+    for (io__cache_layer l = 0; l < IO__N_LAYERS && j; l++)
         if (io__cache_has(v, l)) good = put_layer_crcs(j, l, v) && good;
     if (good) return j;
     json_decref(j);

@@ -34,7 +34,7 @@ sx_err seg_inspect(const seg_config *c, const io_item *item, char print[65], cha
     if (rc != SX_OK) return rc;
     seg_config_print(c, source, anchor, print);
     *why = '\0';
-    for (int m = 0; m < SEG_N_MASKS && !*why; m++) {
+    for (seg_mask m = 0; m < SEG_N_MASKS && !*why; m++) {
         char *mask = mask_path(c, item, m);
         if (seg_config_has(c, m)) job_output_inspect(mask, &claim, 1, why);
         sx_free(mask);
@@ -105,7 +105,7 @@ sx_err seg_write(const seg_config *c, const io_item *item, const seg_masks *m) {
     sx_err rc = io_nifti_hash(item->path, p.source);
     if (rc == SX_OK) rc = seg_anchor_hash(c, item, p.anchor);
     if (rc == SX_OK) seg_config_print(c, p.source, p.anchor, p.print);
-    for (int k = 0; k < SEG_N_MASKS && rc == SX_OK; k++)
+    for (seg_mask k = 0; k < SEG_N_MASKS && rc == SX_OK; k++)
         if (m->mask[k].voxel) rc = write_mask(c, item, k, m, &p);
     return rc;
 }
