@@ -217,6 +217,12 @@ sx_err sx_mkdirs_for(const char *path) {
     return rc;
 }
 
+char *sx_path_absolute(const char *path) {
+    char here[4096];
+    if (path[0] == '/' || !getcwd(here, sizeof here)) return sx_strdup(path);
+    return sx_path_join(here, path);
+}
+
 char *sx_path_join(const char *a, const char *b) {
     return sx_strf(sx_has_suffix(a, "/") ? "%s%s" : "%s/%s", a, b);
 }

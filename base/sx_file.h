@@ -45,6 +45,8 @@ int64_t sx_file_size(const char *path);
 sx_err sx_mkdirs(const char *path);
 /* mkdir -p of the folder that holds `path`. */
 sx_err sx_mkdirs_for(const char *path);
+/* The path from the root, as it is when the working folder is not known; new string. */
+char *sx_path_absolute(const char *path);
 /* a + "/" + b, new string. */
 char *sx_path_join(const char *a, const char *b);
 /* Part after the last '/', borrowed from `path`. */

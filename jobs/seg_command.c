@@ -14,6 +14,7 @@
 #include "base/sx_mem.h"
 #include "io/io_walk.h"
 #include "jobs/job_data.h"
+#include "jobs/job_internal.h"
 #include "jobs/job_process.h"
 #include "jobs/seg.h"
 #include "jobs/sr_volume.h"
@@ -47,17 +48,6 @@ sx_err seg_command_check(const char *command) {
     return SX_OK;
 }
 
-/* A text as one word of the shell. */
-static void put_quoted(FILE *to, const char *text) {
-    fputc('\'', to);
-    for (; *text; text++)
-        if (*text == '\'')
-            fputs("'\\''", to);
-        else
-            fputc(*text, to);
-    fputc('\'', to);
-}
-
 /* What a placeholder stands for. */
 typedef struct placeholder {
     const char *name, *text;
@@ -77,7 +67,7 @@ static char *command_line(const char *command, const placeholder *place, int n_p
         if (n == 0 || i == n_places) {
             fputc(*c, to);
         } else {
-            put_quoted(to, place[i].text);
+            job__quote(to, place[i].text);
             c += n + 1;
         }
     }
@@ -94,12 +84,6 @@ typedef struct making {
     work *work;
     char *folder, *output, *input, *log; /* full paths */
 } making;
-
-static char *full_path(const char *path) {
-    char here[4096];
-    return path[0] == '/' || !getcwd(here, sizeof here) ? sx_strdup(path)
-                                                        : sx_path_join(here, path);
-}
 
 static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *f) {
     (void)s;
@@ -135,7 +119,7 @@ static sx_err copy_file(const char *from, const char *to) {
 /* The name must be nobody else's: the lease of an item can pass to another process while the
  * command of the first still runs. */
 static sx_err prepare(making *k) {
-    char *out = full_path(k->c->out), *base = NULL, *unique = NULL;
+    char *out = sx_path_absolute(k->c->out), *base = NULL, *unique = NULL;
     sx_err rc;
     base = sx_strf("%s/.sagax/segment/%s", out, k->item->stem);
     unique = sx_file_tmp_name(base);

@@ -1,6 +1,5 @@
 /* What is known about the verbs that can be submitted (submit.h). */
 #include <string.h>
-#include <unistd.h>
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
@@ -132,20 +131,14 @@ sx_err submit_plan_of(const job *inner, const submit_plan **plan) {
                    verb, job_n_args(inner) ? " " : "", job_n_args(inner) ? job_arg(inner, 0) : "");
 }
 
-static char *absolute(const char *path) {
-    char here[4096];
-    if (path[0] == '/' || !getcwd(here, sizeof here)) return sx_strdup(path);
-    return sx_path_join(here, path);
-}
-
 static void make_absolute(char **path) {
-    char *whole = absolute(*path);
+    char *whole = sx_path_absolute(*path);
     sx_free(*path);
     *path = whole;
 }
 
 char *submit_folder(const submit_plan *plan, const job *inner) {
-    char *out = absolute(job_arg(inner, plan->out));
+    char *out = sx_path_absolute(job_arg(inner, plan->out));
     for (size_t n = strlen(out); n > 1 && out[n - 1] == '/'; n--) out[n - 1] = '\0';
     char *folder = work_folder(out, plan->out_is_folder);
     sx_free(out);
