@@ -51,14 +51,15 @@ bool ablate_is_study(const char *folder) {
 /* ---- the grid ---- */
 
 static json_t *step_json(const io_table *t, const char *step) {
-    for (int64_t i = 0; i < t->n_rows; i++)
-        if (strcmp(io_table_at(t, i, ABLATE_STEP), step) == 0)
-            return json_pack("{s:s, s:s, s:s, s:s}", "step", step, "state",
-                             io_table_at(t, i, ABLATE_STATE), "seconds",
-                             io_table_at(t, i, ABLATE_SECONDS), "reason",
-                             io_table_at(t, i, ABLATE_REASON));
-    return json_pack("{s:s, s:s, s:s, s:s}", "step", step, "state", "waiting", "seconds", "",
-                     "reason", "");
+    const char *state = "waiting", *seconds = "", *reason = "";
+    for (int64_t i = 0; i < t->n_rows; i++) {
+        if (strcmp(io_table_at(t, i, ABLATE_STEP), step) != 0) continue;
+        state = io_table_at(t, i, ABLATE_STATE);
+        seconds = io_table_at(t, i, ABLATE_SECONDS);
+        reason = io_table_at(t, i, ABLATE_REASON);
+    }
+    return json_pack("{s:s, s:s, s:s, s:s}", "step", step, "state", state, "seconds", seconds,
+                     "reason", reason);
 }
 
 /* A line of the plan with what became of its steps. */
@@ -96,12 +97,10 @@ static void print_line(const json_t *line) {
 }
 
 sx_err ablate_status(const char *study, bool as_json) {
-    char *path = sx_path_join(study, PLAN_FILE), *text = NULL;
+    char *path = sx_path_join(study, PLAN_FILE);
     json_t *plan = NULL, *grid = json_array(), *lines;
-    size_t n_bytes;
     sx_err rc;
-    SX_TRY(rc, sx_file_read(path, FILE_LIMIT, &text, &n_bytes));
-    plan = json_loadb(text, n_bytes, 0, NULL);
+    SX_TRY(rc, job_json_read(path, FILE_LIMIT, &plan));
     lines = json_object_get(plan, "lines");
     if (!json_is_array(lines)) rc = sx_fail(SX_E_DATA, "%s: is no plan of a study", path);
     for (size_t i = 0; rc == SX_OK && i < json_array_size(lines); i++)
@@ -117,7 +116,6 @@ sx_err ablate_status(const char *study, bool as_json) {
 out:
     json_decref(plan);
     json_decref(grid);
-    sx_free(text);
     sx_free(path);
     return rc;
 }

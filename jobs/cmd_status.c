@@ -50,16 +50,6 @@ typedef struct report {
 
 /* ---- reading ---- */
 
-static sx_err read_json(const char *path, json_t **o) {
-    char *text = NULL;
-    size_t n_bytes;
-    sx_err rc = sx_file_read(path, FILE_LIMIT, &text, &n_bytes);
-    if (rc != SX_OK) return rc;
-    *o = json_loadb(text, n_bytes, 0, NULL);
-    sx_free(text);
-    return *o ? SX_OK : sx_fail(SX_E_DATA, "%s: not JSON", path);
-}
-
 static const char *text_of(const json_t *o, const char *key) {
     const char *text = json_string_value(json_object_get(o, key));
     return text ? text : "";
@@ -69,7 +59,7 @@ static sx_err read_run(report *r) {
     char *path = sx_path_join(r->folder, "run.json"), *list = sx_path_join(r->folder, "items.tsv");
     json_t *o = NULL;
     sx_err rc;
-    SX_TRY(rc, read_json(path, &o));
+    SX_TRY(rc, job_json_read(path, FILE_LIMIT, &o));
     snprintf(r->verb, sizeof r->verb, "%s", text_of(o, "verb"));
     snprintf(r->config, sizeof r->config, "%s", text_of(o, "config"));
     r->command = sx_strdup(text_of(o, "command"));

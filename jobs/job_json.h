@@ -12,6 +12,10 @@ char *job_json_text(json_t *o, size_t flags);
 /* The same with a line end on stdout. */
 void job_json_print(json_t *o, size_t flags);
 
+/* A file of one JSON value, new (json_decref). Errors: those of sx_file_read, SX_E_DATA (no JSON).
+ */
+sx_err job_json_read(const char *path, size_t limit, json_t **o);
+
 /* Replace the odd bytes of a text that is not UTF-8, in place. */
 void job_json_clean(char *text);
 /* String of any bytes, new. */

@@ -14,16 +14,13 @@
 /* ---- reading ---- */
 
 json_t *job_sidecar_read(const char *image) {
-    char *path = io_bids_sidecar(image), *text = NULL;
-    size_t n_bytes = 0;
+    char *path = io_bids_sidecar(image);
     json_t *o = NULL;
-    if (sx_file_exists(path) && sx_file_read(path, SIDECAR_LIMIT, &text, &n_bytes) == SX_OK)
-        o = json_loadb(text, n_bytes, 0, NULL);
+    if (sx_file_exists(path)) job_json_read(path, SIDECAR_LIMIT, &o);
     if (!json_is_object(o)) {
         json_decref(o);
         o = NULL;
     }
-    sx_free(text);
     sx_free(path);
     return o;
 }
