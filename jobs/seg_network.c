@@ -69,14 +69,9 @@ out:
 
 /* ---- slices ---- */
 
-static int round_up(int64_t n, int multiple) {
-    return (int)((n + multiple - 1) / multiple * multiple);
-}
-
 /* Network and room for slices of this size. */
 static sx_err fit(seg_network *n, const im_volume *v) {
-    const int granularity = net_granularity(&n->net);
-    const int h = round_up(v->dim[1], granularity), w = round_up(v->dim[0], granularity);
+    const int h = net_padded(&n->net, v->dim[1]), w = net_padded(&n->net, v->dim[0]);
     if (n->built && n->h == h && n->w == w) return SX_OK;
     net_free(n->built);
     n->built = NULL;

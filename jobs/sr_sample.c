@@ -25,10 +25,6 @@ void sr_engine_clear(sr_engine *e) {
     *e = (sr_engine){0};
 }
 
-static int round_up(int64_t n, int multiple) {
-    return (int)((n + multiple - 1) / multiple * multiple);
-}
-
 static sx_err grow(float **block, int64_t *room, int64_t n) {
     if (n <= *room) return SX_OK;
     sx_free(*block);
@@ -40,8 +36,6 @@ static sx_err grow(float **block, int64_t *room, int64_t n) {
 /* Network and room for the slices of this volume. */
 static sx_err fit(sr_engine *e, const sr_volume *v) {
     const sr_config *c = e->c;
-    int granularity = c->method->network ? net_granularity(&c->net) : 1;
-    int h = round_up(v->cubic.dim[1], granularity), w = round_up(v->cubic.dim[0], granularity);
     int64_t measured = v->measured.dim[0] * v->measured.dim[1], rooms[2] = {0, 0};
     sx_err rc = SX_OK;
     if (measured > e->measured_room) {
@@ -50,6 +44,7 @@ static sx_err fit(sr_engine *e, const sr_volume *v) {
         e->measured_room = measured;
     }
     if (!c->method->network) return SX_OK;
+    const int h = net_padded(&c->net, v->cubic.dim[1]), w = net_padded(&c->net, v->cubic.dim[0]);
     if (e->net && e->h == h && e->w == w) return SX_OK;
     net_free(e->net);
     e->net = NULL;

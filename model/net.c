@@ -62,6 +62,11 @@ int net_granularity(const net_config *c) {
     return arch != NULL ? arch->granularity(c) : 1;
 }
 
+int net_padded(const net_config *c, int64_t n) {
+    const int step = net_granularity(c);
+    return (int)((n + step - 1) / step * step);
+}
+
 /* ---- layers and checks that several have ---- */
 
 net__name net__name_of(const char *format, ...) {

@@ -83,6 +83,8 @@ int64_t net_pixels(const net *n);
 int net_channels(const net *n);
 /* Sides must be a multiple of this; callers pad. */
 int net_granularity(const net_config *c);
+/* The side that holds n pixels. */
+int net_padded(const net_config *c, int64_t n);
 
 /* Output [h][w][channels] for noised image x, condition lr, time t (0..999); borrowed until the
  * next run. Networks without a diffusion time ignore x and t: lr is their input. With a spectral
