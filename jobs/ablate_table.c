@@ -140,6 +140,13 @@ static void put_failures(FILE *f, const ablate_study *s) {
     }
 }
 
+/* Below the head of a table: a name and two columns a figure. */
+static void put_rule(FILE *f) {
+    fputs("\n|---|", f);
+    for (int i = 0; i < 2 * ABLATE_N_FIGURES; i++) fputs("---|", f);
+    fputc('\n', f);
+}
+
 static void put_markdown(FILE *f, const ablate_study *s, cell (*cells)[ABLATE_N_FIGURES]) {
     const ablate_plan *p = &s->plan;
     fprintf(f,
@@ -148,18 +155,14 @@ static void put_markdown(FILE *f, const ablate_study *s, cell (*cells)[ABLATE_N_
             p->title, EV_LEAST_SUBJECTS);
     for (int i = 0; i < ABLATE_N_FIGURES; i++) fprintf(f, " %s |", figures[i].title);
     for (int i = 0; i < ABLATE_N_FIGURES; i++) fprintf(f, " %s, published |", figures[i].title);
-    fputs("\n|---|", f);
-    for (int i = 0; i < 2 * ABLATE_N_FIGURES; i++) fputs("---|", f);
-    fputc('\n', f);
+    put_rule(f);
     for (int r = 0; r < p->n; r++) put_row(f, &markdown, &p->row[r], cells[r]);
     fprintf(f,
             "\nDifferences to %s, paired by session; p of a sign-flip test over subjects, "
             "adjusted by Holm for all tests of the study.\n\n| row |",
             p->against);
     for (int i = 0; i < ABLATE_N_FIGURES; i++) fprintf(f, " %s | p |", figures[i].title);
-    fputs("\n|---|", f);
-    for (int i = 0; i < 2 * ABLATE_N_FIGURES; i++) fputs("---|", f);
-    fputc('\n', f);
+    put_rule(f);
     for (int r = 0; r < p->n; r++) {
         if (strcmp(p->row[r].name, p->against) == 0) continue;
         fprintf(f, "| %s", p->row[r].name);
