@@ -197,7 +197,7 @@ static const struct kind {
     {ABLATE_ROWS, "train", &cmd_train, row_trains, put_train,
      "train.,model.,diffusion.,degrade.,run."},
     {ABLATE_ROWS, "sr", &cmd_sr, always, put_sr,
-     "sr.,data.,diffusion.steps,model.kernels,model.threads,run."},
+     "sr.,stitch.,data.,diffusion.steps,model.kernels,model.threads,run."},
     {ABLATE_ROWS, "segment", &cmd_segment, always, put_segment,
      "segment.,model.kernels,model.threads,run."},
     {ABLATE_SCORES, "scores", &cmd_eval, always, put_scores, "vertebrae.,run."},
@@ -222,10 +222,20 @@ static bool takes(const struct kind *k, const char *key) {
     return false;
 }
 
+/* What is another thing in each row, or what ablate.* says: one file may describe a study and
+ * single runs of its verbs. */
+static bool is_of_rows(const char *key) {
+    static const char *const keys[] = {"cache.labels", "sr.weights", "segment.weights",
+                                       "segment.command", "vertebrae.pred"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(key, keys[i]) == 0) return true;
+    return false;
+}
+
 static void put_given(ablate_step *step, const ablate_study *s, const struct kind *k) {
     for (int i = 0; i < s->j->n_values; i++) {
         const job_value *v = &s->j->value[i];
-        if (v->origin >= JOB_FILE && takes(k, v->option->key))
+        if (v->origin >= JOB_FILE && takes(k, v->option->key) && !is_of_rows(v->option->key))
             put_setting(step, v->option->key, v->text);
     }
 }

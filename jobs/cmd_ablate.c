@@ -11,6 +11,8 @@
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/ablate.h"
+#include "jobs/cache.h"
+#include "jobs/ev_vertebrae.h"
 #include "jobs/seg.h"
 #include "jobs/sr.h"
 #include "jobs/train.h"
@@ -37,9 +39,13 @@ static const job_option options_ablate[] = {
      "what of it: slices and segmentation network, the rows, scores and table"},
     JOB_OPTIONS_END,
 };
-static const job_option *const sections[] = {
-    options_ablate, options_train, options_model, options_diffusion, options_degrade,
-    options_data,   options_sr,    options_run,   options_run_crew,  NULL};
+static const job_option *const sections[] = {options_ablate,       options_cache,
+                                             options_data,         options_train,
+                                             options_model,        options_diffusion,
+                                             options_degrade,      options_sr,
+                                             options_stitch,       options_segment,
+                                             ev_vertebrae_options, options_run,
+                                             options_run_crew,     NULL};
 static const job_alias aliases[] = {
     {"--bids", "ablate.bids"},
     {"--truth", "ablate.truth"},

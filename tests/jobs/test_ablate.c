@@ -134,17 +134,28 @@ static void has(const ablate_step *step, const char *text, bool wanted) {
     sx_free(command);
 }
 
-START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
-    char *argv[] = {"x.ini",   "study",     "--bids", "b",
-                    "--truth", "t",         "--set",  "train.lr=.9",
-                    "--set",   "sr.seed=4", "--set",  "model.base_channels=8"};
-    ablate_step *step;
+/* A study of these rows, with `argc` words of which the first six are those of every study. */
+static ablate_study study_of(const char *rows, int argc, const char *const *more) {
+    const char *argv[32] = {"x.ini", "study", "--bids", "b", "--truth", "t"};
     job *j;
-    int n;
-    ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 12, argv), SX_OK);
+    for (int i = 0; i < argc; i++) argv[6 + i] = more[i];
+    ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 6 + argc, (char **)argv), SX_OK);
     ablate_study s = {.j = j, .out = "study"};
-    ck_assert_int_eq(read_text(&s.plan, "[rows]\na = train.lr=.7\nb = sr.method=cubic\n", ""),
-                     SX_OK);
+    ck_assert_int_eq(read_text(&s.plan, rows, ""), SX_OK);
+    return s;
+}
+
+static void study_clear(ablate_study *s) {
+    ablate_plan_clear(&s->plan);
+    job_free((job *)s->j);
+}
+
+START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
+    static const char *const more[] = {"--set",     "train.lr=.9", "--set",
+                                       "sr.seed=4", "--set",       "model.base_channels=8"};
+    ablate_study s = study_of("[rows]\na = train.lr=.7\nb = sr.method=cubic\n", 6, more);
+    ablate_step *step;
+    int n;
     ablate_steps(&s, ABLATE_ROWS, 0, &step, &n);
     ck_assert_int_eq(n, 3);
     has(&step[0], "train study/cache.h5 study/rows/a/run", true);
@@ -161,47 +172,57 @@ START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
     has(&step[0], "sr.method=cubic", true);
     has(&step[0], "--weights", false);
     ablate_steps_free(step, n);
-    ablate_plan_clear(&s.plan);
-    job_free(j);
+    study_clear(&s);
+}
+END_TEST
+
+START_TEST(steps_get_the_keys_of_their_verbs_but_nobody_elses_weights) {
+    static const char *const more[] = {
+        "--set", "stitch.skip_bad=true",     "--set", "segment.limit_s=9",
+        "--set", "vertebrae.surfaces=false", "--set", "sr.weights=other",
+        "--set", "segment.weights=other",    "--set", "vertebrae.pred=other=x"};
+    ablate_study s = study_of("[rows]\na = train.lr=.7\n", 12, more);
+    ablate_step *step;
+    int n;
+    ablate_steps(&s, ABLATE_ROWS, 0, &step, &n);
+    ck_assert_int_eq(n, 3);
+    has(&step[1], "stitch.skip_bad=true", true);
+    has(&step[1], "other", false);
+    has(&step[2], "segment.limit_s=9", true);
+    has(&step[2], "other", false);
+    ablate_steps_free(step, n);
+    ablate_steps(&s, ABLATE_SCORES, -1, &step, &n);
+    has(&step[0], "vertebrae.surfaces=false", true);
+    has(&step[0], "other", false);
+    ablate_steps_free(step, n);
+    study_clear(&s);
 }
 END_TEST
 
 START_TEST(scores_put_the_row_that_others_are_compared_with_first) {
-    char *argv[] = {"x.ini", "study", "--bids", "b", "--truth", "t"};
+    ablate_study s = study_of("[sweep]\nagainst = b\n[rows]\na = train.lr=.7\n"
+                              "b = sr.method=cubic\nc = train.lr=.8\n",
+                              0, NULL);
     ablate_step *step;
-    job *j;
     int n;
-    ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 6, argv), SX_OK);
-    ablate_study s = {.j = j, .out = "study"};
-    ck_assert_int_eq(read_text(&s.plan,
-                               "[sweep]\nagainst = b\n[rows]\na = train.lr=.7\n"
-                               "b = sr.method=cubic\nc = train.lr=.8\n",
-                               ""),
-                     SX_OK);
     ablate_steps(&s, ABLATE_SCORES, -1, &step, &n);
     ck_assert_int_eq(n, 1);
     has(&step[0], "=b=study/rows/b/seg,a=study/rows/a/seg,c=study/rows/c/seg", true);
     ablate_steps_free(step, n);
-    ablate_plan_clear(&s.plan);
-    job_free(j);
+    study_clear(&s);
 }
 END_TEST
 
 START_TEST(the_segmentation_network_is_trained_on_the_split_of_the_study) {
-    char *argv[] = {"x.ini", "study", "--bids", "b", "--truth", "t"};
+    ablate_study s = study_of("[rows]\na = sr.method=cubic\n", 0, NULL);
     ablate_step *step;
-    job *j;
     int n;
-    ck_assert_int_eq(job_new(&j, &cmd_ablate, mp_self(), 6, argv), SX_OK);
-    ablate_study s = {.j = j, .out = "study"};
-    ck_assert_int_eq(read_text(&s.plan, "[rows]\na = sr.method=cubic\n", ""), SX_OK);
     ablate_steps(&s, ABLATE_PREPARE, -1, &step, &n);
     ck_assert_int_eq(n, 3);
     has(&step[0], "split_list", false);
     has(&step[1], "data.split_list=study/cache.h5", true);
     ablate_steps_free(step, n);
-    ablate_plan_clear(&s.plan);
-    job_free(j);
+    study_clear(&s);
 }
 END_TEST
 
@@ -250,6 +271,7 @@ int main(void) {
                      what_is_no_sweep_is_refused_with_its_line,
                      settings_that_no_step_knows_are_refused, the_published_tables_can_be_read,
                      a_step_gets_what_is_its_business_and_the_row_has_the_last_word,
+                     steps_get_the_keys_of_their_verbs_but_nobody_elses_weights,
                      a_row_has_failed_when_a_step_that_it_has_did,
                      scores_put_the_row_that_others_are_compared_with_first,
                      the_segmentation_network_is_trained_on_the_split_of_the_study);
