@@ -3,6 +3,7 @@
  *
  *   ablate_plan    what the rows are, from a sweep file
  *   ablate_steps   the steps of a study as command lines of other verbs
+ *   ablate_check   what is wrong with it, before anything is done
  *   ablate_run     which of them are done, and doing the others
  *   ablate_status  the grid of rows and steps
  *   ablate_table   the table of the study, beside the figures of the paper
@@ -71,10 +72,7 @@ typedef struct ablate_step {
 } ablate_step;
 
 /* Whether each setting of a row is the business of some step. Errors: SX_E_CONFIG. */
-sx_err ablate_row_check(const ablate_row *r);
-/* Whether the weights of ablate.segmenter, where there are any, are of a segmentation network.
- * Errors: SX_E_CONFIG, those of job_weights_about. */
-sx_err ablate_segmenter_check(const job *j);
+sx_err ablate_row_keys(const ablate_row *r);
 /* STUDY/rows/ROW/NAME, STUDY/NAME for row -1; new (sx_free). */
 char *ablate_row_path(const ablate_study *s, int row, const char *name);
 /* The masks of a row that are scored; of one that failed, which may have some of other settings, a
@@ -88,6 +86,11 @@ void ablate_steps_free(ablate_step *step, int n); /* takes NULL */
 char *ablate_step_command(const ablate_step *step);
 
 /* ---- running ---- */
+
+/* Whether the weights of ablate.segmenter are of a segmentation network, and each step a command
+ * line that its verb takes, of a network that can be built. Not collective. Errors: SX_E_USAGE,
+ * SX_E_CONFIG (row, step and reason), those of job_weights_about. */
+sx_err ablate_check(const ablate_study *s);
 
 /* Run the steps of a stage one after another, all ranks each; row -1 but in ABLATE_ROWS. The first
  * that fails ends it; steps with failed items do not: what there is goes on. Collective over the

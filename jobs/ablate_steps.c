@@ -4,15 +4,12 @@
  * the settings of its row among these keys: what comes later counts. Sizes of networks and the
  * steps of the acquisition model shape the training alone; later steps take them from the weights.
  */
-#include <jansson.h>
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/ablate.h"
 #include "jobs/job_internal.h"
-#include "jobs/job_weights.h"
 #include "jobs/verbs.h"
-#include "model/net.h"
 
 /* ---- words ---- */
 
@@ -257,37 +254,18 @@ static bool some_step_takes(const char *key) {
     return false;
 }
 
-sx_err ablate_row_check(const ablate_row *r) {
+sx_err ablate_row_keys(const ablate_row *r) {
     char *copy = sx_strdup(r->settings), *rest = NULL;
     sx_err rc = SX_OK;
     for (char *w = strtok_r(copy, " ", &rest); w && rc == SX_OK; w = strtok_r(NULL, " ", &rest)) {
         char *value = strchr(w, '=');
         if (value) *value = '\0';
         if (!value)
-            rc = sx_fail(SX_E_CONFIG, "row %s: %s: should be section.key=value", r->name, w);
+            rc = sx_fail(SX_E_CONFIG, "%s: should be section.key=value", w);
         else if (!some_step_takes(w))
-            rc = sx_fail(SX_E_CONFIG, "row %s: no step of a row has the key %s", r->name, w);
+            rc = sx_fail(SX_E_CONFIG, "no step of a row has the key %s", w);
     }
     sx_free(copy);
-    return rc;
-}
-
-/* A study trains for days before it segments. */
-sx_err ablate_segmenter_check(const job *j) {
-    const char *path = job_text(j, "ablate.segmenter");
-    char *text = NULL;
-    json_t *about = NULL;
-    sx_err rc = *path ? job_weights_about(path, &text) : SX_OK;
-    if (!text) goto out; /* an error, or weights that do not say what they are */
-    about = json_loads(text, 0, NULL);
-    const char *arch = json_string_value(json_object_get(json_object_get(about, "model"), "arch"));
-    const net_about *known = arch ? net_about_arch(arch) : NULL;
-    if (!known || strcmp(known->kind, "segmentation") != 0)
-        rc = sx_fail(SX_E_CONFIG, "ablate.segmenter = %s: network %s is no segmenter", path,
-                     arch ? arch : "unknown");
-out:
-    json_decref(about);
-    sx_free(text);
     return rc;
 }
 

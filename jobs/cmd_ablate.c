@@ -65,19 +65,15 @@ static const job_alias aliases[] = {
 
 /* ---- what is asked for ---- */
 
-static sx_err check(const ablate_study *s) {
+static sx_err check_folders(const job *j) {
     static const char *const needed[] = {"ablate.bids", "ablate.truth"};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
-        const char *path = job_text(s->j, needed[i]);
+        const char *path = job_text(j, needed[i]);
         if (!*path)
             return sx_fail(SX_E_USAGE, "ablate: --%s is missing", strchr(needed[i], '.') + 1);
         if (!sx_file_is_dir(path)) return sx_fail(SX_E_NOINPUT, "%s: no such folder", path);
     }
-    for (int i = 0; i < s->plan.n; i++) {
-        sx_err rc = ablate_row_check(&s->plan.row[i]);
-        if (rc != SX_OK) return sx_fail_context(rc, "%s", job_arg(s->j, 0));
-    }
-    return ablate_segmenter_check(s->j);
+    return SX_OK;
 }
 
 static bool stage_asked(const ablate_study *s, ablate_stage stage) {
@@ -199,7 +195,8 @@ static sx_err run(job *j) {
     mp_comm *c = job_comm(j);
     ablate_study s = {.j = j, .out = job_arg(j, 1)};
     sx_err rc = ablate_plan_read(&s.plan, job_arg(j, 0), job_text(j, "ablate.size"));
-    if (rc == SX_OK) rc = check(&s);
+    if (rc == SX_OK) rc = check_folders(j);
+    if (rc == SX_OK) rc = ablate_check(&s);
     SX_TRY(rc, mp_agree(c, rc));
     if (job_dry_run(j)) {
         rc = mp_agree(c, mp_rank(c) == 0 ? print_plan(&s) : SX_OK);

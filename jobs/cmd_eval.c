@@ -23,6 +23,7 @@
 #include "jobs/ev_score.h"
 #include "jobs/ev_vertebrae.h"
 #include "jobs/job_data.h"
+#include "jobs/job_output.h"
 #include "jobs/sr_volume.h"
 #include "jobs/verbs.h"
 
@@ -85,15 +86,6 @@ static sx_err session_open(ev_session *e, job *j) {
         rc = sx_fail(SX_E_NOINPUT, "%s: no axial scan has truth in %s", lr, truth);
 out:
     return rc;
-}
-
-/* Not refused: it may be what somebody wants to know. */
-static void warn_of_trained(const ev_session *e) {
-    const int64_t n = ev_count_trained(&e->cohort);
-    if (n > 0)
-        sx_warn("%lld of %lld scored scans are of subjects that the network was trained on, whose "
-                "scores say little about others; --cache CACHE --split test leaves them out",
-                (long long)n, (long long)e->cohort.n_scored);
 }
 
 /* ---- the picture ---- */
@@ -219,7 +211,7 @@ static sx_err eval_images(job *j) {
     ev_session e = {0};
     sx_err rc;
     SX_TRY(rc, mp_agree(job_comm(j), session_open(&e, j)));
-    if (first) warn_of_trained(&e);
+    if (first) job_output_warn_trained(ev_count_trained(&e.cohort), e.cohort.n_scored);
     if (job_dry_run(j)) {
         if (first) print_plan(&e.cohort);
         goto out;

@@ -143,9 +143,7 @@ int64_t ev_count_trained(const ev_cohort *e) {
             int64_t at;
             p = ev_next_prediction(e, e->scored[i], &ev_methods[m], 0, &at);
         }
-        json_t *own = p ? job_output_record(p->path) : NULL;
-        n += json_is_true(json_object_get(own, "TrainedOnSubject"));
-        json_decref(own);
+        n += p && job_output_trained_on(p->path);
     }
     return n;
 }

@@ -152,6 +152,9 @@ extern const job_option ev_vertebrae_options[];
  * SX_E_IO. */
 sx_err ev_vertebrae_open(ev_vertebrae *e, const job *j, bool speaks);
 void ev_vertebrae_close(ev_vertebrae *e);
+/* Of how many sessions a prediction was made by a network that was trained on its subject, as
+ * sidecars tell. */
+int64_t ev_vertebrae_count_trained(const ev_vertebrae *e);
 
 /* The only mask of vertebrae, or of sub-regions, that a tree has of the visit of `of`; borrowed.
  * *found is NULL when there is none. Errors: SX_E_DATA (several: how to choose). */

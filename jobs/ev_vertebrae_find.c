@@ -10,6 +10,7 @@
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/ev_vertebrae.h"
+#include "jobs/job_output.h"
 
 /* ---- names ---- */
 
@@ -210,6 +211,20 @@ static void count_unclaimed(ev_vertebrae *e, bool speaks) {
             e->n_unclaimed++;
             if (speaks) sx_warn("%s: %s: no truth, left out", e->method[m].name, it->rel);
         }
+}
+
+int64_t ev_vertebrae_count_trained(const ev_vertebrae *e) {
+    int64_t n = 0;
+    for (int64_t s = 0; s < e->n_sessions; s++) {
+        bool trained = false;
+        for (int m = 0; m < e->n_methods && !trained; m++) {
+            const io_item *mask;
+            trained = ev_find_mask(&e->method[m], e->visit[s], false, &mask) == SX_OK && mask &&
+                      job_output_trained_on(mask->path);
+        }
+        n += trained;
+    }
+    return n;
 }
 
 sx_err ev_vertebrae_open(ev_vertebrae *e, const job *j, bool speaks) {

@@ -29,6 +29,21 @@ out:
     return rc;
 }
 
+/* A mask without any label is a segmenter's answer; one without a vertebra among its labels was
+ * numbered otherwise, and would count as that answer. */
+static sx_err translate(const ev_tree *t, const char *path, im_labels *vert) {
+    const int64_t n = im_labels_count(vert);
+    int64_t labelled = 0, vertebrae = 0;
+    for (int64_t i = 0; i < n; i++) labelled += vert->voxel[i] != 0;
+    ev_scheme_apply(&t->scheme, t->scheme.vert, vert);
+    for (int64_t i = 0; i < n; i++) vertebrae += sp_is_vertebra(vert->voxel[i]);
+    if (labelled == 0 || vertebrae > 0) return SX_OK;
+    return sx_fail(SX_E_DATA,
+                   "%s: none of %lld labelled voxels is of a vertebra; vertebrae.scheme and "
+                   "vertebrae.truth_scheme say how masks are numbered",
+                   path, (long long)labelled);
+}
+
 sx_err ev_masks_read(ev_masks *m, const ev_tree *t, const io_item *of, const io_read_opt *opt) {
     const io_item *vert, *subreg;
     sx_err rc;
@@ -39,7 +54,7 @@ sx_err ev_masks_read(ev_masks *m, const ev_tree *t, const io_item *of, const io_
                        of->session[0] ? " ses-" : "", of->session);
     SX_TRY(rc, job_labels_read(&m->vert, vert->path, opt, "PIR"));
     SX_TRY(rc, read_subregions(m, t, subreg, opt, &m->vert));
-    ev_scheme_apply(&t->scheme, t->scheme.vert, &m->vert);
+    rc = translate(t, vert->path, &m->vert);
 out:
     return rc;
 }

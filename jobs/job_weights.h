@@ -5,6 +5,7 @@
 #ifndef JOB_WEIGHTS_H
 #define JOB_WEIGHTS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include "base/sx_err.h"
 #include "io/io_cache.h"
@@ -67,5 +68,10 @@ char *job_weights_describe(const job *j, const char *kind, int64_t step, double 
                            double quantile, const io_cache *cache);
 /* How weights name a subject: by a hash, since files of weights are passed on. */
 void job_weights_subject(const char *label, char name[17]);
+/* The names of the subjects that weights were trained on, from what they say of themselves (the
+ * object of job_weights_about); new (sx_free), NULL when they do not say. */
+char *job_weights_subjects(const json_t *about);
+/* Whether a subject is one of them. */
+bool job_weights_know(const char *subjects, const char *label);
 
 #endif

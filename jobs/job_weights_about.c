@@ -191,6 +191,26 @@ void job_weights_subject(const char *label, char name[17]) {
     snprintf(name, 17, "%016" PRIx64, sx_hash_key(label));
 }
 
+char *job_weights_subjects(const json_t *about) {
+    const json_t *names = json_object_get(json_object_get(about, "train"), "subjects"), *name;
+    char *text = NULL;
+    size_t n_bytes, i;
+    if (!json_is_array(names)) return NULL;
+    FILE *f = open_memstream(&text, &n_bytes);
+    SX_ASSERT(f);
+    json_array_foreach(names, i, name) {
+        if (json_is_string(name)) fprintf(f, "%s ", json_string_value(name));
+    }
+    fclose(f);
+    return text;
+}
+
+bool job_weights_know(const char *subjects, const char *label) {
+    char name[17];
+    job_weights_subject(label, name);
+    return strstr(subjects, name) != NULL;
+}
+
 /* Once each: volumes of a subject stand together in a cache, unless a list says otherwise. */
 static json_t *trained_subjects(const io_cache *k) {
     json_t *list = json_array();

@@ -31,6 +31,7 @@ typedef struct seg_network {
     double hr_mm, quantile; /* of the slices that it knows */
     float *params;          /* block; NULL: there is no network */
     char sha256[65];        /* of the file of its weights */
+    char *trained_on;       /* subjects (job_weights_subjects); NULL: the weights do not say */
     /* for slices of the size last asked for */
     net *built;
     int h, w;

@@ -18,6 +18,7 @@ enum { MIN_SIDE = 8 };
 /* ---- weights ---- */
 
 sx_err seg_network_read(seg_network *n, job *j, const char *weights) {
+    char *text = NULL;
     sx_err rc;
     SX_TRY(rc, job_weights_inherit(j, weights));
     SX_TRY(rc, job_net_config(j, &n->net));
@@ -29,14 +30,20 @@ sx_err seg_network_read(seg_network *n, job *j, const char *weights) {
         n->net.classes != SP_N_CLASSES)
         return sx_fail(SX_E_CONFIG, "%s: network %s with %d classes is no segmenter of these %d",
                        weights, n->net.arch, n->net.classes, SP_N_CLASSES);
-    rc = job_weights_load(weights, &n->net, n->kernels, &n->params, n->sha256);
+    SX_TRY(rc, job_weights_load(weights, &n->net, n->kernels, &n->params, n->sha256));
+    SX_TRY(rc, job_weights_about(weights, &text));
+    json_t *about = text ? json_loads(text, 0, NULL) : NULL;
+    n->trained_on = job_weights_subjects(about);
+    json_decref(about);
 out:
+    sx_free(text);
     return rc;
 }
 
 void seg_network_clear(seg_network *n) {
     net_free(n->built);
     sx_free(n->params);
+    sx_free(n->trained_on);
     sx_free(n->slice);
     for (int i = 0; i < SEG_SLICES; i++) sx_free(n->p[i]);
     *n = (seg_network){.params = NULL};

@@ -9,6 +9,7 @@
 #include "io/io_table.h"
 #include "jobs/job_json.h"
 #include "jobs/job_output.h"
+#include "jobs/job_weights.h"
 #include "jobs/seg.h"
 #include "sagax_version.h"
 #include "spine/sp_labels.h"
@@ -60,6 +61,18 @@ static void add_numbering(json_t *own, const seg_masks *m) {
     json_object_set_new(own, "Vertebrae", json_integer(m->n_vertebrae));
 }
 
+/* Whether the segmentation network, or that which restored the input, was trained on the subject. */
+static void add_trained_on(json_t *own, const seg_config *c, const io_item *item) {
+    json_t *source = job_output_record(item->path);
+    const json_t *restored = json_object_get(source, "TrainedOnSubject");
+    const char *subjects = c->network.trained_on;
+    if (*item->subject && (subjects || restored))
+        json_object_set_new(own, "TrainedOnSubject",
+                            json_boolean(json_is_true(restored) ||
+                                         (subjects && job_weights_know(subjects, item->subject))));
+    json_decref(source);
+}
+
 static json_t *sidecar(const seg_config *c, const io_item *item, seg_mask mask, const seg_masks *m,
                        const seg_print *p) {
     json_t *own = json_object(), *o = json_object();
@@ -78,6 +91,7 @@ static json_t *sidecar(const seg_config *c, const io_item *item, seg_mask mask, 
     if (p->anchor[0]) json_object_set_new(own, "AnchorSHA256", json_string(p->anchor));
     json_object_set_new(own, "Configuration", json_loads(c->values, 0, NULL));
     add_numbering(own, m);
+    add_trained_on(own, c, item);
     json_object_set_new(o, "Description", json_string(descriptions[mask]));
     json_object_set_new(o, "Manual", json_false());
     json_object_set_new(o, "Sources", json_pack("[o]", job_json_string(source)));

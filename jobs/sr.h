@@ -62,8 +62,7 @@ typedef struct sr_config {
     mp_share *ready; /* weights prepared for the kernels, once a node; NULL: nothing to prepare */
     int64_t n_ready; /* floats; 0: nothing for the kernels of this node */
     char weights_sha256[65]; /* "none" without weights */
-    char *trained_on;        /* names of subjects (job_weights_subject), one after the
-                                other; NULL: the weights do not say */
+    char *trained_on;        /* subjects (job_weights_subjects); NULL: the weights do not say */
     char *values;            /* JSON of what decides about an output; sorted keys */
     char hash[65];           /* SHA-256 of `values` */
 } sr_config;

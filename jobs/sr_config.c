@@ -63,25 +63,13 @@ static sx_err take_method(sr_config *c, const json_t *train, const char *path) {
                    about->name, kind);
 }
 
-static void take_subjects(sr_config *c, const json_t *names) {
-    size_t n_bytes, i;
-    const json_t *name;
-    if (!json_is_array(names)) return;
-    FILE *f = open_memstream(&c->trained_on, &n_bytes);
-    SX_ASSERT(f);
-    json_array_foreach(names, i, name) {
-        if (json_is_string(name)) fprintf(f, "%s ", json_string_value(name));
-    }
-    fclose(f);
-}
-
 /* What the weights say of their training. */
 static sx_err read_about(sr_config *c, const char *path) {
     char *text = NULL;
     sx_err rc = job_weights_about(path, &text);
     json_t *root = text ? json_loads(text, 0, NULL) : NULL;
     take_trained(c, json_object_get(root, "degrade"));
-    take_subjects(c, json_object_get(json_object_get(root, "train"), "subjects"));
+    c->trained_on = job_weights_subjects(root);
     if (rc == SX_OK) rc = take_method(c, json_object_get(root, "train"), path);
     json_decref(root);
     sx_free(text);

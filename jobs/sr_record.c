@@ -68,12 +68,6 @@ out:
 
 /* ---- writing ---- */
 
-static bool is_trained_on(const sr_config *c, const io_item *item) {
-    char name[17];
-    job_weights_subject(item->subject, name);
-    return strstr(c->trained_on, name) != NULL;
-}
-
 static json_t *sidecar(const sr_config *c, const io_item *item, int what, const sr_record *r) {
     const sr_method *method = c->method;
     json_t *own = json_object(), *o = json_object();
@@ -101,7 +95,8 @@ static json_t *sidecar(const sr_config *c, const io_item *item, int what, const 
             job_json_string(c->noise_by_item || !*item->subject ? item->rel : item->subject));
     if (method->sampled && what > 0) json_object_set_new(own, "Sample", json_integer(what));
     if (c->trained_on && *item->subject)
-        json_object_set_new(own, "TrainedOnSubject", json_boolean(is_trained_on(c, item)));
+        json_object_set_new(own, "TrainedOnSubject",
+                            json_boolean(job_weights_know(c->trained_on, item->subject)));
     json_object_set_new(own, "SliceSpacing_mm", json_real(r->spacing_mm));
     json_object_set_new(own, "SliceThickness_mm", json_real(r->thickness_mm));
     json_object_set_new(own, "Mapping",

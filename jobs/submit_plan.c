@@ -58,11 +58,10 @@ static sx_err check_input(job *inner) {
 
 /* Rows and settings; and the folders that it names. */
 static sx_err check_ablate(job *inner) {
-    ablate_plan p = {0};
-    sx_err rc = ablate_plan_read(&p, job_arg(inner, 0), job_text(inner, "ablate.size"));
-    for (int i = 0; i < p.n && rc == SX_OK; i++) rc = ablate_row_check(&p.row[i]);
-    ablate_plan_clear(&p);
-    if (rc == SX_OK) rc = ablate_segmenter_check(inner);
+    ablate_study s = {.j = inner, .out = job_arg(inner, 1)};
+    sx_err rc = ablate_plan_read(&s.plan, job_arg(inner, 0), job_text(inner, "ablate.size"));
+    if (rc == SX_OK) rc = ablate_check(&s);
+    ablate_plan_clear(&s.plan);
     look_for(job_text(inner, "ablate.bids"));
     look_for(job_text(inner, "ablate.truth"));
     return rc;

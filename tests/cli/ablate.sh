@@ -15,7 +15,7 @@ against = cubic
 [rows]
 cubic = sr.method=cubic
 rcan = model.arch=rcan model.base_channels=8 model.groups=1 model.blocks=1 model.reduction=2
-wrong = model.arch=hat model.window=16 model.base_channels=7
+wrong = sr.method=cubic sr.samples=2
 palette = model.arch=palette model.base_channels=8 model.mult=1,1 model.res_blocks=1
 [paper]
 cubic = .6464 .435 .600 .684
@@ -31,11 +31,18 @@ expect 0 train c.h5 restorer --config study.ini --set model.arch=rcan --set mode
 expect 78 "${study[@]}" --segmenter restorer
 says err "network rcan is no segmenter"
 expect 66 "${study[@]}" --segmenter nowhere
+# Nor a row that cannot be trained.
+sed 's/^wrong = .*/wrong = model.arch=hat model.window=16 model.base_channels=7/' sweep.ini >sizes.ini
+expect 78 ablate sizes.ini study --bids bids --truth bids/derivatives/truth --config study.ini
+says err "row wrong: train: model.squeeze = 30"
+sed 's/^wrong = .*/wrong = train.lr=fast/' sweep.ini >value.ini
+expect 78 ablate value.ini study --bids bids --truth bids/derivatives/truth --config study.ini
+says err "row wrong: train: train.lr = \"fast\""
 check "and nothing is written" [ ! -e study ]
 
 # What it would do, without doing it.
 expect 0 "${study[@]}" --dry-run
-check "a line a step" [ "$(wc -l <out)" -eq 15 ]
+check "a line a step" [ "$(wc -l <out)" -eq 14 ]
 check "nothing is written" [ ! -e study ]
 says out "palette	train	sagax train study/cache.h5 study/rows/palette/run"
 
@@ -57,12 +64,12 @@ says err "row wrong"
 check "what was trained is not trained again" [ "$(stat -c %Y.%i study/rows/rcan/run/weights.h5)" = "$trained" ]
 check "a row in the table for each" [ "$(grep -cE '^\| (cubic|rcan|wrong|palette) ' study/table.md)" -eq 7 ]
 check "the failed row shows what missing predictions score" grep -qE '^\| wrong \| 0\.000' study/table.md
-check "and why" grep -q "^wrong: train: .*model.squeeze" study/table.md
+check "and why" grep -q "^wrong: sr: .*draws nothing at random" study/table.md
 check "published figures" grep -qE '^\| palette .*0\.994' study/table.md
 check "TSV" [ "$(wc -l <study/table.tsv)" -eq 17 ]
 check "LaTeX" grep -q '^palette & ' study/table.tex
 expect 0 status study
-says out "train failed"
+says out "sr failed"
 says out "scores"
 expect 0 status study --json
 json '.[2].row + " " + .[2].steps[0].state' "rcan done"

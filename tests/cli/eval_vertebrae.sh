@@ -172,6 +172,10 @@ check "without its scheme the levels are wrong" [ "$(cell out.tsv mislabelled to
 printf 'from\tto\tkind\n1\tx\tvertebra\n' >bad.tsv
 expect 65 eval vertebrae out --truth $truth --pred same=$truth --scheme ./bad.tsv
 says err "bad.tsv: line 2: 1 to x"
+printf 'from\tto\tkind\n9999\t1\tvertebra\n' >other.tsv
+expect 1 eval vertebrae out --truth $truth --pred same=$truth --scheme ./other.tsv --subjects 001
+says err "labelled voxels is of a vertebra"
+row same state=unusable
 expect 66 eval vertebrae out --truth $truth --pred same=$truth --scheme nobody
 expect 64 eval vertebrae out --truth $truth --pred same=$truth --scheme sane=spineps
 says err "no method is called sane"
@@ -191,6 +195,11 @@ head -c 500 $truth/sub-002/ses-01/anat/*seg-vert* >few/sub-002/ses-01/anat/sub-0
 expect 1 eval vertebrae out --truth few --pred same=$truth
 says err "1 failed"
 check "a truth that cannot be read is a row of nan" [ "$(cell out.tsv dtr same 002)" = nan ]
+
+# Subjects that a network was trained on.
+echo '{"Sagax": {"TrainedOnSubject": true}}' >spineps/$anat/sub-001_ses-01_acq-iso_seg-vert_msk.json
+expect 0 eval vertebrae out --truth $truth --pred spineps=spineps --set vertebrae.match=acq-iso --subjects 001
+says err "1 of 1 scored scans are of subjects that the network was trained on"
 
 expect 64 eval vertebrae out --truth $truth
 expect 64 eval vertebrae out --pred same=$truth

@@ -27,6 +27,8 @@ esac
 cp "${from}-subreg_dseg.nii.gz" "$3/it_seg-spine_msk.nii.gz"
 EOF
 command="bash $PWD/fake.sh $truth {input} {output} {name}"
+# As `sr` writes it when its network knew the subject.
+echo '{"Sagax": {"TrainedOnSubject": true}}' >"$truth/sub-001/ses-01/anat/sub-001_ses-01_acq-iso_T2w.json"
 run=(segment "$truth" seg --acq iso --command "$command" --set segment.limit_s=3)
 
 expect 1 "${run[@]}"
@@ -43,6 +45,7 @@ check "no working folder is left" [ -z "$(ls seg/.sagax/segment)" ]
 stem=seg/$anat/sub-001_ses-01_acq-iso_seg
 check "masks under our names" [ -f ${stem}-vert_dseg.nii.gz -a -f ${stem}-subreg_dseg.nii.gz ]
 check "the sidecar says whose numbers" [ "$(jq -r .Sagax.NumbersFrom ${stem}-vert_dseg.json)" = "the command" ]
+check "and that the input's network knew the subject" [ "$(jq .Sagax.TrainedOnSubject ${stem}-vert_dseg.json)" = true ]
 check "tables of labels" grep -q "^119	disc below T12" seg/seg-vert_dseg.tsv
 expect 0 validate --json ${stem}-vert_dseg.nii.gz "$truth/$anat/sub-001_ses-01_seg-vert_dseg.nii.gz"
 check "the labels are those of the command" [ "$(jq -r .mean out | sort -u | wc -l)" -eq 1 ]

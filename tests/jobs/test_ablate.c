@@ -99,10 +99,10 @@ START_TEST(settings_that_no_step_knows_are_refused) {
     ck_assert_int_eq(
         read_text(&p, "[rows]\na = train.stesp=1\nb = train.steps\nc = sr.method=cubic\n", ""),
         SX_OK);
-    ck_assert_int_eq(ablate_row_check(&p.row[0]), SX_E_CONFIG);
+    ck_assert_int_eq(ablate_row_keys(&p.row[0]), SX_E_CONFIG);
     ck_assert_msg(strstr(sx_err_text(), "train.stesp"), "%s", sx_err_text());
-    ck_assert_int_eq(ablate_row_check(&p.row[1]), SX_E_CONFIG);
-    ck_assert_int_eq(ablate_row_check(&p.row[2]), SX_OK);
+    ck_assert_int_eq(ablate_row_keys(&p.row[1]), SX_E_CONFIG);
+    ck_assert_int_eq(ablate_row_keys(&p.row[2]), SX_OK);
     ablate_plan_clear(&p);
 }
 END_TEST
@@ -117,7 +117,7 @@ START_TEST(the_published_tables_can_be_read) {
         ck_assert_int_eq(ablate_plan_read(&p, table[i].name, "small"), SX_OK);
         ck_assert_int_eq(p.n, table[i].n);
         for (int r = 0; r < p.n; r++) {
-            ck_assert_msg(ablate_row_check(&p.row[r]) == SX_OK, "%s", sx_err_text());
+            ck_assert_msg(ablate_row_keys(&p.row[r]) == SX_OK, "%s", sx_err_text());
             for (int k = 0; k < ABLATE_N_FIGURES; k++)
                 ck_assert(p.row[r].paper[k] > 0 && p.row[r].paper[k] < 1);
         }
