@@ -108,6 +108,43 @@ static sx_err print_of(const ablate_step *step, char print[SX_HASH_HEX]) {
     return rc;
 }
 
+/* What is to be said of a step, "" for nothing; new. `ended`: what comes after it was not run. */
+static char *remark(const io_table *t, const ablate_step *step, bool *ended) {
+    char print[SX_HASH_HEX];
+    for (int64_t i = 0; i < t->n_rows; i++) {
+        if (strcmp(io_table_at(t, i, ABLATE_STEP), step->name) != 0) continue;
+        const char *reason = io_table_at(t, i, ABLATE_REASON);
+        *ended = strcmp(io_table_at(t, i, ABLATE_STATE), "failed") == 0;
+        if (*reason) return sx_strf("%s: %s\n", step->name, reason);
+        if (print_of(step, print) != SX_OK || strcmp(io_table_at(t, i, ABLATE_PRINT), print) == 0)
+            return sx_strdup("");
+        return sx_strf("%s was run with another command line than that of the study now\n",
+                       step->name);
+    }
+    *ended = true;
+    return sx_strf("%s has not been run\n", step->name);
+}
+
+char *ablate_row_remarks(const ablate_study *s, int row) {
+    char *folder = ablate_row_path(s, row, ""), *all = sx_strdup("");
+    ablate_step *step;
+    io_table t;
+    int n;
+    bool ended = false;
+    ablate_steps(s, ABLATE_ROWS, row, &step, &n);
+    ablate_state(folder, &t);
+    for (int i = 0; i < n && !ended; i++) {
+        char *one = remark(&t, &step[i], &ended), *longer = sx_strf("%s%s", all, one);
+        sx_free(all);
+        sx_free(one);
+        all = longer;
+    }
+    io_table_clear(&t);
+    ablate_steps_free(step, n);
+    sx_free(folder);
+    return all;
+}
+
 /* ---- one step ---- */
 
 static const char *state_of(sx_err rc) {

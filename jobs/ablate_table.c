@@ -124,19 +124,14 @@ static void put_row(FILE *f, const style *y, const ablate_row *r, const cell *c)
     fputs(y->last, f);
 }
 
-/* Steps that failed, or of which some items did: figures of these rows count errors that have other
- * reasons than the network. */
-static void put_failures(FILE *f, const ablate_study *s) {
+/* Figures of these rows count errors that have other reasons than the network, or are of another
+ * one. */
+static void put_remarks(FILE *f, const ablate_study *s) {
     for (int r = 0; r < s->plan.n; r++) {
-        char *folder = ablate_row_path(s, r, "");
-        io_table t;
-        if (ablate_state(folder, &t) == SX_OK)
-            for (int64_t i = 0; i < t.n_rows; i++)
-                if (*io_table_at(&t, i, ABLATE_REASON))
-                    fprintf(f, "\n%s: %s: %s\n", s->plan.row[r].name,
-                            io_table_at(&t, i, ABLATE_STEP), io_table_at(&t, i, ABLATE_REASON));
-        io_table_clear(&t);
-        sx_free(folder);
+        char *remarks = ablate_row_remarks(s, r), *rest = NULL;
+        for (char *line = strtok_r(remarks, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+            fprintf(f, "\n%s: %s\n", s->plan.row[r].name, line);
+        sx_free(remarks);
     }
 }
 
@@ -176,7 +171,7 @@ static void put_markdown(FILE *f, const ablate_study *s, cell (*cells)[ABLATE_N_
         }
         fputs(" |\n", f);
     }
-    put_failures(f, s);
+    put_remarks(f, s);
 }
 
 static void put_latex(FILE *f, const ablate_study *s, cell (*cells)[ABLATE_N_FIGURES]) {

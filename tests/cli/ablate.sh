@@ -103,6 +103,14 @@ mv kept.ini sweep.ini
 expect 1 "${study[@]}"
 check "the earlier ones when it is itself again" awk "BEGIN {exit !($(dice) > 0)}"
 
+check "nothing to say of rows that are as they should be" bash -c '! grep -q "^rcan: " study/table.md'
+"$SAGAX" "${study[@]}" --stage scores --steps 7 >out 2>err
+check "figures of other settings are told" grep -q "^rcan: train was run with another command line" study/table.md
+check "not where there is nothing to train" bash -c '! grep -q "^cubic: " study/table.md'
+sed '/^palette = model/a late = model.arch=rcan' sweep.ini >later.ini
+"$SAGAX" ablate later.ini study --bids bids --truth bids/derivatives/truth --config study.ini --stage scores >out 2>err
+check "so are rows that were not run" grep -q "^late: train has not been run" study/table.md
+
 # What cannot be.
 expect 64 ablate sweep.ini x --truth bids
 says err "--bids is missing"
