@@ -147,18 +147,18 @@ NN_INLINE void nn__thin_row(const nn__thin *t, const float *thin, const float *w
                        t->v - v);
 }
 
-/* Channels v0 .. v1-1 of the wide side. */
-static inline void nn__thin_outer(const nn__thin *t, const float *thin, const float *wide, int v0,
-                                  int v1, float *taps) {
+/* Of the 9 q taps, in the order of [a][b][q], first .. last-1. */
+static inline void nn__thin_outer(const nn__thin *t, const float *thin, const float *wide,
+                                  int first, int last, float *taps) {
     for (int i = 0; i < t->h; i++) {
         const nn__taps_inside in = nn__thin_inside(t, i, 1);
-        for (int a = in.a0; a < in.a1; a++)
-            for (int b = 0; b < 3; b++)
-                for (int q = 0; q < t->q; q++) {
+        for (int u = first; u < last; u++) {
+            const int q = u % t->q, b = u / t->q % 3, a = u / t->q / 3;
+            if (a < in.a0 || a >= in.a1) continue;
 #define ROW(n, v) nn__thin_row(t, thin, wide, i, a, b, q, n, v, taps)
-                    NN__GROUPS(v0, v1, ROW);
+            NN__GROUPS(0, t->v, ROW);
 #undef ROW
-                }
+        }
     }
 }
 
@@ -192,7 +192,7 @@ static inline const float *nn__thin_turn(const nn_conv_shape *s, const float *we
     return taps;
 }
 
-/* One of the loops; gather and spread share the rows, outer whole groups of wide channels. */
+/* One of the loops; gather and spread share the rows, outer the taps. */
 typedef struct nn__thin_call {
     nn__thin t;
     const float *thin, *wide, *taps, *bias;
@@ -218,10 +218,9 @@ static void nn__thin_spread_rows(void *arg, int64_t i0, int64_t i1) {
     nn__thin_spread(&c->t, c->thin, c->taps, (int)i0, (int)i1, c->to);
 }
 
-static void nn__thin_outer_channels(void *arg, int64_t first, int64_t last) {
+static void nn__thin_outer_taps(void *arg, int64_t first, int64_t last) {
     const nn__thin_call *c = arg;
-    const int whole = NN__GROUP * NN_VL, end = (int)last * whole;
-    nn__thin_outer(&c->t, c->thin, c->wide, (int)first * whole, end < c->t.v ? end : c->t.v, c->to);
+    nn__thin_outer(&c->t, c->thin, c->wide, (int)first, (int)last, c->to);
 }
 
 static inline void nn__thin_forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
@@ -255,8 +254,7 @@ static inline void nn__thin_backward_weight(const nn_conv_shape *s, const nn_fee
                        .to = in ? r->scratch : dweight};
     nn__column_sums(dy, (int64_t)s->h * s->w, s->k, s->k, dbias);
     if (in) memset(c.to, 0, (size_t)nn__thin_scratch(s, 1) * sizeof *c.to);
-    sx_pool_ranges(r->pool, (c.t.v + NN__GROUP * NN_VL - 1) / (NN__GROUP * NN_VL),
-                   nn__thin_outer_channels, &c);
+    sx_pool_ranges(r->pool, (int64_t)9 * c.t.q, nn__thin_outer_taps, &c);
     if (!in) return;
     for (int k = 0; k < s->k; k++)
         for (int p = 0; p < 9; p++)

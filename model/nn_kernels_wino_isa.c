@@ -355,7 +355,8 @@ typedef struct weight_member {
     const weight_gradient *g;
     weight_room r;
     nn__source x, dy;
-    int add; /* whether dU holds blocks already */
+    nn__channels own; /* output channels */
+    int add;          /* whether dU holds blocks already */
 } weight_member;
 
 /* The point (1, 1) of A dy A^T is the sum over the tile: dbias comes with the transform. */
@@ -366,13 +367,13 @@ static const float *tile_sums(const nn__plan *p, const float *d) {
 static void weight_block(void *arg, nn__area a) {
     weight_member *w = arg;
     const nn__plan *p = w->g->p;
-    const int n = nn__tiles(a);
+    const int n = nn__tiles(a), k = w->own.first, outs = nn__min(w->own.last, p->out) - k;
     nn__load_inputs(&w->x, a, w->r.v);
-    nn__load_gradients(&w->dy, a, nn__all_channels(p), w->r.d);
-    nn__column_sums(tile_sums(p, w->r.d), n, p->out, p->out_pad, w->r.dbias);
+    nn__load_gradients(&w->dy, a, w->own, w->r.d);
+    nn__column_sums(tile_sums(p, w->r.d) + k, n, outs, p->out_pad, w->r.dbias + k);
     for (int i = 0; i < NN__POINTS; i++)
-        product_weight(p, n, p->out, w->r.d + i * p->out_slice, w->r.v + i * p->in_slice, w->add,
-                       w->r.du + i * du_slice(p));
+        product_weight(p, n, outs, w->r.d + i * p->out_slice + k, w->r.v + i * p->in_slice, w->add,
+                       w->r.du + i * du_slice(p) + (int64_t)k * p->in_pad);
     w->add = 1;
 }
 
@@ -402,8 +403,30 @@ static void gather_dbias(const weight_gradient *g, const sx_team *t) {
     }
 }
 
-static void weight_in_blocks(const sx_team *t, weight_member *w) {
+/* Where there are fewer tiles than output channels, adding up the dU of the members costs more than
+ * that each makes every V. */
+static bool is_small(const nn__plan *p) {
+    return p->tiles_y * p->tiles_x <= p->out;
+}
+
+/* All blocks, some output channels. */
+static void weight_by_channels(const sx_team *t, weight_member *w) {
+    const weight_gradient *g = w->g;
+    const nn__plan *p = g->p;
+    w->own = nn__own_channels(p, t);
+    const int k = w->own.first, last = nn__min(w->own.last, p->out);
+    if (k >= last) return;
+    memset(w->r.dbias, 0, (size_t)p->out * sizeof *w->r.dbias);
+    nn__each_block(p, &(sx_team){.n = 1}, weight_block, w);
+    add_weight_gradient(p, last - k, w->r.du + (int64_t)k * p->in_pad,
+                        g->dweight + (int64_t)k * NN__TAPS * p->in);
+    for (int i = k; i < last; i++) g->dbias[i] += w->r.dbias[i];
+}
+
+/* Some blocks, all output channels. */
+static void weight_by_rows(const sx_team *t, weight_member *w) {
     const nn__plan *p = w->g->p;
+    w->own = nn__all_channels(p);
     memset(w->r.dbias, 0, (size_t)p->out * sizeof *w->r.dbias);
     nn__each_block(p, t, weight_block, w);
     if (!w->add) memset(w->r.du, 0, (size_t)(NN__POINTS * du_slice(p)) * sizeof *w->r.du);
@@ -440,7 +463,7 @@ static void weight_member_run(const sx_team *t, void *arg) {
     weight_carve(p, t->n, g->scratch, t->id, &w.r);
     w.x = nn__source_of_feed(p, g->x, w.r.patch, w.r.ring);
     w.dy = nn__source_of_image(p, g->dy, p->out, NN__TILE, w.r.patch);
-    (nn__has_one_block(p) ? weight_at_once : weight_in_blocks)(t, &w);
+    (nn__has_one_block(p) ? weight_at_once : is_small(p) ? weight_by_channels : weight_by_rows)(t, &w);
 }
 
 static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,

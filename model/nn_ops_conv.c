@@ -150,7 +150,7 @@ static void forward_rows(void *arg, int64_t first, int64_t last) {
 
 /* Threads where there is more to do than to wake them. */
 static sx_pool *pool_of(const nn_graph *g, const nn__op *op) {
-    enum { WORTH = 1 << 18 /* MACs */ };
+    enum { WORTH = 1 << 15 /* MACs */ };
     return linear_macs(g, op) >= WORTH ? g->pool : NULL;
 }
 

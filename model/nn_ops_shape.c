@@ -27,14 +27,24 @@ static void add_channels(float *restrict to, int to_c, const float *restrict fro
         for (int c = 0; c < n_c; c++) to[p * to_c + c] += from[p * from_c + c];
 }
 
-static void concat_forward(const nn_graph *g, const nn__op *op) {
-    const nn__tensor *y = nn__out(g, op);
-    int from_c = 0;
+typedef struct concat_call {
+    const nn_graph *g;
+    const nn__op *op;
+} concat_call;
+
+static void concat_pixels(void *arg, int64_t first, int64_t last) {
+    const concat_call *q = arg;
+    const nn__tensor *y = nn__out(q->g, q->op);
+    float *to = y->value + first * y->c;
     for (int i = 0; i < 2; i++) {
-        const nn__tensor *x = nn__in(g, op, i);
-        copy_channels(y->value + from_c, y->c, x->value, x->c, (int64_t)x->h * x->w, x->c);
-        from_c += x->c;
+        const nn__tensor *x = nn__in(q->g, q->op, i);
+        copy_channels(to, y->c, x->value + first * x->c, x->c, last - first, x->c);
+        to += x->c;
     }
+}
+
+static void concat_forward(const nn_graph *g, const nn__op *op) {
+    sx_pool_ranges(g->pool, nn__pixels_of(nn__out(g, op)), concat_pixels, &(concat_call){g, op});
 }
 
 static void concat_backward(const nn_graph *g, const nn__op *op) {
