@@ -1,6 +1,7 @@
 /* Threads wait for a counter to change: first spinning, as work mostly follows work at once, then
  * offering their core to whoever wants it, then on a condition. To wake from that takes some 100
- * microseconds, more than most of what a rank does alone between two shared pieces of work. Whoever changes a counter wakes sleepers only if there are any. */
+ * microseconds, more than most of what a rank does alone between two shared pieces of work. Whoever
+ * changes a counter wakes sleepers only if there are any. */
 #include "base/sx_pool.h"
 
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /* A team of threads that share one image: the caller and n - 1 workers run the same function, each
  * with its number, and meet at barriers.
  *
- * Waiting spins briefly, yields for a while and then sleeps, so more threads than cores cost time but do not collapse.
- * One run at a time. Functions call neither MPI nor HDF5. Not collective. */
+ * Waiting spins briefly, yields for a while and then sleeps, so more threads than cores cost time
+ * but do not collapse. One run at a time. Functions call neither MPI nor HDF5. Not collective. */
 #ifndef SX_POOL_H
 #define SX_POOL_H
 

@@ -104,8 +104,9 @@ enum { ABLATE_STEP, ABLATE_STATE, ABLATE_PRINT, ABLATE_SECONDS, ABLATE_REASON, A
 sx_err ablate_state(const char *folder, io_table *t);
 /* Whether a step of a row failed when it was last run. Not collective. */
 bool ablate_row_failed(const ablate_study *s, int row);
-/* What a reader of its figures has to know, a line each: steps that were not run, were run with another
- * command line than that of the study now, or failed; new (sx_free), "" for none. Not collective. */
+/* What a reader of its figures has to know, a line each: steps that were not run, were run with
+ * another command line than that of the study now, or failed; new (sx_free), "" for none. Not
+ * collective. */
 char *ablate_row_remarks(const ablate_study *s, int row);
 
 /* STUDY/ablate.json: rows and steps. Errors: SX_E_CREATE, SX_E_IO. Not collective. */

@@ -61,7 +61,8 @@ static void add_numbering(json_t *own, const seg_masks *m) {
     json_object_set_new(own, "Vertebrae", json_integer(m->n_vertebrae));
 }
 
-/* Whether the segmentation network, or that which restored the input, was trained on the subject. */
+/* Whether the segmentation network, or that which restored the input, was trained on the subject.
+ */
 static void add_trained_on(json_t *own, const seg_config *c, const io_item *item) {
     json_t *source = job_output_record(item->path);
     const json_t *restored = json_object_get(source, "TrainedOnSubject");

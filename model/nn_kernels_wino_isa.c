@@ -463,7 +463,9 @@ static void weight_member_run(const sx_team *t, void *arg) {
     weight_carve(p, t->n, g->scratch, t->id, &w.r);
     w.x = nn__source_of_feed(p, g->x, w.r.patch, w.r.ring);
     w.dy = nn__source_of_image(p, g->dy, p->out, NN__TILE, w.r.patch);
-    (nn__has_one_block(p) ? weight_at_once : is_small(p) ? weight_by_channels : weight_by_rows)(t, &w);
+    (nn__has_one_block(p) ? weight_at_once
+     : is_small(p)        ? weight_by_channels
+                          : weight_by_rows)(t, &w);
 }
 
 static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
