@@ -58,10 +58,10 @@ NN_INLINE void nn__thin_store(float *p, nn_v v, const int n, int lanes) {
         nn_store_n(p, v, lanes);
 }
 
-/* Calls body(n, v) for groups of v = from .. wide-1: whole groups of four, then single vectors. */
-#define NN__GROUPS(from, wide, body)                                                               \
+/* Calls body(n, v) for groups of v = 0 .. wide-1: whole groups of four, then single vectors. */
+#define NN__GROUPS(wide, body)                                                                     \
     do {                                                                                           \
-        int first_ = (from);                                                                       \
+        int first_ = 0;                                                                            \
         for (; first_ + NN__GROUP * NN_VL <= (wide); first_ += NN__GROUP * NN_VL)                  \
             body(NN__GROUP, first_);                                                               \
         for (; first_ < (wide); first_ += NN_VL) body(1, first_);                                  \
@@ -91,7 +91,7 @@ static inline void nn__thin_gather(const nn__thin *t, const float *wide, const f
                 nn_v sum[NN__GROUP] = {{0}, {0}, {0}, {0}};
                 const float *by = taps + (int64_t)q * 9 * t->v;
 #define DOT(n, v) nn__thin_dot(t, in, wide, by, i, j, n, v, sum)
-                NN__GROUPS(0, t->v, DOT);
+                NN__GROUPS(t->v, DOT);
 #undef DOT
                 thin[((int64_t)i * t->w + j) * t->q + q] +=
                     nn_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
@@ -124,7 +124,7 @@ static inline void nn__thin_spread(const nn__thin *t, const float *thin, const f
         for (int j = 0; j < t->w; j++) {
             const nn__taps_inside in = nn__thin_inside(t, i, j);
 #define MIX(n, v) nn__thin_mix(t, in, thin, taps, i, j, n, v, wide)
-            NN__GROUPS(0, t->v, MIX);
+            NN__GROUPS(t->v, MIX);
 #undef MIX
         }
 }
@@ -156,7 +156,7 @@ static inline void nn__thin_outer(const nn__thin *t, const float *thin, const fl
             const int q = u % t->q, b = u / t->q % 3, a = u / t->q / 3;
             if (a < in.a0 || a >= in.a1) continue;
 #define ROW(n, v) nn__thin_row(t, thin, wide, i, a, b, q, n, v, taps)
-            NN__GROUPS(0, t->v, ROW);
+            NN__GROUPS(t->v, ROW);
 #undef ROW
         }
     }

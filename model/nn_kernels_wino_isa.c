@@ -10,9 +10,10 @@
  *     by data     the same with the turned weights
  *     by weight   dU [k][c] = (A dy A^T)^T V summed over tiles, then dg = G^T dU G
  *
- * Threads share an image by rows of tiles, each with its own V and M. An image of one block is
- * shared by output channels: its weights cost more than its tiles, of which every thread makes its
- * own V. What one core writes and another reads is slow, so threads share no more than they must.
+ * Threads share an image by rows of tiles, each with its own V and M. An image of one block, and by
+ * weight one of few tiles, is shared by output channels: its weights cost more than its tiles, of
+ * which every thread makes its own V. What one core writes and another reads is slow, so threads
+ * share no more than they must.
  *
  * Thin and 1x1 convolutions (model/nn_kernels_thin*.h, nn_kernels_pointwise.h) join in the table at
  * the end. Compiled once for each instruction set, NN_WINO_ISA names which. No state; different

@@ -67,6 +67,12 @@ typedef struct nn__op {
     int64_t calls;
 } nn__op;
 
+/* An op of a graph, for functions that threads run. */
+typedef struct nn__call {
+    const nn_graph *g;
+    const nn__op *op;
+} nn__call;
+
 struct nn__kind {
     const char *name;
     unsigned reads;     /* bit i: backward reads the value of in[i] */

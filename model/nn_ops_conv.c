@@ -135,13 +135,8 @@ static void add_transposed(float *restrict dx, const float *restrict w, const fl
     }
 }
 
-typedef struct linear_call {
-    const nn_graph *g;
-    const nn__op *op;
-} linear_call;
-
 static void forward_rows(void *arg, int64_t first, int64_t last) {
-    const linear_call *l = arg;
+    const nn__call *l = arg;
     const nn__tensor *x = nn__in(l->g, l->op, 0);
     matrix_vector(nn__value(l->g, l->op->weight) + first * x->c,
                   nn__value(l->g, l->op->bias) + first, x->value,
@@ -155,18 +150,18 @@ static sx_pool *pool_of(const nn_graph *g, const nn__op *op) {
 }
 
 static void linear_forward(const nn_graph *g, const nn__op *op) {
-    sx_pool_ranges(pool_of(g, op), op->k, forward_rows, &(linear_call){g, op});
+    sx_pool_ranges(pool_of(g, op), op->k, forward_rows, &(nn__call){g, op});
 }
 
 static void outer_rows(void *arg, int64_t first, int64_t last) {
-    const linear_call *l = arg;
+    const nn__call *l = arg;
     const nn__tensor *x = nn__in(l->g, l->op, 0);
     add_outer(nn__grad(l->g, l->op->weight) + first * x->c, nn__grad(l->g, l->op->bias) + first,
               nn__out(l->g, l->op)->grad + first, x->value, (int)(last - first), x->c);
 }
 
 static void transposed_columns(void *arg, int64_t first, int64_t last) {
-    const linear_call *l = arg;
+    const nn__call *l = arg;
     const nn__tensor *x = nn__in(l->g, l->op, 0);
     add_transposed(x->grad + first, nn__value(l->g, l->op->weight) + first,
                    nn__out(l->g, l->op)->grad, l->op->k, (int)(last - first), x->c);
@@ -174,7 +169,7 @@ static void transposed_columns(void *arg, int64_t first, int64_t last) {
 
 static void linear_backward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
-    linear_call l = {g, op};
+    nn__call l = {g, op};
     sx_pool_ranges(pool_of(g, op), op->k, outer_rows, &l);
     if (!x->needs_grad) return;
     if (op->first[0]) memset(x->grad, 0, (size_t)x->count * sizeof(float));

@@ -27,13 +27,8 @@ static void add_channels(float *restrict to, int to_c, const float *restrict fro
         for (int c = 0; c < n_c; c++) to[p * to_c + c] += from[p * from_c + c];
 }
 
-typedef struct concat_call {
-    const nn_graph *g;
-    const nn__op *op;
-} concat_call;
-
 static void concat_pixels(void *arg, int64_t first, int64_t last) {
-    const concat_call *q = arg;
+    const nn__call *q = arg;
     const nn__tensor *y = nn__out(q->g, q->op);
     float *to = y->value + first * y->c;
     for (int i = 0; i < 2; i++) {
@@ -44,7 +39,7 @@ static void concat_pixels(void *arg, int64_t first, int64_t last) {
 }
 
 static void concat_forward(const nn_graph *g, const nn__op *op) {
-    sx_pool_ranges(g->pool, nn__pixels_of(nn__out(g, op)), concat_pixels, &(concat_call){g, op});
+    sx_pool_ranges(g->pool, nn__pixels_of(nn__out(g, op)), concat_pixels, &(nn__call){g, op});
 }
 
 static void concat_backward(const nn_graph *g, const nn__op *op) {
