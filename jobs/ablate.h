@@ -21,6 +21,7 @@
 #ifndef ABLATE_H
 #define ABLATE_H
 
+#include <stdio.h>
 #include "io/io_table.h"
 #include "jobs/job.h"
 
@@ -71,8 +72,10 @@ typedef struct ablate_step {
     int n;
 } ablate_step;
 
-/* Whether each setting of a row is the business of some step. Errors: SX_E_CONFIG. */
+/* Whether each setting of a row, or of [segmenter], is the business of some step. Errors:
+ * SX_E_CONFIG. */
 sx_err ablate_row_keys(const ablate_row *r);
+sx_err ablate_segmenter_keys(const ablate_plan *p);
 /* STUDY/rows/ROW/NAME, STUDY/NAME for row -1; new (sx_free). */
 char *ablate_row_path(const ablate_study *s, int row, const char *name);
 /* The masks of a row that are scored; of one that failed, which may have some of other settings, a
@@ -87,9 +90,9 @@ char *ablate_step_command(const ablate_step *step);
 
 /* ---- running ---- */
 
-/* Whether the weights of ablate.segmenter are of a segmentation network, and each step a command
- * line that its verb takes, of a network that can be built. Not collective. Errors: SX_E_USAGE,
- * SX_E_CONFIG (row, step and reason), those of job_weights_about. */
+/* Whether the weights of ablate.segmenter are of a segmentation network, and each step but the last
+ * a command line that its verb takes, of a network that can be built. Not collective. Errors:
+ * SX_E_USAGE, SX_E_CONFIG (row, step and reason), those of job_weights_about. */
 sx_err ablate_check(const ablate_study *s);
 
 /* Run the steps of a stage one after another, all ranks each; row -1 but in ABLATE_ROWS. The first
@@ -102,12 +105,13 @@ sx_err ablate_run(const ablate_study *s, ablate_stage stage, int row);
  * file *t stays empty. Errors: those of io_table_read. Not collective. */
 enum { ABLATE_STEP, ABLATE_STATE, ABLATE_PRINT, ABLATE_SECONDS, ABLATE_REASON, ABLATE_N_COLUMNS };
 sx_err ablate_state(const char *folder, io_table *t);
+/* The line of a step; -1 if there is none. */
+int64_t ablate_state_of(const io_table *t, const char *step);
 /* Whether a step of a row failed when it was last run. Not collective. */
 bool ablate_row_failed(const ablate_study *s, int row);
-/* What a reader of its figures has to know, a line each: steps that were not run, were run with
- * another command line than that of the study now, or failed; new (sx_free), "" for none. Not
- * collective. */
-char *ablate_row_remarks(const ablate_study *s, int row);
+/* What a reader of its figures has to know, a paragraph each: steps that failed, were not run to
+ * their end, or with another command line than that of the study now. Not collective. */
+void ablate_row_remarks(const ablate_study *s, int row, FILE *f);
 
 /* STUDY/ablate.json: rows and steps. Errors: SX_E_CREATE, SX_E_IO. Not collective. */
 sx_err ablate_plan_write(const ablate_study *s);

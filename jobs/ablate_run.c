@@ -25,15 +25,20 @@ sx_err ablate_state(const char *folder, io_table *t) {
     if (rc == SX_OK && t->n_columns != 0 && t->n_columns != ABLATE_N_COLUMNS)
         rc = sx_fail(SX_E_DATA, "%s: %d columns, should be %d", path, t->n_columns,
                      ABLATE_N_COLUMNS);
+    if (rc != SX_OK) io_table_clear(t);
     sx_free(path);
     return rc;
 }
 
-/* Whether one of the steps is called so. */
-static bool has_step(const ablate_step *step, int n, const char *name) {
-    for (int i = 0; i < n; i++)
-        if (strcmp(step[i].name, name) == 0) return true;
-    return false;
+int64_t ablate_state_of(const io_table *t, const char *step) {
+    for (int64_t i = 0; i < t->n_rows; i++)
+        if (strcmp(io_table_at(t, i, ABLATE_STEP), step) == 0) return i;
+    return -1;
+}
+
+static bool is_in_state(const io_table *t, const char *step, const char *state) {
+    const int64_t i = ablate_state_of(t, step);
+    return i >= 0 && strcmp(io_table_at(t, i, ABLATE_STATE), state) == 0;
 }
 
 bool ablate_row_failed(const ablate_study *s, int row) {
@@ -43,31 +48,33 @@ bool ablate_row_failed(const ablate_study *s, int row) {
     int n;
     bool failed = false;
     ablate_steps(s, ABLATE_ROWS, row, &step, &n);
-    if (ablate_state(folder, &t) == SX_OK)
-        for (int64_t i = 0; i < t.n_rows; i++)
-            failed = failed || (strcmp(io_table_at(&t, i, ABLATE_STATE), "failed") == 0 &&
-                                has_step(step, n, io_table_at(&t, i, ABLATE_STEP)));
+    ablate_state(folder, &t);
+    for (int i = 0; i < n; i++) failed = failed || is_in_state(&t, step[i].name, "failed");
     io_table_clear(&t);
     ablate_steps_free(step, n);
     sx_free(folder);
     return failed;
 }
 
-/* Replace the line of a step, or add one. */
+static void copy_line(io_table *to, const io_table *from, int64_t i) {
+    const char *line[ABLATE_N_COLUMNS];
+    for (int c = 0; c < ABLATE_N_COLUMNS; c++) line[c] = io_table_at(from, i, c);
+    io_table_add(to, line);
+}
+
+/* The line of a step. Where it is another command than it was, what came after it has gone with the
+ * old one. */
 static sx_err note(const char *folder, const char *const cells[ABLATE_N_COLUMNS]) {
     char *path = sx_path_join(folder, "steps.tsv");
     io_table old, t = {0};
-    bool placed = false;
     sx_err rc = ablate_state(folder, &old);
+    const int64_t at = ablate_state_of(&old, cells[ABLATE_STEP]);
+    const bool same =
+        at >= 0 && strcmp(io_table_at(&old, at, ABLATE_PRINT), cells[ABLATE_PRINT]) == 0;
     io_table_init(&t, ABLATE_N_COLUMNS, columns);
-    for (int64_t i = 0; rc == SX_OK && i < old.n_rows; i++) {
-        const char *line[ABLATE_N_COLUMNS];
-        for (int c = 0; c < ABLATE_N_COLUMNS; c++) line[c] = io_table_at(&old, i, c);
-        const bool same = strcmp(line[ABLATE_STEP], cells[ABLATE_STEP]) == 0;
-        placed = placed || same;
-        io_table_add(&t, same ? cells : line);
-    }
-    if (!placed) io_table_add(&t, cells);
+    for (int64_t i = 0; i < (at < 0 ? old.n_rows : at); i++) copy_line(&t, &old, i);
+    io_table_add(&t, cells);
+    for (int64_t i = at + 1; same && i < old.n_rows; i++) copy_line(&t, &old, i);
     if (rc == SX_OK) rc = sx_mkdirs(folder);
     if (rc == SX_OK) rc = io_table_write(path, &t);
     io_table_clear(&old);
@@ -79,12 +86,10 @@ static sx_err note(const char *folder, const char *const cells[ABLATE_N_COLUMNS]
 /* A training that ended as it would end now. */
 static bool was_trained(const char *folder, const ablate_step *step, const char *print) {
     io_table t;
-    bool done = false;
     if (step->verb != &cmd_train || ablate_state(folder, &t) != SX_OK) return false;
-    for (int64_t i = 0; i < t.n_rows; i++)
-        done = done || (strcmp(io_table_at(&t, i, ABLATE_STEP), step->name) == 0 &&
-                        strcmp(io_table_at(&t, i, ABLATE_STATE), "done") == 0 &&
-                        strcmp(io_table_at(&t, i, ABLATE_PRINT), print) == 0);
+    const int64_t at = ablate_state_of(&t, step->name);
+    bool done = is_in_state(&t, step->name, "done") &&
+                strcmp(io_table_at(&t, at, ABLATE_PRINT), print) == 0;
     io_table_clear(&t);
     char *weights = sx_path_join(step->word[1], "weights.h5");
     done = done && sx_file_exists(weights);
@@ -92,57 +97,73 @@ static bool was_trained(const char *folder, const ablate_step *step, const char 
     return done;
 }
 
+/* Whether word i of a step is "--set", and the next one how it runs rather than what it makes. */
+static bool is_about_running(const ablate_step *step, int i) {
+    static const char *const keys[] = {"run.", "model.threads="};
+    if (i + 1 >= step->n || strcmp(step->word[i], "--set") != 0) return false;
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+        if (strncmp(step->word[i + 1], keys[k], strlen(keys[k])) == 0) return true;
+    return false;
+}
+
 /* Of the command line, and of the slices that a training reads. */
 static sx_err print_of(const ablate_step *step, char print[SX_HASH_HEX]) {
-    char *command = ablate_step_command(step), slices[SX_HASH_HEX] = "";
+    char slices[SX_HASH_HEX] = "";
     io_cache *cache = NULL;
     sx_err rc = SX_OK;
     if (step->verb == &cmd_train) rc = io_cache_open(&cache, step->word[0]);
     if (rc == SX_OK && cache) io_cache_content_hash(cache, slices);
     sx_hasher *h = sx_hasher_new();
-    sx_hasher_add_text(h, command);
+    sx_hasher_add_text(h, step->verb->name);
+    for (int i = 0; i < step->n; i++) {
+        if (is_about_running(step, i))
+            i++;
+        else
+            sx_hasher_add_text(h, step->word[i]);
+    }
     sx_hasher_add(h, slices, strlen(slices));
     sx_hasher_end(h, print);
     io_cache_close(cache);
-    sx_free(command);
     return rc;
 }
 
-/* What is to be said of a step, "" for nothing; new. `ended`: what comes after it was not run. */
-static char *remark(const io_table *t, const ablate_step *step, bool *ended) {
+/* ---- what a reader of figures has to know ---- */
+
+/* Of a step; false when what comes after it was not run. */
+static bool put_remark(FILE *f, const char *row, const io_table *t, const ablate_step *step) {
     char print[SX_HASH_HEX];
-    for (int64_t i = 0; i < t->n_rows; i++) {
-        if (strcmp(io_table_at(t, i, ABLATE_STEP), step->name) != 0) continue;
-        const char *reason = io_table_at(t, i, ABLATE_REASON);
-        *ended = strcmp(io_table_at(t, i, ABLATE_STATE), "failed") == 0;
-        if (*reason) return sx_strf("%s: %s\n", step->name, reason);
-        if (print_of(step, print) != SX_OK || strcmp(io_table_at(t, i, ABLATE_PRINT), print) == 0)
-            return sx_strdup("");
-        return sx_strf("%s was run with another command line than that of the study now\n",
-                       step->name);
-    }
-    *ended = true;
-    return sx_strf("%s has not been run\n", step->name);
+    const int64_t at = ablate_state_of(t, step->name);
+    const bool ended = is_in_state(t, step->name, "done") || is_in_state(t, step->name, "items");
+    const char *reason = at < 0 ? "" : io_table_at(t, at, ABLATE_REASON);
+    if (at < 0)
+        fprintf(f, "\n%s: %s has not been run\n", row, step->name);
+    else if (*reason)
+        fprintf(f, "\n%s: %s: %s\n", row, step->name, reason);
+    else if (!ended)
+        fprintf(f, "\n%s: %s has begun and not ended\n", row, step->name);
+    else if (print_of(step, print) != SX_OK)
+        fprintf(f, "\n%s: nobody knows how %s would be run now: %s\n", row, step->name,
+                sx_err_text());
+    else if (strcmp(io_table_at(t, at, ABLATE_PRINT), print) != 0)
+        fprintf(f, "\n%s: %s was run with another command line than that of the study now\n", row,
+                step->name);
+    return ended;
 }
 
-char *ablate_row_remarks(const ablate_study *s, int row) {
-    char *folder = ablate_row_path(s, row, ""), *all = sx_strdup("");
+void ablate_row_remarks(const ablate_study *s, int row, FILE *f) {
+    const char *name = s->plan.row[row].name;
+    char *folder = ablate_row_path(s, row, "");
     ablate_step *step;
     io_table t;
     int n;
-    bool ended = false;
     ablate_steps(s, ABLATE_ROWS, row, &step, &n);
-    ablate_state(folder, &t);
-    for (int i = 0; i < n && !ended; i++) {
-        char *one = remark(&t, &step[i], &ended), *longer = sx_strf("%s%s", all, one);
-        sx_free(all);
-        sx_free(one);
-        all = longer;
-    }
+    if (ablate_state(folder, &t) != SX_OK)
+        fprintf(f, "\n%s: %s\n", name, sx_err_text());
+    else
+        for (int i = 0; i < n && put_remark(f, name, &t, &step[i]); i++) continue;
     io_table_clear(&t);
     ablate_steps_free(step, n);
     sx_free(folder);
-    return all;
 }
 
 /* ---- one step ---- */

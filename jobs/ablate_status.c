@@ -52,8 +52,8 @@ bool ablate_is_study(const char *folder) {
 
 static json_t *step_json(const io_table *t, const char *step) {
     const char *state = "waiting", *seconds = "", *reason = "";
-    for (int64_t i = 0; i < t->n_rows; i++) {
-        if (strcmp(io_table_at(t, i, ABLATE_STEP), step) != 0) continue;
+    const int64_t i = ablate_state_of(t, step);
+    if (i >= 0) {
         state = io_table_at(t, i, ABLATE_STATE);
         seconds = io_table_at(t, i, ABLATE_SECONDS);
         reason = io_table_at(t, i, ABLATE_REASON);

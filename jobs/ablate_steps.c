@@ -201,6 +201,9 @@ static const struct kind {
 };
 #define N_KINDS ((int)(sizeof kinds / sizeof *kinds))
 
+/* What its section of a sweep file may set, which is more than what is set for all. */
+static const struct kind of_segmenter = {.verb = &cmd_train, .takes = "train.,model.,run."};
+
 /* ---- settings ---- */
 
 /* Not what the study itself decides: which images, which rows. */
@@ -248,25 +251,39 @@ static void put_settings(ablate_step *step, const struct kind *k, const char *se
     sx_free(copy);
 }
 
-static bool some_step_takes(const char *key) {
+static bool row_takes(const char *key) {
     for (int i = 0; i < N_KINDS; i++)
         if (kinds[i].stage == ABLATE_ROWS && takes(&kinds[i], key)) return true;
     return false;
 }
 
-sx_err ablate_row_keys(const ablate_row *r) {
-    char *copy = sx_strdup(r->settings), *rest = NULL;
+static bool segmenter_takes(const char *key) {
+    return takes(&of_segmenter, key);
+}
+
+static sx_err check_keys(const char *settings, bool (*known)(const char *key), const char *step) {
+    char *copy = sx_strdup(settings), *rest = NULL;
     sx_err rc = SX_OK;
     for (char *w = strtok_r(copy, " ", &rest); w && rc == SX_OK; w = strtok_r(NULL, " ", &rest)) {
         char *value = strchr(w, '=');
         if (value) *value = '\0';
         if (!value)
             rc = sx_fail(SX_E_CONFIG, "%s: should be section.key=value", w);
-        else if (!some_step_takes(w))
-            rc = sx_fail(SX_E_CONFIG, "no step of a row has the key %s", w);
+        else if (!known(w))
+            rc = sx_fail(SX_E_CONFIG, "no step of %s has the key %s", step, w);
     }
     sx_free(copy);
     return rc;
+}
+
+sx_err ablate_row_keys(const ablate_row *r) {
+    return check_keys(r->settings, row_takes, "a row");
+}
+
+sx_err ablate_segmenter_keys(const ablate_plan *p) {
+    const sx_err rc =
+        p->segmenter ? check_keys(p->segmenter, segmenter_takes, "the segmenter") : SX_OK;
+    return rc == SX_OK ? rc : sx_fail_context(rc, "[segmenter]");
 }
 
 /* ---- together ---- */
@@ -291,10 +308,8 @@ void ablate_steps(const ablate_study *s, ablate_stage stage, int row, ablate_ste
         k->put(one, s, row);
         put_given(one, s, k);
         if (stage == ABLATE_ROWS) put_settings(one, k, s->plan.row[row].settings);
-        if (k->put == put_segmenter && s->plan.segmenter) {
-            const struct kind all = {.verb = k->verb, .takes = "train.,model.,run."};
-            put_settings(one, &all, s->plan.segmenter);
-        }
+        if (k->put == put_segmenter && s->plan.segmenter)
+            put_settings(one, &of_segmenter, s->plan.segmenter);
     }
 }
 

@@ -124,17 +124,6 @@ static void put_row(FILE *f, const style *y, const ablate_row *r, const cell *c)
     fputs(y->last, f);
 }
 
-/* Figures of these rows count errors that have other reasons than the network, or are of another
- * one. */
-static void put_remarks(FILE *f, const ablate_study *s) {
-    for (int r = 0; r < s->plan.n; r++) {
-        char *remarks = ablate_row_remarks(s, r), *rest = NULL;
-        for (char *line = strtok_r(remarks, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-            fprintf(f, "\n%s: %s\n", s->plan.row[r].name, line);
-        sx_free(remarks);
-    }
-}
-
 /* Below the head of a table: a name and two columns a figure. */
 static void put_rule(FILE *f) {
     fputs("\n|---|", f);
@@ -171,7 +160,7 @@ static void put_markdown(FILE *f, const ablate_study *s, cell (*cells)[ABLATE_N_
         }
         fputs(" |\n", f);
     }
-    put_remarks(f, s);
+    for (int r = 0; r < p->n; r++) ablate_row_remarks(s, r, f);
 }
 
 static void put_latex(FILE *f, const ablate_study *s, cell (*cells)[ABLATE_N_FIGURES]) {

@@ -196,7 +196,7 @@ static sx_err run(job *j) {
     ablate_study s = {.j = j, .out = job_arg(j, 1)};
     sx_err rc = ablate_plan_read(&s.plan, job_arg(j, 0), job_text(j, "ablate.size"));
     if (rc == SX_OK) rc = check_folders(j);
-    if (rc == SX_OK) rc = ablate_check(&s);
+    if (rc == SX_OK && mp_rank(c) == 0) rc = ablate_check(&s);
     SX_TRY(rc, mp_agree(c, rc));
     if (job_dry_run(j)) {
         rc = mp_agree(c, mp_rank(c) == 0 ? print_plan(&s) : SX_OK);

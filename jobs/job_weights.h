@@ -49,9 +49,9 @@ bool job_weights_is_tensors(const char *file);
 /* Parameter `name` in a set, with or without the prefix; borrowed, NULL if there is none. */
 const io_tensor *job_weights_find(const io_tensors *t, const char *name);
 
-/* The JSON text that a training wrote about its weights, also where an export carries it on; new
- * (sx_free), NULL for files from elsewhere. Errors: SX_E_NOINPUT, SX_E_DATA. */
-sx_err job_weights_about(const char *path, char **text);
+/* What a training wrote about its weights, also where an export carries it on; new (json_decref),
+ * NULL for files from elsewhere. Errors: SX_E_NOINPUT, SX_E_DATA. */
+sx_err job_weights_about(const char *path, json_t **about);
 /* What a weights file says about itself (architecture, sizes, prediction target, noise schedule,
  * pixel size, intensity mapping) becomes the default of those keys that the verb has: what the user
  * sets wins. safetensors from elsewhere say it in plain metadata or by their shapes, and otherwise

@@ -76,8 +76,11 @@ static sx_err preset_from_json(job *j, const char *path, const json_t *root, con
     return rc;
 }
 
-static sx_err inherit_json(job *j, const char *path, const char *text) {
-    json_t *root = json_loads(text, 0, NULL);
+static json_t *parse(const char *text) {
+    return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+static sx_err inherit_json(job *j, const char *path, const json_t *root) {
     sx_err rc = SX_OK;
     if (!json_is_string(json_object_get(json_object_get(root, "model"), "arch")))
         rc = sx_fail(SX_E_DATA, "%s: %s", path,
@@ -89,7 +92,6 @@ static sx_err inherit_json(job *j, const char *path, const char *text) {
         rc = preset_from_json(j, path, root, s->key);
     for (int i = 0; i < N_SPOKEN_OF && rc == SX_OK; i++)
         rc = preset_from_json(j, path, root, spoken_of[i].key);
-    json_decref(root);
     return rc;
 }
 
@@ -130,6 +132,7 @@ static sx_err inherit_sizes(job *j, const char *path, const io_tensors *t) {
 }
 
 sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t) {
+    json_t *ours = NULL;
     sx_err rc;
     /* published weights predict the noise, under the linear schedule */
     SX_TRY(rc, preset(j, path, "diffusion.target", "eps"));
@@ -139,26 +142,27 @@ sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t
     for (int i = 0; i < N_SPOKEN_OF; i++)
         if (spoken_of[i].meta)
             SX_TRY(rc, preset(j, path, spoken_of[i].key, io_tensors_meta(t, spoken_of[i].meta)));
-    const char *ours = io_tensors_meta(t, "sagax");
+    ours = parse(io_tensors_meta(t, "sagax"));
     if (ours) rc = inherit_json(j, path, ours);
 out:
+    json_decref(ours);
     return rc;
 }
 
 /* ---- both containers ---- */
 
-sx_err job_weights_about(const char *path, char **text) {
+sx_err job_weights_about(const char *path, json_t **about) {
     char *file = job_weights_path(path);
     io_tensors t = {0};
     io_ckpt k = {0};
     sx_err rc;
-    *text = NULL;
+    *about = NULL;
     if (job_weights_is_tensors(file)) {
         SX_TRY(rc, io_tensors_read(file, &t));
-        *text = sx_strdup(io_tensors_meta(&t, "sagax"));
+        *about = parse(io_tensors_meta(&t, "sagax"));
     } else {
         SX_TRY(rc, io_ckpt_read(file, &k));
-        *text = sx_strdup(k.json);
+        *about = parse(k.json);
     }
 out:
     io_tensors_clear(&t);
@@ -168,19 +172,20 @@ out:
 }
 
 sx_err job_weights_inherit(job *j, const char *path) {
-    char *file = job_weights_path(path), *text = NULL;
+    char *file = job_weights_path(path);
+    json_t *about = NULL;
     io_tensors t = {0};
     sx_err rc;
     if (job_weights_is_tensors(file)) {
         SX_TRY(rc, io_tensors_read(file, &t));
         rc = job_weights_inherit_tensors(j, file, &t);
     } else {
-        SX_TRY(rc, job_weights_about(file, &text));
-        rc = inherit_json(j, file, text);
+        SX_TRY(rc, job_weights_about(file, &about));
+        rc = inherit_json(j, file, about);
     }
 out:
     io_tensors_clear(&t);
-    sx_free(text);
+    json_decref(about);
     sx_free(file);
     return rc;
 }

@@ -18,7 +18,7 @@ enum { MIN_SIDE = 8 };
 /* ---- weights ---- */
 
 sx_err seg_network_read(seg_network *n, job *j, const char *weights) {
-    char *text = NULL;
+    json_t *about = NULL;
     sx_err rc;
     SX_TRY(rc, job_weights_inherit(j, weights));
     SX_TRY(rc, job_net_config(j, &n->net));
@@ -31,12 +31,10 @@ sx_err seg_network_read(seg_network *n, job *j, const char *weights) {
         return sx_fail(SX_E_CONFIG, "%s: network %s with %d classes is no segmenter of these %d",
                        weights, n->net.arch, n->net.classes, SP_N_CLASSES);
     SX_TRY(rc, job_weights_load(weights, &n->net, n->kernels, &n->params, n->sha256));
-    SX_TRY(rc, job_weights_about(weights, &text));
-    json_t *about = text ? json_loads(text, 0, NULL) : NULL;
+    SX_TRY(rc, job_weights_about(weights, &about));
     n->trained_on = job_weights_subjects(about);
-    json_decref(about);
 out:
-    sx_free(text);
+    json_decref(about);
     return rc;
 }
 

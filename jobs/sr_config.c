@@ -65,14 +65,12 @@ static sx_err take_method(sr_config *c, const json_t *train, const char *path) {
 
 /* What the weights say of their training. */
 static sx_err read_about(sr_config *c, const char *path) {
-    char *text = NULL;
-    sx_err rc = job_weights_about(path, &text);
-    json_t *root = text ? json_loads(text, 0, NULL) : NULL;
-    take_trained(c, json_object_get(root, "degrade"));
-    c->trained_on = job_weights_subjects(root);
-    if (rc == SX_OK) rc = take_method(c, json_object_get(root, "train"), path);
-    json_decref(root);
-    sx_free(text);
+    json_t *about = NULL;
+    sx_err rc = job_weights_about(path, &about);
+    take_trained(c, json_object_get(about, "degrade"));
+    c->trained_on = job_weights_subjects(about);
+    if (rc == SX_OK) rc = take_method(c, json_object_get(about, "train"), path);
+    json_decref(about);
     return rc;
 }
 

@@ -6,6 +6,7 @@
 #include "jobs/job_json.h"
 #include "jobs/job_model.h"
 #include "jobs/train_kind.h"
+#include "jobs/train_rival.h"
 #include "jobs/verbs.h"
 #include "spine/sp_class.h"
 
@@ -97,6 +98,26 @@ static sx_err check_kind(const train_config *c) {
     return SX_OK;
 }
 
+/* Whether a network can be built and takes images of train.crop, without the memory that it needs
+ * for them. */
+static sx_err check_net(const train_config *c, const net_config *sizes) {
+    net *n = NULL;
+    sx_err rc = job_net_small(&n, sizes, c->kernels);
+    net_free(n);
+    if (rc == SX_OK && c->crop % net_granularity(sizes) != 0)
+        rc = sx_fail(SX_E_CONFIG, "train.crop = %d: should be a multiple of %d for network %s",
+                     c->crop, net_granularity(sizes), sizes->arch);
+    return rc;
+}
+
+static sx_err check_networks(const train_config *c) {
+    net_config rival;
+    sx_err rc = check_net(c, &c->net);
+    if (rc != SX_OK || !c->kind->rival) return rc;
+    rc = train_rival_config(c, &rival);
+    return rc == SX_OK ? check_net(c, &rival) : rc;
+}
+
 int train_default_shards(int batch) {
     return batch < 8 ? batch : 8;
 }
@@ -156,6 +177,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->threads = job_threads(j);
     SX_TRY(rc, job_schedule(j, &c->schedule));
     SX_TRY(rc, job_degrade_config(j, &c->degrade));
+    rc = check_networks(c);
 out:
     return rc;
 }

@@ -36,12 +36,17 @@ struct train_rival {
     train_gan gan;
 };
 
+sx_err train_rival_config(const train_config *c, net_config *d) {
+    const sx_err rc = net_config_of("discriminator", d);
+    d->base_channels = c->rival_channels;
+    return rc;
+}
+
 sx_err train_rival_net(const train_config *c, net **n) {
     net_config d;
     *n = NULL;
     if (!c->kind->rival) return SX_OK;
-    sx_err rc = net_config_of("discriminator", &d);
-    d.base_channels = c->rival_channels;
+    const sx_err rc = train_rival_config(c, &d);
     return rc != SX_OK
                ? rc
                : net_new(n, &d, c->crop, c->crop, c->kernels,

@@ -20,6 +20,8 @@
 /* Powers of the iteration with which the spectral norm of initial weights is found. */
 enum { TRAIN_RIVAL_ITERATIONS = 15 };
 
+/* Architecture and sizes of the discriminator. Errors: SX_E_CONFIG. */
+sx_err train_rival_config(const train_config *c, net_config *d);
 /* The discriminator for images of the training; *n is NULL for kinds without one. Errors:
  * SX_E_CONFIG, SX_E_NOMEM. */
 sx_err train_rival_net(const train_config *c, net **n);

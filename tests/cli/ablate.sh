@@ -38,6 +38,12 @@ says err "row wrong: train: model.squeeze = 30"
 sed 's/^wrong = .*/wrong = train.lr=fast/' sweep.ini >value.ini
 expect 78 ablate value.ini study --bids bids --truth bids/derivatives/truth --config study.ini
 says err "row wrong: train: train.lr = \"fast\""
+sed 's/^wrong = .*/wrong = model.arch=palette train.crop=33/' sweep.ini >crop.ini
+expect 78 ablate crop.ini study --bids bids --truth bids/derivatives/truth --config study.ini
+says err "row wrong: train: train.crop = 33: should be a multiple of 8 for network palette"
+sed 's/^train.steps = 4/train.stesp = 4/' sweep.ini >key.ini
+expect 78 ablate key.ini study --bids bids --truth bids/derivatives/truth --config study.ini
+says err "key.ini: [segmenter]: no step of the segmenter has the key train.stesp"
 check "and nothing is written" [ ! -e study ]
 
 # What it would do, without doing it.
@@ -107,6 +113,9 @@ check "nothing to say of rows that are as they should be" bash -c '! grep -q "^r
 "$SAGAX" "${study[@]}" --stage scores --steps 7 >out 2>err
 check "figures of other settings are told" grep -q "^rcan: train was run with another command line" study/table.md
 check "not where there is nothing to train" bash -c '! grep -q "^cubic: " study/table.md'
+sed -i 's/^sr\tdone/sr\tbegun/' study/rows/rcan/steps.tsv
+"$SAGAX" "${study[@]}" --stage scores >out 2>err
+check "so are steps that were killed" grep -q "^rcan: sr has begun and not ended" study/table.md
 sed '/^palette = model/a late = model.arch=rcan' sweep.ini >later.ini
 "$SAGAX" ablate later.ini study --bids bids --truth bids/derivatives/truth --config study.ini --stage scores >out 2>err
 check "so are rows that were not run" grep -q "^late: train has not been run" study/table.md
