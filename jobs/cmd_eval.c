@@ -211,7 +211,7 @@ static sx_err eval_images(job *j) {
     ev_session e = {0};
     sx_err rc;
     SX_TRY(rc, mp_agree(job_comm(j), session_open(&e, j)));
-    if (first) job_output_warn_trained(ev_count_trained(&e.cohort), e.cohort.n_scored);
+    if (first) ev_warn_trained(ev_count_trained(&e.cohort), e.cohort.n_scored, "scans");
     if (job_dry_run(j)) {
         if (first) print_plan(&e.cohort);
         goto out;

@@ -45,5 +45,7 @@ sx_err ev_predictions_agree(const ev_cohort *e, int64_t lr);
 /* How many scans that are scored are of subjects that the network was trained on, as sidecars of
  * predictions tell. */
 int64_t ev_count_trained(const ev_cohort *e);
+/* Warn where n of all `what` ("scans", "sessions") that are scored are of such subjects. */
+void ev_warn_trained(int64_t n, int64_t all, const char *what);
 
 #endif

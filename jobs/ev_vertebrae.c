@@ -5,7 +5,7 @@
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/job_output.h"
+#include "jobs/ev_match.h"
 
 const job_option ev_vertebrae_options[] = {
     {"vertebrae.pred", JOB_TEXT, "", NULL, 0, 0,
@@ -74,7 +74,7 @@ sx_err ev_vertebrae_run(job *j) {
         goto out;
     }
     SX_TRY(rc, mp_agree(e->comm, first ? sx_mkdirs_for(out) : SX_OK));
-    if (first) job_output_warn_trained(ev_vertebrae_count_trained(e), e->n_sessions);
+    if (first) ev_warn_trained(ev_vertebrae_count_trained(e), e->n_sessions, "sessions");
     rc = scored = ev_vertebrae_score(e, out);
     if (rc != SX_OK && rc != SX_E_ITEMS) goto out;
     if (job_text(j, "run.part")[0]) {

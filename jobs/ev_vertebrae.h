@@ -168,8 +168,8 @@ typedef struct ev_masks {
 } ev_masks;
 
 /* Read what a tree has of a visit. `m` must be zeroed; ev_masks_clear also after an error. Errors:
- * SX_E_NOINPUT (no vertebra mask), those of ev_find_mask and io_nifti_read, SX_E_DATA (no labels).
- */
+ * SX_E_NOINPUT (no vertebra mask), those of ev_find_mask and io_nifti_read, SX_E_DATA (numbered
+ * otherwise). */
 sx_err ev_masks_read(ev_masks *m, const ev_tree *t, const io_item *of, const io_read_opt *opt);
 void ev_masks_clear(ev_masks *m);
 /* Erase from a prediction what lies outside of the truth's boxes (ev_vertebrae_masks.c). Errors:

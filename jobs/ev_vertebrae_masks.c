@@ -29,15 +29,22 @@ out:
     return rc;
 }
 
-/* A mask without any label is a segmenter's answer; one without a vertebra among its labels was
- * numbered otherwise, and would count as that answer. */
+/* What a mask of vertebrae says: instances, their discs and end-plates. */
+static bool is_known(int32_t label) {
+    return sp_is_instance(label) || sp_is_instance(label - SP_DISC_BELOW) ||
+           sp_is_instance(label - SP_ENDPLATE_OF);
+}
+
+/* A mask without any label is a segmenter's answer; one without any that is known was numbered
+ * otherwise, and would count as that answer. */
 static sx_err translate(const ev_tree *t, const char *path, im_labels *vert) {
     const int64_t n = im_labels_count(vert);
-    int64_t labelled = 0, vertebrae = 0;
+    int64_t labelled = 0;
     for (int64_t i = 0; i < n; i++) labelled += vert->voxel[i] != 0;
     ev_scheme_apply(&t->scheme, t->scheme.vert, vert);
-    for (int64_t i = 0; i < n; i++) vertebrae += sp_is_vertebra(vert->voxel[i]);
-    if (labelled == 0 || vertebrae > 0) return SX_OK;
+    for (int64_t i = 0; i < n; i++)
+        if (is_known(vert->voxel[i])) return SX_OK;
+    if (labelled == 0) return SX_OK;
     return sx_fail(SX_E_DATA,
                    "%s: none of %lld labelled voxels is of a vertebra; vertebrae.scheme and "
                    "vertebrae.truth_scheme say how masks are numbered",
@@ -69,7 +76,7 @@ void ev_masks_clear(ev_masks *m) {
 static bool in_box(const ev_masks *truth, int64_t at) {
     const int32_t vert = truth->vert.voxel[at],
                   subreg = truth->subreg.voxel ? truth->subreg.voxel[at] : 0;
-    return (vert > 0 && vert < SP_N_INSTANCES) || subreg == SP_SPINOUS || subreg == SP_CORD ||
+    return sp_is_instance(vert) || subreg == SP_SPINOUS || subreg == SP_CORD ||
            subreg == SP_CANAL || subreg == SP_ENDPLATE;
 }
 
@@ -126,7 +133,7 @@ sx_err ev_masks_bone(const ev_masks *m, im_labels *bone) {
     for (int64_t i = 0; i < n && rc == SX_OK; i++) {
         const int32_t vert = m->vert.voxel[i];
         bone->voxel[i] = by_subregion ? sp_is_bone(m->subreg.voxel[i])
-                                      : vert > 0 && vert < SP_N_INSTANCES && vert != SP_SACRUM;
+                                      : sp_is_instance(vert) && vert != SP_SACRUM;
     }
     return rc;
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_hash.h"
-#include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_bids.h"
 #include "jobs/job_json.h"
@@ -38,14 +37,6 @@ bool job_output_trained_on(const char *image) {
     const bool yes = json_is_true(json_object_get(record, "TrainedOnSubject"));
     json_decref(record);
     return yes;
-}
-
-/* Not refused: it may be what somebody wants to know. */
-void job_output_warn_trained(int64_t n, int64_t all) {
-    if (n > 0)
-        sx_warn("%lld of %lld scored scans are of subjects that the network was trained on, whose "
-                "scores say little about others; --cache CACHE --split test leaves them out",
-                (long long)n, (long long)all);
 }
 
 /* ---- is it done? ---- */

@@ -14,10 +14,8 @@
 json_t *job_sidecar_read(const char *image);
 /* The record in it, new (json_decref); NULL when there is none. */
 json_t *job_output_record(const char *image);
-/* Whether the record says that a network that made the image was trained on its subject; and what
- * is to be said when that holds for n of all scans that are scored. */
+/* Whether the record says that a network that made the image was trained on its subject. */
 bool job_output_trained_on(const char *image);
-void job_output_warn_trained(int64_t n, int64_t all);
 
 /* What a record has to say, and what is the matter when it does not. */
 typedef struct job_claim {

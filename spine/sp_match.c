@@ -13,8 +13,12 @@ typedef struct overlap {
     int64_t of_truth[SP_N_INSTANCES], of_prediction[SP_N_INSTANCES];
 } overlap;
 
+bool sp_is_instance(int label) {
+    return label > 0 && label < SP_N_INSTANCES;
+}
+
 static int instance_of(int32_t label) {
-    return label > 0 && label < SP_N_INSTANCES ? label : 0;
+    return sp_is_instance(label) ? label : 0;
 }
 
 static void count_overlap(overlap *o, const im_labels *truth, const im_labels *prediction) {

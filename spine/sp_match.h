@@ -31,6 +31,7 @@
 #include "spine/sp_topology.h"
 
 enum { SP_N_INSTANCES = 100 };
+bool sp_is_instance(int label);
 #define SP_MATCHED 0.5
 #define SP_TAKEN 0.25
 

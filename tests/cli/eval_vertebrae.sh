@@ -176,6 +176,8 @@ printf 'from\tto\tkind\n9999\t1\tvertebra\n' >other.tsv
 expect 1 eval vertebrae out --truth $truth --pred same=$truth --scheme ./other.tsv --subjects 001
 says err "labelled voxels is of a vertebra"
 row same state=unusable
+expect 1 eval vertebrae out --truth $truth --pred same=$truth --set vertebrae.truth_scheme=./other.tsv --subjects 001
+row same state=failed
 expect 66 eval vertebrae out --truth $truth --pred same=$truth --scheme nobody
 expect 64 eval vertebrae out --truth $truth --pred same=$truth --scheme sane=spineps
 says err "no method is called sane"
@@ -199,7 +201,7 @@ check "a truth that cannot be read is a row of nan" [ "$(cell out.tsv dtr same 0
 # Subjects that a network was trained on.
 echo '{"Sagax": {"TrainedOnSubject": true}}' >spineps/$anat/sub-001_ses-01_acq-iso_seg-vert_msk.json
 expect 0 eval vertebrae out --truth $truth --pred spineps=spineps --set vertebrae.match=acq-iso --subjects 001
-says err "1 of 1 scored scans are of subjects that the network was trained on"
+says err "1 of 1 scored sessions are of subjects that a network was trained on"
 
 expect 64 eval vertebrae out --truth $truth
 expect 64 eval vertebrae out --pred same=$truth

@@ -19,7 +19,7 @@ expect 0 sr bids all "${use[@]}" -q
 trained=$(grep -l '"TrainedOnSubject": true' all/sub-*/ses-*/anat/*.json | sed 's/.*sub-\([^_]*\)_.*/\1/' | sort -u)
 check "sidecars know who was trained on" [ "$trained" = "$(cat train)" ]
 expect 0 eval images everybody "${scores[@]}" --sr all
-says err "$(wc -l <train) of 5 scored scans are of subjects that the network was trained on"
+says err "$(wc -l <train) of 5 scored scans are of subjects that a network was trained on"
 check "weights do not tell labels" bash -c "! grep -aq '\"00[1-5]\"' run/weights.h5"
 
 # ---- those of a split ----

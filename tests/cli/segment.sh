@@ -46,6 +46,8 @@ stem=seg/$anat/sub-001_ses-01_acq-iso_seg
 check "masks under our names" [ -f ${stem}-vert_dseg.nii.gz -a -f ${stem}-subreg_dseg.nii.gz ]
 check "the sidecar says whose numbers" [ "$(jq -r .Sagax.NumbersFrom ${stem}-vert_dseg.json)" = "the command" ]
 check "and that the input's network knew the subject" [ "$(jq .Sagax.TrainedOnSubject ${stem}-vert_dseg.json)" = true ]
+check "where nobody knows, nothing is said" \
+    [ "$(jq .Sagax.TrainedOnSubject seg/sub-005/ses-01/anat/sub-005_ses-01_acq-iso_seg-vert_dseg.json)" = null ]
 check "tables of labels" grep -q "^119	disc below T12" seg/seg-vert_dseg.tsv
 expect 0 validate --json ${stem}-vert_dseg.nii.gz "$truth/$anat/sub-001_ses-01_seg-vert_dseg.nii.gz"
 check "the labels are those of the command" [ "$(jq -r .mean out | sort -u | wc -l)" -eq 1 ]

@@ -19,6 +19,10 @@ expect 0 segment $held iso --acq iso --weights run
 expect 0 sr held cubic --method cubic --stitch
 expect 0 segment cubic thick --weights run
 expect 0 eval vertebrae scores --truth $held --pred iso=iso,cubic=thick
+# The training cohort has subjects 001 to 008, by whose labels weights know them.
+trained() { jq .Sagax.TrainedOnSubject iso/sub-"$1"/ses-01/anat/sub-"$1"_ses-01_acq-iso_seg-vert_dseg.json; }
+check "a subject of its training" [ "$(for i in 1 2 3 4 5 6 7 8; do trained 00$i; done | grep -c true)" -ge 5 ]
+check "others are not" [ "$(trained 009) $(trained 010)" = "false false" ]
 # value METHOD METRIC: its macro mean.
 value() {
     awk -F'\t' -v method="$1" -v metric="$2" '$1 == method && $2 == metric && $3 == "macro" {print $5}' \
