@@ -7,6 +7,7 @@
  *   ablate_run     which of them are done, and doing the others
  *   ablate_status  the grid of rows and steps
  *   ablate_table   the table of the study, beside the figures of the paper
+ *   ablate_picture the same of images and masks
  *   cmd_ablate     the verb
  *
  * STUDY/cache.h5          slices of the sagittal scans, which every row is trained on
@@ -125,5 +126,8 @@ sx_err ablate_status(const char *study, bool as_json);
 /* STUDY/table.md, .tsv, .tex from the scores of all rows. Not collective. Errors: SX_E_NOINPUT,
  * SX_E_DATA, SX_E_CREATE, SX_E_IO. */
 sx_err ablate_table(const ablate_study *s);
+/* STUDY/table.png: a slice of the first sessions as each row restored and segmented it. Not
+ * collective. Errors: those of ev_vertebrae_open, SX_E_CREATE, SX_E_IO. */
+sx_err ablate_picture(const ablate_study *s);
 
 #endif

@@ -140,6 +140,8 @@ static sx_err score(const ablate_study *s) {
     if (rc == SX_OK) rc = ablate_run(s, ABLATE_SCORES, -1);
     if (rc != SX_OK && rc != SX_E_ITEMS) return rc;
     sx_err written = mp_agree(c, mp_rank(c) == 0 ? ablate_table(s) : SX_OK);
+    if (mp_rank(c) == 0 && written == SX_OK && ablate_picture(s) != SX_OK)
+        sx_warn("there is no picture: %s", sx_err_text());
     return written == SX_OK ? rc : written;
 }
 

@@ -73,6 +73,8 @@ check "the failed row shows what missing predictions score" grep -qE '^\| wrong 
 check "and why" grep -q "^wrong: sr: .*draws nothing at random" study/table.md
 check "published figures" grep -qE '^\| palette .*0\.994' study/table.md
 check "TSV" [ "$(wc -l <study/table.tsv)" -eq 17 ]
+check "picture" [ -s study/table.png ]
+check "without a complaint" bash -c "! grep -q picture err"
 check "LaTeX" grep -q '^palette & ' study/table.tex
 expect 0 status study
 says out "sr failed"
@@ -83,7 +85,7 @@ json '.[2].row + " " + .[2].steps[0].state' "rcan done"
 # Two ranks make the same table.
 "$MPIEXEC" -n 2 "$SAGAX" ablate sweep.ini second --bids bids --truth bids/derivatives/truth --config study.ini \
     >out 2>err
-for f in table.tsv table.tex scores.tsv; do # reasons in table.md name ranks
+for f in table.tsv table.tex table.png scores.tsv; do # reasons in table.md name ranks
     check "np 2 gives the same $f" cmp study/$f second/$f
 done
 
