@@ -405,9 +405,9 @@ static void gather_dbias(const weight_gradient *g, const sx_team *t) {
 }
 
 /* Where there are fewer tiles than output channels, adding up the dU of the members costs more than
- * that each makes every V. */
-static bool is_small(const nn__plan *p) {
-    return p->tiles_y * p->tiles_x <= p->out;
+ * that each makes every V, as long as there are channels for all. */
+static bool is_small(const nn__plan *p, const sx_team *t) {
+    return p->tiles_y * p->tiles_x <= p->out && t->n <= p->out_pad / NN_VL;
 }
 
 /* All blocks, some output channels. */
@@ -465,7 +465,7 @@ static void weight_member_run(const sx_team *t, void *arg) {
     w.x = nn__source_of_feed(p, g->x, w.r.patch, w.r.ring);
     w.dy = nn__source_of_image(p, g->dy, p->out, NN__TILE, w.r.patch);
     (nn__has_one_block(p) ? weight_at_once
-     : is_small(p)        ? weight_by_channels
+     : is_small(p, t)     ? weight_by_channels
                           : weight_by_rows)(t, &w);
 }
 
