@@ -510,13 +510,12 @@ static const feed_kind telling_kinds[] = {
 };
 
 static const shape large_shapes[] = {
-    {37, 31, {24, 24}, 64, 3},  /* odd sides */
-    {46, 42, {17, 31}, 35, 3},  /* several blocks, channels of no whole vectors */
-    {22, 26, {64, 64}, 64, 3},  /* one block */
-    {26, 26, {96, 96}, 64, 3},  /* several blocks, fewer tiles than output channels */
-    {26, 26, {96, 96}, 67, 3},
-    {8, 700, {32, 32}, 32, 3},  /* pieces of a row */
-    {6, 12, {96, 160}, 130, 3}, /* one block, panels of weights */
+    {37, 31, {24, 24}, 64, 3}, /* odd sides */
+    {46, 42, {17, 31}, 35, 3}, /* several blocks, channels of no whole vectors */
+    {22, 26, {64, 64}, 64, 3}, /* one block */
+    {26, 26, {96, 96}, 64, 3}, /* several blocks, fewer tiles than output channels */
+    {26, 26, {96, 96}, 67, 3},  {8, 700, {32, 32}, 32, 3}, /* pieces of a row */
+    {6, 12, {96, 160}, 130, 3},                            /* one block, panels of weights */
     {37, 31, {32, 32}, 48, 1},  {37, 31, {17, 31}, 35, 1}, {2, 700, {32, 16}, 32, 1},
     {1, 5, {48, 16}, 64, 1},    {37, 31, {24, 24}, 1, 3},  {1, 700, {32, 17}, 2, 3},
 };
