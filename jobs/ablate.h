@@ -93,7 +93,7 @@ char *ablate_step_command(const ablate_step *step);
 
 /* Whether the weights of ablate.segmenter are of a segmentation network, and each step but the last
  * a command line that its verb takes, of a network that can be built. Not collective. Errors:
- * SX_E_USAGE, SX_E_CONFIG (row, step and reason), those of job_weights_about. */
+ * SX_E_CONFIG (row, step and reason), those of job_weights_about. */
 sx_err ablate_check(const ablate_study *s);
 
 /* Run the steps of a stage one after another, all ranks each; row -1 but in ABLATE_ROWS. The first
@@ -127,7 +127,8 @@ sx_err ablate_status(const char *study, bool as_json);
  * SX_E_DATA, SX_E_CREATE, SX_E_IO. */
 sx_err ablate_table(const ablate_study *s);
 /* STUDY/table.png: a slice of the first sessions as each row restored and segmented it. Not
- * collective. Errors: those of ev_vertebrae_open, SX_E_CREATE, SX_E_IO. */
+ * collective. Errors: those of ev_vertebrae_open and io_bids_walk, SX_E_DATA (no truth is
+ * readable), SX_E_CREATE, SX_E_IO. */
 sx_err ablate_picture(const ablate_study *s);
 
 #endif

@@ -21,9 +21,13 @@ typedef struct picture {
     ev_vertebrae *e;
     io_items *restored; /* [columns] images of each row; of the truth, its isotropic ones */
     int columns;
-    io_panel *panel; /* [2 * sessions * columns], images owned */
+    io_panel *panel; /* [max_panels], images owned */
     bool *coloured;  /* likewise */
 } picture;
+
+static int max_panels(const picture *q) {
+    return 2 * MAX_SESSIONS * q->columns;
+}
 
 /* ---- colours ---- */
 
@@ -76,9 +80,12 @@ static void put_mask(const picture *q, io_panel *p, const ev_truth *grid, int64_
                      const ev_tree *tree, const io_item *visit) {
     ev_masks m = {.vert = {.voxel = NULL}};
     im_volume v = {0};
-    if (ev_masks_read(&m, tree, visit, &q->e->read) == SX_OK &&
-        im_labels_to_volume(&v, &m.vert) == SX_OK)
+    sx_err rc = ev_masks_read(&m, tree, visit, &q->e->read);
+    if (rc == SX_OK) rc = im_labels_to_volume(&v, &m.vert);
+    if (rc == SX_OK)
         put_panel(p, grid, index, &v, 0, 1.0);
+    else if (rc != SX_E_NOINPUT)
+        sx_warn("%s", sx_err_text());
     im_volume_clear(&v);
     ev_masks_clear(&m);
 }
@@ -103,39 +110,36 @@ out:
     return rc;
 }
 
-static sx_err put_session(const picture *q, int session) {
+/* Two lines of panels from panel `at` on. Errors: the truth cannot be read. */
+static sx_err put_session(const picture *q, const io_item *visit, int at) {
     const ablate_plan *plan = &q->s->plan;
-    const io_item *visit = q->e->visit[session];
-    io_panel *images = q->panel + (int64_t)2 * session * q->columns, *masks = images + q->columns;
     ev_truth grid = {.peak = 1.0};
-    sx_err rc = read_grid(q, visit, &grid);
+    const sx_err rc = read_grid(q, visit, &grid);
     if (rc != SX_OK) return rc;
-    const int64_t index = fullest_slice(&grid.image);
+    const int64_t index = fullest_slice(&grid.image), *dim = grid.image.dim;
     for (int c = 0; c < q->columns; c++) {
         const bool truth = c == plan->n;
-        const io_panel black = {NULL,
-                                (int)grid.image.dim[2],
-                                (int)grid.image.dim[1],
-                                0,
-                                1,
-                                truth ? "truth" : plan->row[c].name};
-        images[c] = masks[c] = black;
-        masks[c].caption = "";
-        put_image(q, &images[c], &grid, index, &q->restored[c], visit);
-        put_mask(q, &masks[c], &grid, index, truth ? &q->e->truth : masks_of(q, plan->row[c].name),
+        io_panel *image = &q->panel[at + c], *mask = image + q->columns;
+        *image = (io_panel){.h = (int)dim[2],
+                            .w = (int)dim[1],
+                            .hi = 1.0f,
+                            .caption = truth ? "truth" : plan->row[c].name};
+        *mask = *image;
+        mask->caption = "";
+        put_image(q, image, &grid, index, &q->restored[c], visit);
+        put_mask(q, mask, &grid, index, truth ? &q->e->truth : masks_of(q, plan->row[c].name),
                  visit);
-        q->coloured[&masks[c] - q->panel] = masks[c].image != NULL;
+        q->coloured[at + q->columns + c] = mask->image != NULL;
     }
-    for (int c = 0; c < 2 * q->columns; c++)
-        if (!images[c].image)
-            images[c].image = SX_NEW_ARRAY(float, (int64_t)images[c].h *images[c].w);
+    for (io_panel *p = q->panel + at; p < q->panel + at + 2 * q->columns; p++)
+        if (!p->image) p->image = SX_NEW_ARRAY(float, (int64_t)p->h * p->w);
     im_volume_clear(&grid.image);
     return rc;
 }
 
 /* ---- the picture ---- */
 
-/* The images of each column. */
+/* The images of each column; none of a row that failed, which may be of other settings. */
 static sx_err find_images(picture *q) {
     const job *j = q->s->j;
     sx_err rc = SX_OK;
@@ -147,22 +151,34 @@ static sx_err find_images(picture *q) {
                              .derivatives = true};
         char *folder =
             truth ? sx_strdup(job_text(j, "ablate.truth")) : ablate_row_path(q->s, c, "sr");
-        if (sx_file_is_dir(folder)) rc = io_bids_walk(folder, &f, &q->restored[c]);
+        const bool wanted = truth || !q->s->failed || !q->s->failed[c];
+        if (wanted && sx_file_is_dir(folder)) rc = io_bids_walk(folder, &f, &q->restored[c]);
         sx_free(folder);
     }
     return rc;
 }
 
+/* Panels of the first sessions with a truth; *n of them. */
+static sx_err put_sessions(const picture *q, int *n) {
+    *n = 0;
+    for (int64_t i = 0; i < q->e->n_sessions && *n < max_panels(q); i++) {
+        if (put_session(q, q->e->visit[i], *n) == SX_OK)
+            *n += 2 * q->columns;
+        else
+            sx_warn("%s", sx_err_text());
+    }
+    return *n > 0 ? SX_OK : sx_fail(SX_E_DATA, "no true mask can be read");
+}
+
 static sx_err draw(picture *q) {
     io_colour colour[SP_N_INSTANCES];
-    const int sessions = q->e->n_sessions < MAX_SESSIONS ? (int)q->e->n_sessions : MAX_SESSIONS,
-              n = 2 * sessions * q->columns;
     char *path = sx_path_join(q->s->out, "table.png");
-    sx_err rc = find_images(q);
-    q->panel = SX_NEW_ARRAY(io_panel, n);
-    q->coloured = SX_NEW_ARRAY(bool, n);
+    int n = 0;
+    q->panel = SX_NEW_ARRAY(io_panel, max_panels(q));
+    q->coloured = SX_NEW_ARRAY(bool, max_panels(q));
     for (int i = 0; i < SP_N_INSTANCES; i++) colour[i] = colour_of(i);
-    for (int i = 0; i < sessions && rc == SX_OK; i++) rc = put_session(q, i);
+    sx_err rc = find_images(q);
+    if (rc == SX_OK) rc = put_sessions(q, &n);
     if (rc == SX_OK)
         rc = io_png_montage_colours(path, q->panel, q->coloured, n, q->columns,
                                     2 * q->columns * q->panel[0].w <= MAX_WIDTH ? 2 : 1, colour,

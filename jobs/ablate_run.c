@@ -1,7 +1,9 @@
 /* Doing the steps of a study, and what is known about them (ablate.h).
  *
  * Verbs know by themselves what is done, and are asked. A training alone is not, when it ended with
- * this very command line on these very slices: looking at a large cache takes long. */
+ * this command line, but for how it runs, on these very slices: looking at a large cache takes
+ * long.
+ */
 #include <stdio.h>
 #include <string.h>
 #include "base/sx_file.h"
@@ -56,26 +58,45 @@ bool ablate_row_failed(const ablate_study *s, int row) {
     return failed;
 }
 
+/* The steps of a stage, in order. */
+typedef struct steps {
+    char *folder; /* that of the study or the row */
+    ablate_step *step;
+    int n;
+} steps;
+
 static void copy_line(io_table *to, const io_table *from, int64_t i) {
     const char *line[ABLATE_N_COLUMNS];
     for (int c = 0; c < ABLATE_N_COLUMNS; c++) line[c] = io_table_at(from, i, c);
     io_table_add(to, line);
 }
 
-/* The line of a step. Where it is another command than it was, what came after it has gone with the
- * old one. */
-static sx_err note(const char *folder, const char *const cells[ABLATE_N_COLUMNS]) {
-    char *path = sx_path_join(folder, "steps.tsv");
+static int step_of(const steps *all, const char *name) {
+    for (int i = 0; i < all->n; i++)
+        if (strcmp(all->step[i].name, name) == 0) return i;
+    return -1;
+}
+
+/* The line of step `now` among those of its stage. When it is another command than it was, what
+ * came after it has gone with the old one. */
+static sx_err note(const steps *all, int now, const char *const cells[ABLATE_N_COLUMNS]) {
+    char *path = sx_path_join(all->folder, "steps.tsv");
     io_table old, t = {0};
-    sx_err rc = ablate_state(folder, &old);
-    const int64_t at = ablate_state_of(&old, cells[ABLATE_STEP]);
+    sx_err rc = ablate_state(all->folder, &old);
+    const int64_t before = ablate_state_of(&old, cells[ABLATE_STEP]);
     const bool same =
-        at >= 0 && strcmp(io_table_at(&old, at, ABLATE_PRINT), cells[ABLATE_PRINT]) == 0;
+        before >= 0 && strcmp(io_table_at(&old, before, ABLATE_PRINT), cells[ABLATE_PRINT]) == 0;
     io_table_init(&t, ABLATE_N_COLUMNS, columns);
-    for (int64_t i = 0; i < (at < 0 ? old.n_rows : at); i++) copy_line(&t, &old, i);
-    io_table_add(&t, cells);
-    for (int64_t i = at + 1; same && i < old.n_rows; i++) copy_line(&t, &old, i);
-    if (rc == SX_OK) rc = sx_mkdirs(folder);
+    for (int i = 0; i < all->n; i++) {
+        const int64_t line = ablate_state_of(&old, all->step[i].name);
+        if (i == now)
+            io_table_add(&t, cells);
+        else if (line >= 0 && (i < now || same))
+            copy_line(&t, &old, line);
+    }
+    for (int64_t i = 0; i < old.n_rows; i++) /* of other stages */
+        if (step_of(all, io_table_at(&old, i, ABLATE_STEP)) < 0) copy_line(&t, &old, i);
+    if (rc == SX_OK) rc = sx_mkdirs(all->folder);
     if (rc == SX_OK) rc = io_table_write(path, &t);
     io_table_clear(&old);
     io_table_clear(&t);
@@ -97,7 +118,8 @@ static bool was_trained(const char *folder, const ablate_step *step, const char 
     return done;
 }
 
-/* Whether word i of a step is "--set", and the next one how it runs rather than what it makes. */
+/* Whether word i of a step is "--set", and the next one how it runs rather than what it makes; of
+ * threads as the verbs see it: last bits are no reason to make anything again. */
 static bool is_about_running(const ablate_step *step, int i) {
     static const char *const keys[] = {"run.", "model.threads="};
     if (i + 1 >= step->n || strcmp(step->word[i], "--set") != 0) return false;
@@ -190,51 +212,51 @@ static sx_err call(mp_comm *c, const ablate_step *step) {
     return rc;
 }
 
-/* Rank 0's word on a step; all learn whether it could be written. The error of the step stays. */
-static sx_err tell(mp_comm *c, const char *folder, const ablate_step *step, const char *print,
-                   const char *state, double seconds, const char *reason) {
+/* Rank 0's word on step i; all learn whether it could be written. The error of the step stays. */
+static sx_err tell(mp_comm *c, const steps *all, int i, const char *print, const char *state,
+                   double seconds, const char *reason) {
     char text[32];
     snprintf(text, sizeof text, "%.1f", seconds);
-    const char *cells[ABLATE_N_COLUMNS] = {step->name, state, print, text, reason};
-    return mp_agree(c, mp_rank(c) == 0 ? note(folder, cells) : SX_OK);
+    const char *cells[ABLATE_N_COLUMNS] = {all->step[i].name, state, print, text, reason};
+    return mp_agree(c, mp_rank(c) == 0 ? note(all, i, cells) : SX_OK);
 }
 
-static sx_err run_step(mp_comm *c, const char *folder, const ablate_step *step) {
+static sx_err run_step(mp_comm *c, const steps *all, int i) {
+    const ablate_step *step = &all->step[i];
     char print[SX_HASH_HEX], *reason;
     const double start_s = sx_now_s();
     sx_err rc = mp_agree(c, print_of(step, print));
     if (rc == SX_OK) {
-        int64_t known = mp_rank(c) == 0 && was_trained(folder, step, print);
+        int64_t known = mp_rank(c) == 0 && was_trained(all->folder, step, print);
         mp_max_i64(c, &known, 1);
         if (known) return SX_OK;
-        if ((rc = tell(c, folder, step, print, "begun", 0, "")) != SX_OK) return rc;
+        if ((rc = tell(c, all, i, print, "begun", 0, "")) != SX_OK) return rc;
         rc = call(c, step);
     }
     reason = sx_strdup(rc == SX_OK ? "" : sx_err_text());
-    sx_err written = tell(c, folder, step, print, state_of(rc), sx_now_s() - start_s, reason);
+    sx_err written = tell(c, all, i, print, state_of(rc), sx_now_s() - start_s, reason);
     if (written == SX_OK && rc != SX_OK) sx_fail(rc, "%s", reason);
     sx_free(reason);
     return written == SX_OK ? rc : written;
 }
 
 sx_err ablate_run(const ablate_study *s, ablate_stage stage, int row) {
-    char *folder = ablate_row_path(s, row, "");
     mp_comm *c = job_comm(s->j);
-    ablate_step *step;
-    int n;
+    steps all = {.folder = ablate_row_path(s, row, "")};
     bool items = false;
     sx_err rc = SX_OK;
-    ablate_steps(s, stage, row, &step, &n);
-    for (int i = 0; i < n && rc == SX_OK; i++) {
+    ablate_steps(s, stage, row, &all.step, &all.n);
+    for (int i = 0; i < all.n && rc == SX_OK; i++) {
+        const char *name = all.step[i].name;
         sx_info("%s%s%s (step %d of %d)", row < 0 ? "" : s->plan.row[row].name, row < 0 ? "" : ": ",
-                step[i].name, i + 1, n);
-        rc = run_step(c, folder, &step[i]);
+                name, i + 1, all.n);
+        rc = run_step(c, &all, i);
         items = items || rc == SX_E_ITEMS;
         if (rc == SX_E_ITEMS) rc = SX_OK;
-        if (rc != SX_OK) sx_fail_context(rc, "%s", step[i].name);
+        if (rc != SX_OK) sx_fail_context(rc, "%s", name);
     }
     if (rc == SX_OK && items) rc = sx_fail(SX_E_ITEMS, "some items failed");
-    ablate_steps_free(step, n);
-    sx_free(folder);
+    ablate_steps_free(all.step, all.n);
+    sx_free(all.folder);
     return rc;
 }

@@ -261,7 +261,7 @@ static bool segmenter_takes(const char *key) {
     return takes(&of_segmenter, key);
 }
 
-static sx_err check_keys(const char *settings, bool (*known)(const char *key), const char *step) {
+static sx_err check_keys(const char *settings, bool (*known)(const char *key), const char *whose) {
     char *copy = sx_strdup(settings), *rest = NULL;
     sx_err rc = SX_OK;
     for (char *w = strtok_r(copy, " ", &rest); w && rc == SX_OK; w = strtok_r(NULL, " ", &rest)) {
@@ -270,7 +270,7 @@ static sx_err check_keys(const char *settings, bool (*known)(const char *key), c
         if (!value)
             rc = sx_fail(SX_E_CONFIG, "%s: should be section.key=value", w);
         else if (!known(w))
-            rc = sx_fail(SX_E_CONFIG, "no step of %s has the key %s", step, w);
+            rc = sx_fail(SX_E_CONFIG, "no step of %s has the key %s", whose, w);
     }
     sx_free(copy);
     return rc;

@@ -134,14 +134,23 @@ static sx_err make_folders(const ablate_study *s) {
     return rc;
 }
 
+/* A study without a picture is one all the same. */
+static sx_err show(const ablate_study *s) {
+    const sx_err rc = ablate_table(s);
+    if (rc == SX_OK && ablate_picture(s) != SX_OK)
+        sx_warn("there is no picture: %s", sx_err_text());
+    return rc;
+}
+
 static sx_err score(const ablate_study *s) {
     mp_comm *c = job_comm(s->j);
     sx_err rc = mp_agree(c, mp_rank(c) == 0 ? make_folders(s) : SX_OK);
     if (rc == SX_OK) rc = ablate_run(s, ABLATE_SCORES, -1);
     if (rc != SX_OK && rc != SX_E_ITEMS) return rc;
-    sx_err written = mp_agree(c, mp_rank(c) == 0 ? ablate_table(s) : SX_OK);
-    if (mp_rank(c) == 0 && written == SX_OK && ablate_picture(s) != SX_OK)
-        sx_warn("there is no picture: %s", sx_err_text());
+    char *reason = sx_strdup(sx_err_text());
+    const sx_err written = mp_agree(c, mp_rank(c) == 0 ? show(s) : SX_OK);
+    if (written == SX_OK && rc != SX_OK) sx_fail(rc, "%s", reason);
+    sx_free(reason);
     return written == SX_OK ? rc : written;
 }
 
@@ -158,14 +167,18 @@ static sx_err scores(const ablate_study *s) {
     return rc;
 }
 
+/* Of rows and scores with failed items, what is said is of the rows. */
 static sx_err run_stages(const ablate_study *s) {
-    sx_err rc = SX_OK, rows = SX_OK, scored = SX_OK;
+    sx_err rc = SX_OK, rows = SX_OK;
+    char *reason = NULL;
     if (stage_asked(s, ABLATE_PREPARE)) SX_TRY(rc, ablate_run(s, ABLATE_PREPARE, -1));
     if (stage_asked(s, ABLATE_ROWS)) rows = run_rows(s);
     if (rows != SX_OK && rows != SX_E_ITEMS) return rows;
-    if (stage_asked(s, ABLATE_SCORES)) scored = scores(s);
-    rc = scored != SX_OK && scored != SX_E_ITEMS ? scored : rows != SX_OK ? rows : scored;
+    reason = sx_strdup(sx_err_text());
+    if (stage_asked(s, ABLATE_SCORES)) rc = scores(s);
+    if (rows != SX_OK && (rc == SX_OK || rc == SX_E_ITEMS)) rc = sx_fail(rows, "%s", reason);
 out:
+    sx_free(reason);
     return rc;
 }
 

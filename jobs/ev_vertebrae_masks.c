@@ -29,7 +29,8 @@ out:
     return rc;
 }
 
-/* What a mask of vertebrae says: instances, their discs and end-plates. */
+/* What a mask of vertebrae says: instances, their discs and end-plates. Instances are scored
+ * whatever their numbers; what `segment` collects has to be a vertebra. */
 static bool is_known(int32_t label) {
     return sp_is_instance(label) || sp_is_instance(label - SP_DISC_BELOW) ||
            sp_is_instance(label - SP_ENDPLATE_OF);
@@ -46,7 +47,8 @@ static sx_err translate(const ev_tree *t, const char *path, im_labels *vert) {
         if (is_known(vert->voxel[i])) return SX_OK;
     if (labelled == 0) return SX_OK;
     return sx_fail(SX_E_DATA,
-                   "%s: none of %lld labelled voxels is of a vertebra; vertebrae.scheme and "
+                   "%s: none of %lld labelled voxels is of a vertebra, disc or end-plate; "
+                   "vertebrae.scheme and "
                    "vertebrae.truth_scheme say how masks are numbered",
                    path, (long long)labelled);
 }

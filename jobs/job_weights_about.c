@@ -76,8 +76,10 @@ static sx_err preset_from_json(job *j, const char *path, const json_t *root, con
     return rc;
 }
 
-static json_t *parse(const char *text) {
-    return text ? json_loads(text, 0, NULL) : NULL;
+/* *o is NULL for no text. */
+static sx_err parse(const char *path, const char *text, json_t **o) {
+    *o = text ? json_loads(text, 0, NULL) : NULL;
+    return *o || !text ? SX_OK : sx_fail(SX_E_DATA, "%s: what it says of itself is no JSON", path);
 }
 
 static sx_err inherit_json(job *j, const char *path, const json_t *root) {
@@ -142,7 +144,7 @@ sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t
     for (int i = 0; i < N_SPOKEN_OF; i++)
         if (spoken_of[i].meta)
             SX_TRY(rc, preset(j, path, spoken_of[i].key, io_tensors_meta(t, spoken_of[i].meta)));
-    ours = parse(io_tensors_meta(t, "sagax"));
+    SX_TRY(rc, parse(path, io_tensors_meta(t, "sagax"), &ours));
     if (ours) rc = inherit_json(j, path, ours);
 out:
     json_decref(ours);
@@ -159,10 +161,10 @@ sx_err job_weights_about(const char *path, json_t **about) {
     *about = NULL;
     if (job_weights_is_tensors(file)) {
         SX_TRY(rc, io_tensors_read(file, &t));
-        *about = parse(io_tensors_meta(&t, "sagax"));
+        rc = parse(file, io_tensors_meta(&t, "sagax"), about);
     } else {
         SX_TRY(rc, io_ckpt_read(file, &k));
-        *about = parse(k.json);
+        rc = parse(file, k.json, about);
     }
 out:
     io_tensors_clear(&t);

@@ -63,7 +63,7 @@ extern const job_option options_train[];
 
 /* Shards of a batch unless told otherwise. */
 int train_default_shards(int batch);
-/* Also looks whether the networks can be built. Errors: SX_E_CONFIG, SX_E_NOMEM. Not collective. */
+/* Also looks at the sizes of the networks. Errors: SX_E_CONFIG. Not collective. */
 sx_err train_config_read(train_config *c, const job *j);
 
 /* Everything that shapes the weights, as flat JSON {"model.base_channels": 64, …, "cache": hash}:

@@ -98,24 +98,13 @@ static sx_err check_kind(const train_config *c) {
     return SX_OK;
 }
 
-/* Whether a network can be built and takes images of train.crop, without the memory that it needs
- * for them. */
-static sx_err check_net(const train_config *c, const net_config *sizes) {
-    net *n = NULL;
-    sx_err rc = job_net_small(&n, sizes, c->kernels);
-    net_free(n);
-    if (rc == SX_OK && c->crop % net_granularity(sizes) != 0)
-        rc = sx_fail(SX_E_CONFIG, "train.crop = %d: should be a multiple of %d for network %s",
-                     c->crop, net_granularity(sizes), sizes->arch);
-    return rc;
-}
-
+/* Sizes, and whether they take images of train.crop. */
 static sx_err check_networks(const train_config *c) {
     net_config rival;
-    sx_err rc = check_net(c, &c->net);
-    if (rc != SX_OK || !c->kind->rival) return rc;
-    rc = train_rival_config(c, &rival);
-    return rc == SX_OK ? check_net(c, &rival) : rc;
+    sx_err rc = net_check(&c->net, c->crop, c->crop);
+    if (rc == SX_OK && c->kind->rival) rc = train_rival_config(c, &rival);
+    if (rc == SX_OK && c->kind->rival) rc = net_check(&rival, c->crop, c->crop);
+    return rc;
 }
 
 int train_default_shards(int batch) {

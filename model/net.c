@@ -98,7 +98,7 @@ nn_tensor net__channel_attention(nn_graph *g, nn_tensor x, const char *squeeze, 
 
 /* ---- building ---- */
 
-static sx_err check(const net_config *c, int h, int w) {
+sx_err net_check(const net_config *c, int h, int w) {
     const net__arch *arch = arch_of(c->arch);
     if (arch == NULL)
         return sx_fail(SX_E_CONFIG, "model.arch: there is no network \"%s\"", c->arch);
@@ -125,7 +125,7 @@ static sx_err check_layers(const nn_graph *g, int h, int w) {
 sx_err net_new(net **out, const net_config *c, int h, int w, const nn_kernels *k, net_opt opt) {
     sx_err rc;
     net *n = NULL;
-    SX_TRY(rc, check(c, h, w));
+    SX_TRY(rc, net_check(c, h, w));
     n = SX_NEW(net);
     *n = (net){.graph = nn_graph_new(), .h = h, .w = w, .time_channels = c->base_channels};
     const net__arch *arch = arch_of(c->arch);

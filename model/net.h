@@ -69,6 +69,9 @@ typedef struct net_opt {
     int threads;     /* that share each image; 0 stands for 1 */
 } net_opt;
 
+/* Whether there is such a network, of sizes that fit each other, and whether it takes images of
+ * this size. Errors: SX_E_CONFIG. */
+sx_err net_check(const net_config *c, int h, int w);
 /* Build and plan. Errors: SX_E_CONFIG (sizes, unknown arch), SX_E_NOMEM. */
 sx_err net_new(net **n, const net_config *c, int h, int w, const nn_kernels *k, net_opt opt);
 void net_free(net *n); /* takes NULL */

@@ -12,7 +12,7 @@ static bool body_means(const im_labels *vert, const im_labels *subreg, sp_point 
     for (int64_t k = 0; k < vert->dim[2]; k++)
         for (int64_t j = 0; j < vert->dim[1]; j++)
             for (int64_t i = 0; i < vert->dim[0]; i++, v++, s++) {
-                if (*v < 1 || *v >= SP_N_INSTANCES || !sp_is_body(*s)) continue;
+                if (!sp_is_instance(*v) || !sp_is_body(*s)) continue;
                 sum[*v][0] += (double)i;
                 sum[*v][1] += (double)j;
                 sum[*v][2] += (double)k;

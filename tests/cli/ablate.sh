@@ -40,7 +40,7 @@ expect 78 ablate value.ini study --bids bids --truth bids/derivatives/truth --co
 says err "row wrong: train: train.lr = \"fast\""
 sed 's/^wrong = .*/wrong = model.arch=palette train.crop=33/' sweep.ini >crop.ini
 expect 78 ablate crop.ini study --bids bids --truth bids/derivatives/truth --config study.ini
-says err "row wrong: train: train.crop = 33: should be a multiple of 8 for network palette"
+says err "row wrong: train: 33 x 33 pixels: sides should be multiples of 8"
 sed 's/^train.steps = 4/train.stesp = 4/' sweep.ini >key.ini
 expect 78 ablate key.ini study --bids bids --truth bids/derivatives/truth --config study.ini
 says err "key.ini: [segmenter]: no step of the segmenter has the key train.stesp"
@@ -101,23 +101,35 @@ says out "train failed: third/cache.h5"
 
 # What a row made under other settings is not scored when it fails under these.
 dice() { awk -F'\t' '$1 == "cubic" && $2 == "axial_dice" {print $4}' study/table.tsv; }
+cp study/table.png shown.png
 check "figures so far" awk "BEGIN {exit !($(dice) > 0)}"
 cp sweep.ini kept.ini
 sed -i 's/^cubic = sr.method=cubic$/& sr.samples=2/' sweep.ini
 expect 1 "${study[@]}"
 says err "cubic draws nothing at random"
 check "none when it has failed" [ "$(dice)" = 0.000000 ]
+check "the last line tells of the rows" sh -c 'tail -n 1 err | grep -q "3 of 4 rows have failed"'
+check "nor an image" sh -c '! cmp -s study/table.png shown.png'
 mv kept.ini sweep.ini
 expect 1 "${study[@]}"
+check "the earlier image when it is itself again" cmp study/table.png shown.png
 check "the earlier ones when it is itself again" awk "BEGIN {exit !($(dice) > 0)}"
 
 check "nothing to say of rows that are as they should be" bash -c '! grep -q "^rcan: " study/table.md'
 "$SAGAX" "${study[@]}" --stage scores --steps 7 >out 2>err
 check "figures of other settings are told" grep -q "^rcan: train was run with another command line" study/table.md
 check "not where there is nothing to train" bash -c '! grep -q "^cubic: " study/table.md'
-sed -i 's/^sr\tdone/sr\tbegun/' study/rows/rcan/steps.tsv
+"$SAGAX" "${study[@]}" --stage rows --rows rcan --steps 4000 >out 2>err &
+pid=$!
+for _ in $(seq 600); do
+    grep -q begun study/rows/rcan/steps.tsv && break
+    sleep 0.02
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+check "what came after it is gone" [ "$(tail -n +2 study/rows/rcan/steps.tsv | cut -f 1,2)" = "train	begun" ]
 "$SAGAX" "${study[@]}" --stage scores >out 2>err
-check "so are steps that were killed" grep -q "^rcan: sr has begun and not ended" study/table.md
+check "so are steps that were killed" grep -q "^rcan: train has begun and not ended" study/table.md
 sed '/^palette = model/a late = model.arch=rcan' sweep.ini >later.ini
 "$SAGAX" ablate later.ini study --bids bids --truth bids/derivatives/truth --config study.ini --stage scores >out 2>err
 check "so are rows that were not run" grep -q "^late: train has not been run" study/table.md

@@ -174,7 +174,7 @@ expect 65 eval vertebrae out --truth $truth --pred same=$truth --scheme ./bad.ts
 says err "bad.tsv: line 2: 1 to x"
 printf 'from\tto\tkind\n9999\t1\tvertebra\n' >other.tsv
 expect 1 eval vertebrae out --truth $truth --pred same=$truth --scheme ./other.tsv --subjects 001
-says err "labelled voxels is of a vertebra"
+says err "labelled voxels is of a vertebra, disc or end-plate"
 row same state=unusable
 expect 1 eval vertebrae out --truth $truth --pred same=$truth --set vertebrae.truth_scheme=./other.tsv --subjects 001
 row same state=failed
@@ -197,6 +197,13 @@ head -c 500 $truth/sub-002/ses-01/anat/*seg-vert* >few/sub-002/ses-01/anat/sub-0
 expect 1 eval vertebrae out --truth few --pred same=$truth
 says err "1 failed"
 check "a truth that cannot be read is a row of nan" [ "$(cell out.tsv dtr same 002)" = nan ]
+
+# Discs alone are an answer, if a poor one.
+mkdir -p discs/$anat
+# shellcheck disable=SC2046
+"$edit" $truth/$vert discs/$anat/sub-001_ses-01_seg-vert_dseg.nii.gz $(for v in $(seq 1 28); do echo relabel=$v:0; done)
+expect 0 eval vertebrae out --truth $truth --pred discs=discs --subjects 001
+row discs state=scored detected=0
 
 # Subjects that a network was trained on.
 echo '{"Sagax": {"TrainedOnSubject": true}}' >spineps/$anat/sub-001_ses-01_acq-iso_seg-vert_msk.json
