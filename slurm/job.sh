@@ -44,7 +44,7 @@ sagax_prepare() {
 
 # sagax_srun OPTIONS... command...: in the background, so that traps run while it does; its exit code.
 sagax_srun() {
-    local rc=127 code
+    local rc=127 code lost=0
     # Rank 0, which runs on this node, leaves its exit code there.
     export SAGAX_VERDICT=${TMPDIR:-/tmp}/sagax-verdict-${SLURM_JOB_ID:-0}-$$
     rm -f "$SAGAX_VERDICT"
@@ -57,7 +57,9 @@ sagax_srun() {
         sagax_woken=""
         wait "$sagax_pid"
         code=$?
-        [ $code != 127 ] || break # its code is known already: the trap ran behind the wait
+        # -1, which is no code, when a signal comes as bash looks for what has ended: it knows when asked again.
+        [ $code != -1 ] || [ $((lost += 1)) -gt 9 ] || continue
+        [ $code != 127 ] && [ $code != -1 ] || break # its code is known already: the trap ran behind the wait
         rc=$code
         [ -n "$sagax_woken" ] || break
     done
