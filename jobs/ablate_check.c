@@ -1,7 +1,6 @@
 /* What is wrong with a study, before it trains for days (ablate.h). */
 #include <jansson.h>
 #include <string.h>
-#include "base/sx_mem.h"
 #include "jobs/ablate.h"
 #include "jobs/job_weights.h"
 #include "jobs/train.h"

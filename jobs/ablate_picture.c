@@ -31,7 +31,7 @@ static int max_panels(const picture *q) {
 
 /* ---- colours ---- */
 
-/* Neighbours differ: every seventh of a circle of hues. */
+/* Seven hues in turn, so that neighbours differ. */
 static io_colour colour_of(int instance) {
     static const io_colour hues[] = {{230, 120, 90},  {110, 170, 220}, {230, 200, 120},
                                      {150, 110, 190}, {110, 190, 130}, {220, 140, 190},
@@ -127,8 +127,10 @@ static sx_err put_session(const picture *q, const io_item *visit, int at) {
         *mask = *image;
         mask->caption = "";
         put_image(q, image, &grid, index, &q->restored[c], visit);
-        put_mask(q, mask, &grid, index, truth ? &q->e->truth : masks_of(q, plan->row[c].name),
-                 visit);
+        if (truth)
+            put_panel(mask, &grid, index, &grid.image, 0, 1.0);
+        else
+            put_mask(q, mask, &grid, index, masks_of(q, plan->row[c].name), visit);
         q->coloured[at + q->columns + c] = mask->image != NULL;
     }
     for (io_panel *p = q->panel + at; p < q->panel + at + 2 * q->columns; p++)

@@ -1,8 +1,7 @@
 /* Doing the steps of a study, and what is known about them (ablate.h).
  *
  * Verbs know by themselves what is done, and are asked. A training alone is not, when it ended with
- * this command line, but for how it runs, on these very slices: looking at a large cache takes
- * long.
+ * this command line, but for how it runs, on these very slices: a large cache takes long to read.
  */
 #include <stdio.h>
 #include <string.h>

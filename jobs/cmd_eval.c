@@ -23,7 +23,6 @@
 #include "jobs/ev_score.h"
 #include "jobs/ev_vertebrae.h"
 #include "jobs/job_data.h"
-#include "jobs/job_output.h"
 #include "jobs/sr_volume.h"
 #include "jobs/verbs.h"
 

@@ -48,8 +48,7 @@ static sx_err translate(const ev_tree *t, const char *path, im_labels *vert) {
     if (labelled == 0) return SX_OK;
     return sx_fail(SX_E_DATA,
                    "%s: none of %lld labelled voxels is of a vertebra, disc or end-plate; "
-                   "vertebrae.scheme and "
-                   "vertebrae.truth_scheme say how masks are numbered",
+                   "vertebrae.scheme and vertebrae.truth_scheme say how masks are numbered",
                    path, (long long)labelled);
 }
 

@@ -32,18 +32,17 @@ expect 78 "${study[@]}" --segmenter restorer
 says err "network rcan is no segmenter"
 expect 66 "${study[@]}" --segmenter nowhere
 # Nor a row that cannot be trained.
-sed 's/^wrong = .*/wrong = model.arch=hat model.window=16 model.base_channels=7/' sweep.ini >sizes.ini
-expect 78 ablate sizes.ini study --bids bids --truth bids/derivatives/truth --config study.ini
-says err "row wrong: train: model.squeeze = 30"
-sed 's/^wrong = .*/wrong = train.lr=fast/' sweep.ini >value.ini
-expect 78 ablate value.ini study --bids bids --truth bids/derivatives/truth --config study.ini
-says err "row wrong: train: train.lr = \"fast\""
-sed 's/^wrong = .*/wrong = model.arch=palette train.crop=33/' sweep.ini >crop.ini
-expect 78 ablate crop.ini study --bids bids --truth bids/derivatives/truth --config study.ini
-says err "row wrong: train: 33 x 33 pixels: sides should be multiples of 8"
-sed 's/^train.steps = 4/train.stesp = 4/' sweep.ini >key.ini
-expect 78 ablate key.ini study --bids bids --truth bids/derivatives/truth --config study.ini
-says err "key.ini: [segmenter]: no step of the segmenter has the key train.stesp"
+refused() { # refused EDIT TEXT: the sweep file after an edit by sed, and what is said of it
+    sed "$1" sweep.ini >edited.ini
+    expect 78 ablate edited.ini study --bids bids --truth bids/derivatives/truth --config study.ini
+    says err "edited.ini: $2"
+}
+refused 's/^wrong = .*/wrong = model.arch=hat model.window=16 model.base_channels=7/' \
+    "row wrong: train: model.squeeze = 30"
+refused 's/^wrong = .*/wrong = train.lr=fast/' "row wrong: train: train.lr = \"fast\""
+refused 's/^wrong = .*/wrong = model.arch=palette train.crop=33/' \
+    "row wrong: train: 33 x 33 pixels: sides should be multiples of 8"
+refused 's/^train.steps = 4/train.stesp = 4/' "[segmenter]: no step of the segmenter has the key train.stesp"
 check "and nothing is written" [ ! -e study ]
 
 # What it would do, without doing it.
