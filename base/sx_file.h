@@ -21,6 +21,12 @@ sx_err sx_file_reserve(const char *tmp, int64_t n_bytes);
 /* fsync `tmp`, rename it to `path`, fsync the directory. On failure `tmp` is removed.
  * Errors: SX_E_CREATE (cannot rename), SX_E_IO (fsync). */
 sx_err sx_file_commit(const char *tmp, const char *path);
+/* Asked before a file gets its final name, when nothing else is left to do: anything but SX_OK is
+ * the writer's error, and what had that name stays. */
+typedef sx_err sx_file_gate(void *user);
+/* sx_file_commit with a gate; NULL: none. It is asked again after a failure: whoever has the name
+ * now may have swept the temporary away. */
+sx_err sx_file_commit_if(const char *tmp, const char *path, sx_file_gate *gate, void *user);
 /* Remove a temporary; ignores absence; keeps the current error text. */
 void sx_file_abort(const char *tmp);
 /* Remove from `folder` the temporaries, whoever left them, whose final name begins with `prefix`.

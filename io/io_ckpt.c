@@ -119,7 +119,7 @@ static int64_t room_needed(const char *json, const io_block *blocks, int n) {
 }
 
 sx_err io_ckpt_write_if(const char *path, const char *json, const io_block *blocks, int n,
-                        io_gate *gate, void *user) {
+                        sx_file_gate *gate, void *user) {
     char *tmp = sx_file_tmp_name(path);
     SX_ASSERT(json && json[0]);
     sx_err rc = sx_file_reserve(tmp, room_needed(json, blocks, n));
@@ -135,9 +135,8 @@ sx_err io_ckpt_write_if(const char *path, const char *json, const io_block *bloc
         rc = sx_fail(SX_E_IO, "%s: cannot write: %s", path, io__hdf5_reason());
     if (!io__hdf5_close(file) && rc == SX_OK)
         rc = sx_fail(SX_E_IO, "%s: cannot write: %s", path, io__hdf5_reason());
-    if (rc == SX_OK && gate) rc = gate(user);
     if (rc == SX_OK)
-        rc = sx_file_commit(tmp, path);
+        rc = sx_file_commit_if(tmp, path, gate, user);
     else
         sx_file_abort(tmp);
     io__hdf5_unlock();

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 #include "base/sx_err.h"
+#include "base/sx_file.h"
 
 typedef struct io_block {
     const char *name; /* "param", "adam_m", or a parameter's name ("a/b" makes groups) */
@@ -24,12 +25,9 @@ typedef struct io_block {
 /* Errors: SX_E_CREATE, SX_E_IO. */
 sx_err io_ckpt_write(const char *path, const char *json, const io_block *blocks, int n);
 
-/* Asked when a file is complete and about to get its final name: anything but SX_OK is the writer's
- * error, and what had that name stays. */
-typedef sx_err io_gate(void *user);
 /* io_ckpt_write with a gate; NULL: none. */
 sx_err io_ckpt_write_if(const char *path, const char *json, const io_block *blocks, int n,
-                        io_gate *gate, void *user);
+                        sx_file_gate *gate, void *user);
 
 typedef struct io_ckpt {
     char *json;

@@ -129,7 +129,7 @@ static const float *turn(void *maker, int i) {
 }
 
 sx_err job_weights_write(const char *path, const char *json, const nn_params *p, const float *block,
-                         io_gate *gate, void *user) {
+                         sx_file_gate *gate, void *user) {
     io_block *b = SX_NEW_ARRAY(io_block, p->n);
     int64_t largest = 0;
     for (int i = 0; i < p->n; i++)

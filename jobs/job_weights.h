@@ -36,7 +36,7 @@ sx_err job_weights_load(const char *path, const net_config *c, const nn_kernels 
 /* Write the parameters of `block` as HDF5 with this JSON text, atomically; `gate` as in io_ckpt.h.
  * Errors: SX_E_CREATE, SX_E_IO, the gate's. */
 sx_err job_weights_write(const char *path, const char *json, const nn_params *p, const float *block,
-                         io_gate *gate, void *user);
+                         sx_file_gate *gate, void *user);
 
 /* The architecture that names and shapes of a set belong to, NULL if none does. */
 const char *job_weights_arch(const io_tensors *t);

@@ -91,6 +91,15 @@ static sx_err decide_together(work *w, mp_comm *share, int64_t i, char print[65]
     return rc;
 }
 
+/* After a failure: when another process has the item now, it may be why (it sweeps temporaries
+ * away), and nothing is lost. */
+static void ask_whose(work *w, mp_comm *share, work_outcome *o) {
+    const sx_err rc = mp_agree(share, mp_rank(share) == 0 ? work_holds(w) : SX_OK);
+    if (rc == SX_OK) return;
+    o->code = rc;
+    o->lost = false;
+}
+
 static void make(work *w, mp_comm *share, int64_t i, const char *print, const char *why,
                  char **payload) {
     work_outcome *o = &w->outcome[i];
@@ -101,6 +110,7 @@ static void make(work *w, mp_comm *share, int64_t i, const char *print, const ch
         work_journal_join(w->journal, w->name[i], print);
     o->state = WORK_MADE;
     o->code = w->kind->make(w->user, share, i, payload, &o->lost);
+    if (o->code != SX_OK) ask_whose(w, share, o);
     work_journal_leave();
     end_item(w);
 }

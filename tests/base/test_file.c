@@ -104,6 +104,40 @@ START_TEST(a_commit_that_cannot_rename_removes_the_temporary) {
 }
 END_TEST
 
+/* An owner of names that hears at its look number `loses` that it has lost them; behind each look
+ * before that the temporary is swept away. */
+typedef struct owner {
+    const char *tmp;
+    int looks, loses;
+} owner;
+
+static sx_err holds(void *user) {
+    owner *o = user;
+    if (++o->looks >= o->loses) return sx_fail(SX_E_AGAIN, "taken over");
+    unlink(o->tmp);
+    return SX_OK;
+}
+
+START_TEST(who_lost_a_name_says_so_and_leaves_the_file_alone) {
+    char *path = sx_path_join(folder, "gated"), *tmp = sx_file_tmp_name(path), *data;
+    size_t n;
+    for (int loses = 1; loses <= 3; loses++) {
+        owner o = {tmp, 0, loses};
+        ck_assert_int_eq(sx_file_write(path, "kept", 4), SX_OK);
+        ck_assert_int_eq(sx_file_write(tmp, "late", 4), SX_OK);
+        ck_assert_int_eq(sx_file_commit_if(tmp, path, holds, &o),
+                         loses < 3 ? SX_E_AGAIN : SX_E_CREATE);
+        ck_assert(!sx_file_exists(tmp));
+        ck_assert_int_eq(sx_file_read(path, 9, &data, &n), SX_OK);
+        ck_assert_str_eq(data, "kept");
+        sx_free(data);
+    }
+    unlink(path);
+    sx_free(tmp);
+    sx_free(path);
+}
+END_TEST
+
 START_TEST(a_sweep_takes_the_temporaries_of_its_names_alone) {
     static const struct {
         const char *name;
@@ -239,8 +273,8 @@ int main(void) {
         a_commit_that_cannot_rename_removes_the_temporary, errors_name_the_path,
         folders_are_made_with_all_their_parents, a_file_in_the_way_of_a_folder_is_an_error,
         a_folder_that_cannot_be_made_has_the_reason, racing_mkdirs_all_succeed,
-        paths_are_taken_apart_and_joined, a_sweep_takes_the_temporaries_of_its_names_alone,
-        a_sweep_for_one_name_spares_longer_names);
+        paths_are_taken_apart_and_joined, who_lost_a_name_says_so_and_leaves_the_file_alone,
+        a_sweep_takes_the_temporaries_of_its_names_alone, a_sweep_for_one_name_spares_longer_names);
     static const char *const made[] = {
         "p/q/r",        "p/q",        "p",        "s/t",    "s",   "race/a/b/c/d/e",
         "race/a/b/c/d", "race/a/b/c", "race/a/b", "race/a", "race"};

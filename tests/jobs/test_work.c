@@ -34,6 +34,7 @@ typedef struct world {
     const char *text; /* payload */
     int crash;        /* item that raises SIGSEGV, or -1 */
     int guest;        /* item during which another process does half of all, or -1 */
+    int robbed;       /* item whose lease is lost the first time, which makes it fail, or -1 */
     work *w;
 } world;
 
@@ -52,6 +53,7 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
 }
 
 static void be_visited(const world *x);
+static sx_err be_robbed(world *x, bool *lost);
 
 static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
     world *x = user;
@@ -59,6 +61,7 @@ static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *
     work_step(x->w, 1, 2, "part");
     if (x->crash == i) raise(SIGSEGV);
     if (x->guest == i) be_visited(x);
+    if (x->robbed == i) return be_robbed(x, lost);
     ck_assert_int_eq(work_holds(x->w), SX_OK);
     x->made[i]++;
     if (x->text) *payload = sx_strdup(x->text);
@@ -76,7 +79,7 @@ static sx_err keep(void *user, int64_t i, const char *payload) {
 }
 
 static world new_world(void) {
-    world x = {.version = 'v', .crash = -1, .guest = -1};
+    world x = {.version = 'v', .crash = -1, .guest = -1, .robbed = -1};
     strcpy(x.folder, "/tmp/sx_work_XXXXXX");
     ck_assert(mkdtemp(x.folder) != NULL);
     return x;
@@ -245,6 +248,23 @@ START_TEST(what_another_run_writes_down_meanwhile_is_not_made_again) {
     ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
     ck_assert_int_eq(sum(x.made), 3);
     ck_assert_int_eq(x.kept[1] + x.kept[3] + x.kept[5], 3);
+    remove_world(&x);
+}
+
+static sx_err be_robbed(world *x, bool *lost) {
+    char *command = sx_strf("rm %s/claims/*", x->folder);
+    ck_assert_int_eq(system(command), 0);
+    sx_free(command);
+    x->robbed = -1;
+    *lost = true;
+    return sx_fail(SX_E_CREATE, "the temporary has vanished");
+}
+
+START_TEST(what_fails_because_another_process_took_it_over_is_no_loss) {
+    world x = new_world();
+    x.robbed = 2;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), N);
     remove_world(&x);
 }
 
@@ -429,6 +449,7 @@ int main(void) {
                      retry_all_makes_everything_again, parts_are_strided_and_together_make_all,
                      what_was_written_down_is_given_back_while_nothing_changed,
                      what_another_run_writes_down_meanwhile_is_not_made_again,
+                     what_fails_because_another_process_took_it_over_is_no_loss,
                      an_item_that_crashes_twice_is_left_alone,
                      whoever_helps_with_an_item_writes_down_only_that_it_crashed,
                      the_last_run_counts_and_success_counts_in_a_run, a_short_form_says_the_same,
