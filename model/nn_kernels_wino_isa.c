@@ -10,10 +10,9 @@
  *     by data     the same with the turned weights
  *     by weight   dU [k][c] = (A dy A^T)^T V summed over tiles, then dg = G^T dU G
  *
- * Threads share an image by rows of tiles, each with its own V and M. An image of one block, and by
- * weight one of few tiles, is shared by output channels: its weights cost more than its tiles, of
- * which every thread makes its own V. What one core writes and another reads is slow, so threads
- * share no more than they must.
+ * Threads share an image by rows of tiles, each with its own U, V, M and dU: what one core writes
+ * and another reads is slow, slower than to make U again. An image of one block is shared by output
+ * channels: its weights cost more than its tiles, of which every thread makes its own V.
  *
  * Thin and 1x1 convolutions (model/nn_kernels_thin*.h, nn_kernels_pointwise.h) join in the table at
  * the end. Compiled once for each instruction set, NN_WINO_ISA names which. No state; different
@@ -83,29 +82,37 @@ static void product_weight(const nn__plan *p, int tiles, int outs, const float *
 
 /* ---- weights ---- */
 
-/* Fills input channels c0 .. c1-1, output channels k of one panel of U. */
-typedef void transform_fn(const nn__plan *p, const float *weight, nn__channels k, int c0, int c1,
-                          float *u);
+/* Fills output channels k of one panel of U. Weights come from memory, not from a cache, so what is
+ * next is asked for early. */
+typedef void transform_fn(const nn__plan *p, const float *weight, nn__channels k, float *u);
 
 /* block [c][tap][k] of weight [out][3][3][in] from channels (k, c), at most NN_VL of each. */
 static void turn_block(const nn__plan *p, const float *weight, int k, int c,
                        float block[NN_VL][NN__TAPS][NN_VL]) {
     const int n_out = nn__min(NN_VL, p->out - k), n_in = nn__min(NN_VL, p->in - c);
-    for (int q = 0; q < n_out; q++)
-        for (int t = 0; t < NN__TAPS; t++)
-            for (int i = 0; i < n_in; i++)
-                block[i][t][q] = weight[((int64_t)(k + q) * NN__TAPS + t) * p->in + c + i];
+    const int64_t next = (int64_t)NN__TAPS * p->in; /* from an output channel to the next */
+    for (int t = 0; t < NN__TAPS; t++) {
+        const float *from = weight + k * next + (int64_t)t * p->in + c;
+        nn_v row[NN_VL];
+#pragma GCC unroll 16
+        for (int q = 0; q < NN_VL; q++) {
+            __builtin_prefetch(from + (q + NN_VL) * next);
+            row[q] = q < n_out ? nn_load_n(from + q * next, n_in) : (nn_v){0};
+        }
+        nn_transpose(row);
+#pragma GCC unroll 16
+        for (int i = 0; i < NN_VL; i++) nn_store(block[i][t], row[i]);
+    }
 }
 
 /* From weight [out][3][3][in]: vectors run over out, the slow axis, so blocks of NN_VL x NN_VL
  * channels are transposed on the way. What lanes beyond `out` hold is never stored. */
-static void transform_forward(const nn__plan *p, const float *weight, nn__channels own, int c0,
-                              int c1, float *u) {
-    float block[NN_VL][NN__TAPS][NN_VL] = {{{0}}};
-    for (int c = c0; c < c1; c += NN_VL)
+static void transform_forward(const nn__plan *p, const float *weight, nn__channels own, float *u) {
+    float block[NN_VL][NN__TAPS][NN_VL];
+    for (int c = 0; c < p->in; c += NN_VL)
         for (int k = own.first; k < own.last; k += NN_VL) {
             turn_block(p, weight, k, c, block);
-            for (int i = 0; i < nn__min(NN_VL, c1 - c); i++) {
+            for (int i = 0; i < nn__min(NN_VL, p->in - c); i++) {
                 nn_v g[NN__TAPS];
 #pragma GCC unroll 9
                 for (int t = 0; t < NN__TAPS; t++) g[t] = nn_load(block[i][t]);
@@ -115,15 +122,16 @@ static void transform_forward(const nn__plan *p, const float *weight, nn__channe
 }
 
 /* From the turned weights [in][3][3][out]: by data, `in` are the channels of dy. */
-static void transform_backward(const nn__plan *p, const float *weight, nn__channels own, int c0,
-                               int c1, float *u) {
-    for (int c = c0; c < c1; c++)
+static void transform_backward(const nn__plan *p, const float *weight, nn__channels own, float *u) {
+    for (int c = 0; c < p->in; c++)
         for (int k = own.first; k < own.last; k += NN_VL) {
             const float *from = weight + ((int64_t)c * NN__TAPS + NN__TAPS - 1) * p->out + k;
             nn_v g[NN__TAPS];
 #pragma GCC unroll 9
-            for (int t = 0; t < NN__TAPS; t++)
+            for (int t = 0; t < NN__TAPS; t++) {
+                __builtin_prefetch(from + ((int64_t)2 * NN__TAPS - t) * p->out); /* c + 2 */
                 g[t] = nn_load_n(from - (int64_t)t * p->out, p->out - k);
+            }
             nn__weight_tile(g, u + (int64_t)c * NN__PANEL + k % NN__PANEL, u_slice(p));
         }
 }
@@ -140,7 +148,7 @@ typedef struct convolution {
 } convolution;
 
 typedef struct convolution_room {
-    float *u; /* all panels, shared; with one block, a panel */
+    float *u; /* all panels; with one block, a panel */
     float *v, *m;
     float *patch, *ring, *target;
 } convolution_room;
@@ -152,7 +160,7 @@ static int64_t convolution_carve(const nn__plan *p, int n, float *scratch, int i
     carver c = {scratch, 0};
     convolution_room own = {0};
     for (int i = 0; i < n; i++) {
-        if (one_block || i == 0) own.u = carve(&c, (one_block ? 1 : panels(p)) * u_panel(p));
+        own.u = carve(&c, (one_block ? 1 : panels(p)) * u_panel(p));
         own.v = carve(&c, NN__POINTS * p->in_slice);
         own.m = carve(&c, NN__POINTS * p->out_slice);
         own.patch = carve(&c, nn__patch_floats(p->in_pad));
@@ -185,20 +193,15 @@ static void convolve_block(void *arg, nn__area a) {
     nn__store_outputs(&w->out, a, all, w->m);
 }
 
-/* U, of which each member makes some input channels. */
-static void make_u(const sx_team *t, const convolution *c, float *u) {
-    const nn__plan *p = c->p;
-    const int vectors = p->in_pad / NN_VL;
-    const int c0 = NN_VL * (int)sx_team_first(t, vectors, t->id);
-    const int c1 = nn__min(NN_VL * (int)sx_team_first(t, vectors, t->id + 1), p->in);
+static void make_u(const nn__plan *p, transform_fn *transform, const float *weight, float *u) {
     for (int panel = 0; panel < panels(p); panel++)
-        c->transform(p, c->weight, channels_of_panel(p, panel, nn__all_channels(p)), c0, c1,
-                     u + panel * u_panel(p));
-    sx_team_barrier(t);
+        transform(p, weight, channels_of_panel(p, panel, nn__all_channels(p)),
+                  u + panel * u_panel(p));
 }
 
+/* Some rows of tiles. To make U is faster than to read what another core has made. */
 static void convolve_in_blocks(const sx_team *t, convolution_member *w, float *u) {
-    if (!w->c->ready) make_u(t, w->c, u);
+    if (!w->c->ready) make_u(w->c->p, w->c->transform, w->c->weight, u);
     w->u = w->c->ready ? w->c->ready : u;
     nn__each_block(w->c->p, t, convolve_block, w);
 }
@@ -215,7 +218,7 @@ static void convolve_at_once(const sx_team *t, convolution_member *w, float *u) 
     for (int panel = own.first / NN__PANEL; panel * NN__PANEL < own.last; panel++) {
         const nn__channels k = channels_of_panel(p, panel, own);
         const float *now = c->ready ? c->ready + panel * u_panel(p) : u;
-        if (!c->ready) c->transform(p, c->weight, k, 0, p->in, u);
+        if (!c->ready) c->transform(p, c->weight, k, u);
         for (int i = 0; i < NN__POINTS; i++)
             product_panel_of(p, nn__tiles(a), k, w->v + i * p->in_slice, now + i * u_slice(p),
                              w->m + i * p->out_slice);
@@ -296,9 +299,7 @@ static int64_t ready_floats(const nn_conv_shape *s) {
 
 static void prepare(const nn_conv_shape *s, const float *weight, float *ready) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
-    for (int panel = 0; panel < panels(&p); panel++)
-        transform_forward(&p, weight, channels_of_panel(&p, panel, nn__all_channels(&p)), 0, p.in,
-                          ready + panel * u_panel(&p));
+    make_u(&p, transform_forward, weight, ready);
 }
 
 /* ---- by weight ---- */
@@ -315,11 +316,16 @@ typedef struct weight_room {
     float *du; /* with one block: OUTS output channels at a time */
     float *v, *d;
     float *patch, *ring, *dbias;
+    float *dweight; /* of this member's blocks */
 } weight_room;
 
 static int64_t du_slice(const nn__plan *p) {
     const int outs = nn__has_one_block(p) ? nn__min(OUTS, p->out) : p->out;
     return (int64_t)outs * p->in_pad + NN__SLICE_PAD;
+}
+
+static int64_t dweight_floats(const nn__plan *p) {
+    return (int64_t)p->out * NN__TAPS * p->in;
 }
 
 static int64_t weight_carve(const nn__plan *p, int n, float *scratch, int id, weight_room *r) {
@@ -332,6 +338,7 @@ static int64_t weight_carve(const nn__plan *p, int n, float *scratch, int id, we
         own.patch = carve(&c, nn__patch_floats(p->in_pad > p->out_pad ? p->in_pad : p->out_pad));
         own.ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
         own.dbias = carve(&c, p->out);
+        own.dweight = carve(&c, n > 1 && !nn__has_one_block(p) ? dweight_floats(p) : 0);
         if (i == id) *r = own;
     }
     return c.used;
@@ -356,8 +363,7 @@ typedef struct weight_member {
     const weight_gradient *g;
     weight_room r;
     nn__source x, dy;
-    nn__channels own; /* output channels */
-    int add;          /* whether dU holds blocks already */
+    int add; /* whether dU holds blocks already */
 } weight_member;
 
 /* The point (1, 1) of A dy A^T is the sum over the tile: dbias comes with the transform. */
@@ -368,32 +374,24 @@ static const float *tile_sums(const nn__plan *p, const float *d) {
 static void weight_block(void *arg, nn__area a) {
     weight_member *w = arg;
     const nn__plan *p = w->g->p;
-    const int n = nn__tiles(a), k = w->own.first, outs = nn__min(w->own.last, p->out) - k;
+    const int n = nn__tiles(a);
     nn__load_inputs(&w->x, a, w->r.v);
-    nn__load_gradients(&w->dy, a, w->own, w->r.d);
-    nn__column_sums(tile_sums(p, w->r.d) + k, n, outs, p->out_pad, w->r.dbias + k);
+    nn__load_gradients(&w->dy, a, nn__all_channels(p), w->r.d);
+    nn__column_sums(tile_sums(p, w->r.d), n, p->out, p->out_pad, w->r.dbias);
     for (int i = 0; i < NN__POINTS; i++)
-        product_weight(p, n, outs, w->r.d + i * p->out_slice + k, w->r.v + i * p->in_slice, w->add,
-                       w->r.du + i * du_slice(p) + (int64_t)k * p->in_pad);
+        product_weight(p, n, p->out, w->r.d + i * p->out_slice, w->r.v + i * p->in_slice, w->add,
+                       w->r.du + i * du_slice(p));
     w->add = 1;
 }
 
-/* dU of output channels k0 .. k1-1, summed over the members in their order into that of the first.
- */
-static void gather_du(const weight_gradient *g, const sx_team *t, int k0, int k1) {
-    weight_room to, from;
-    weight_carve(g->p, t->n, g->scratch, 0, &to);
-    const int64_t at = (int64_t)k0 * g->p->in_pad, n = (int64_t)(k1 - k0) * g->p->in_pad;
-    for (int id = 1; id < t->n; id++) {
+/* Of output channels k0 .. k1-1, the members' dweight in their order. */
+static void gather_dweight(const weight_gradient *g, const sx_team *t, int k0, int k1) {
+    const int64_t row = (int64_t)NN__TAPS * g->p->in;
+    for (int id = 0; id < t->n; id++) {
+        weight_room from = {0};
         weight_carve(g->p, t->n, g->scratch, id, &from);
-        for (int i = 0; i < NN__POINTS; i++) {
-            float *sum = to.du + i * du_slice(g->p) + at;
-            const float *more = from.du + i * du_slice(g->p) + at;
-            for (int64_t c = 0; c < n; c += NN_VL)
-                nn_store(sum + c, nn_load(sum + c) + nn_load(more + c));
-        }
+        for (int64_t i = k0 * row; i < k1 * row; i++) g->dweight[i] += from.dweight[i];
     }
-    add_weight_gradient(g->p, k1 - k0, to.du + at, g->dweight + (int64_t)k0 * NN__TAPS * g->p->in);
 }
 
 static void gather_dbias(const weight_gradient *g, const sx_team *t) {
@@ -404,37 +402,20 @@ static void gather_dbias(const weight_gradient *g, const sx_team *t) {
     }
 }
 
-/* Where there are fewer tiles than output channels, adding up the dU of the members costs more than
- * that each makes every V, as long as there are channels for all. */
-static bool is_small(const nn__plan *p, const sx_team *t) {
-    return p->tiles_y * p->tiles_x <= p->out && t->n <= p->out_pad / NN_VL;
-}
-
-/* All blocks, some output channels. */
-static void weight_by_channels(const sx_team *t, weight_member *w) {
+/* Some rows of tiles. Members add up what is transformed already, which is a quarter of dU. */
+static void weight_in_blocks(const sx_team *t, weight_member *w) {
     const weight_gradient *g = w->g;
     const nn__plan *p = g->p;
-    w->own = nn__own_channels(p, t);
-    const int k = w->own.first, last = nn__min(w->own.last, p->out);
-    if (k >= last) return;
+    float *dweight = t->n == 1 ? g->dweight : w->r.dweight;
     memset(w->r.dbias, 0, (size_t)p->out * sizeof *w->r.dbias);
-    nn__each_block(p, &(sx_team){.n = 1}, weight_block, w);
-    add_weight_gradient(p, last - k, w->r.du + (int64_t)k * p->in_pad,
-                        g->dweight + (int64_t)k * NN__TAPS * p->in);
-    for (int i = k; i < last; i++) g->dbias[i] += w->r.dbias[i];
-}
-
-/* Some blocks, all output channels. */
-static void weight_by_rows(const sx_team *t, weight_member *w) {
-    const nn__plan *p = w->g->p;
-    w->own = nn__all_channels(p);
-    memset(w->r.dbias, 0, (size_t)p->out * sizeof *w->r.dbias);
+    if (t->n > 1) memset(dweight, 0, (size_t)dweight_floats(p) * sizeof *dweight);
     nn__each_block(p, t, weight_block, w);
-    if (!w->add) memset(w->r.du, 0, (size_t)(NN__POINTS * du_slice(p)) * sizeof *w->r.du);
+    if (w->add) add_weight_gradient(p, p->out, w->r.du, dweight);
     sx_team_barrier(t);
-    gather_du(w->g, t, (int)sx_team_first(t, p->out, t->id),
-              (int)sx_team_first(t, p->out, t->id + 1));
-    if (t->id == 0) gather_dbias(w->g, t);
+    if (t->n > 1)
+        gather_dweight(g, t, (int)sx_team_first(t, p->out, t->id),
+                       (int)sx_team_first(t, p->out, t->id + 1));
+    if (t->id == 0) gather_dbias(g, t);
 }
 
 /* Some output channels of an image of one block. */
@@ -464,9 +445,7 @@ static void weight_member_run(const sx_team *t, void *arg) {
     weight_carve(p, t->n, g->scratch, t->id, &w.r);
     w.x = nn__source_of_feed(p, g->x, w.r.patch, w.r.ring);
     w.dy = nn__source_of_image(p, g->dy, p->out, NN__TILE, w.r.patch);
-    (nn__has_one_block(p) ? weight_at_once
-     : is_small(p, t)     ? weight_by_channels
-                          : weight_by_rows)(t, &w);
+    (nn__has_one_block(p) ? weight_at_once : weight_in_blocks)(t, &w);
 }
 
 static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,

@@ -112,6 +112,42 @@ NN_INLINE nn_v nn_sigmoid(nn_v x) {
     return nn_reciprocal(p * scale + 1.0f);
 }
 
+/* A square of NN_VL rows, turned in place: each step swaps, in pairs of rows `step` apart, what
+ * lies `step` lanes from its place. */
+#define NN__KEEP(lane, step) ((lane) & (step) ? NN_VL + (lane) - (step) : (lane))
+#define NN__TAKE(lane, step) ((lane) & (step) ? NN_VL + (lane) : (lane) + (step))
+#define NN__LANES4(f, at, s) f(at, s), f((at) + 1, s), f((at) + 2, s), f((at) + 3, s)
+#if NN_VL == 16
+#define NN__LANES(f, s)                                                                            \
+    NN__LANES4(f, 0, s), NN__LANES4(f, 4, s), NN__LANES4(f, 8, s), NN__LANES4(f, 12, s)
+#elif NN_VL == 8
+#define NN__LANES(f, s) NN__LANES4(f, 0, s), NN__LANES4(f, 4, s)
+#else
+#define NN__LANES(f, s) NN__LANES4(f, 0, s)
+#endif
+#define NN__SWAP(x, step)                                                                          \
+    for (int i = 0; i < NN_VL; i++) {                                                              \
+        if (i & (step)) continue;                                                                  \
+        const nn_v a = (x)[i], b = (x)[i + (step)];                                                \
+        (x)[i] = __builtin_shufflevector(a, b, NN__LANES(NN__KEEP, step));                         \
+        (x)[i + (step)] = __builtin_shufflevector(a, b, NN__LANES(NN__TAKE, step));                \
+    }
+
+NN_INLINE void nn_transpose(nn_v x[NN_VL]) {
+#pragma GCC unroll 16
+    NN__SWAP(x, 1)
+#pragma GCC unroll 16
+    NN__SWAP(x, 2)
+#if NN_VL >= 8
+#pragma GCC unroll 16
+    NN__SWAP(x, 4)
+#endif
+#if NN_VL >= 16
+#pragma GCC unroll 16
+    NN__SWAP(x, 8)
+#endif
+}
+
 NN_INLINE float nn_sum(nn_v v) {
     float sum = 0;
     for (int i = 0; i < NN_VL; i++) sum += v[i];
