@@ -42,11 +42,23 @@ static bool continues(const ev_cohort *e, int64_t sr, int64_t lr, const ev_metho
            strcmp(e->sr_entities[sr], e->lr_entities[lr]) == 0;
 }
 
+/* Whether `of_chunk` is the desc of a scan that, with others, became a volume of `desc`. */
+static bool stitched_desc_matches(const char *desc, const char *of_chunk, const ev_method *m) {
+    const size_t n = strlen(of_chunk), n_mark = strlen(STITCH_DESC);
+    return strncmp(desc, of_chunk, n) == 0 && strncmp(desc + n, STITCH_DESC, n_mark) == 0 &&
+           desc_matches(desc + n + n_mark, "", m);
+}
+
+static bool is_of_chunks(const io_item *p, const io_item *scan, const ev_method *m) {
+    if (p->chunk) return false;
+    if (stitched_desc_matches(p->desc, scan->desc, m)) return true;
+    return !p->acq[0] && !p->run && desc_matches(p->desc, scan->desc, m);
+}
+
 static bool is_prediction_of(const ev_cohort *e, int64_t sr, int64_t lr, const ev_method *m) {
     const io_item *p = &e->sr.item[sr], *scan = &e->lr.item[lr];
     if (e->owned[sr]) return continues(e, sr, lr, m);
-    return !p->acq[0] && !p->chunk && !p->run && same_visit(p, scan) &&
-           desc_matches(p->desc, scan->desc, m) &&
+    return same_visit(p, scan) && is_of_chunks(p, scan, m) &&
            is_within(e->sr_entities[sr], e->lr_entities[lr]);
 }
 

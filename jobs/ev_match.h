@@ -2,9 +2,9 @@
  *
  * The truth of a scan is the first volume of the same subject, session and suffix without desc. A
  * prediction belongs to the scan whose name it continues: the same entities but res and desc, its
- * desc that of the scan and a method's behind it. A prediction that continues no scan's name and
- * has neither acq, chunk nor run (stitched chunks) belongs to every scan of the visit whose name
- * has all of its entities. Not collective. */
+ * desc that of the scan and a method's behind it. A prediction without chunk- that continues no
+ * scan's name is one of stitched chunks when its desc says so, or when it has neither acq nor run:
+ * it belongs to every scan of the visit whose name has all of its entities. Not collective. */
 #ifndef EV_MATCH_H
 #define EV_MATCH_H
 

@@ -117,6 +117,8 @@ for n in 1 2; do
 done
 expect 0 sr bids whole "${use[@]}" --stitch
 says err "0 made, 3 unchanged"
+expect 0 eval images score --truth bids/derivatives/truth --lr bids --sr whole --subjects 001
+check "a prediction of stitched chunks belongs to each" [ "$(grep -c "	sr	" score.tsv)" = 3 ]
 expect 0 sr bids chunks "${use[@]}" --subjects 001
 check "without it each chunk has its own" [ "$(find chunks -name '*chunk-*.nii.gz' | wc -l)" = 3 ]
 finish
