@@ -3,6 +3,7 @@
 #include "jobs/job_weights.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/sx_file.h"
@@ -58,6 +59,16 @@ static sx_err check_shape(const char *path, const nn_param *q, found f) {
                    got, want);
 }
 
+/* One value that is not finite makes every image of the network so. */
+static sx_err check_values(const char *path, const nn_param *q, const float *x) {
+    int64_t bad = 0;
+    for (int64_t i = 0; i < q->count; i++) bad += !isfinite(x[i]);
+    if (bad == 0) return SX_OK;
+    return sx_fail(SX_E_DATA,
+                   "%s: %" PRId64 " of %" PRId64 " values of parameter %s are not finite", path,
+                   bad, q->count, q->name);
+}
+
 static sx_err take_all(const char *path, const void *set,
                        found (*find)(const void *set, const char *name), const nn_params *p,
                        float *block) {
@@ -65,6 +76,7 @@ static sx_err take_all(const char *path, const void *set,
         found f = find(set, p->item[i].name);
         if (!f.data) return sx_fail(SX_E_DATA, "%s: no weights %s", path, p->item[i].name);
         sx_err rc = check_shape(path, &p->item[i], f);
+        if (rc == SX_OK) rc = check_values(path, &p->item[i], f.data);
         if (rc != SX_OK) return rc;
         nn_params_set(p, i, block, f.data);
     }

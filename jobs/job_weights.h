@@ -23,7 +23,8 @@ char *job_weights_path(const char *path);
 
 /* Fill `block` [p->block] from a file, or from weights.h5 of a run folder. Every parameter must be
  * there with its shape; what the file holds beside them is ignored.
- * Errors: SX_E_NOINPUT, SX_E_DATA (a parameter is missing or has another shape: its name). */
+ * Errors: SX_E_NOINPUT, SX_E_DATA (a parameter is missing, has another shape or values that are not
+ * finite: its name). */
 sx_err job_weights_read(const char *path, const nn_params *p, float *block);
 /* The same from a set that was read from `path`. Errors: SX_E_DATA. */
 sx_err job_weights_take(const char *path, const io_tensors *t, const nn_params *p, float *block);

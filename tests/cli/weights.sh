@@ -45,5 +45,9 @@ cp run/weights.h5 bad.h5
 size=$(stat -c %s bad.h5)
 printf '\xff\xff' | dd of=bad.h5 bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
 expect 65 weights verify bad.h5
+size=$(stat -c %s one.safetensors)
+printf '\x00\x00\xc0\x7f' | dd of=one.safetensors bs=1 seek=$((size - 4)) conv=notrunc 2>/dev/null
+expect 65 weights import one.safetensors other
+says err "one.safetensors: 1 of 262144 values of parameter time_embed.2.weight are not finite"
 expect 64 weights impart a b
 finish
