@@ -1,6 +1,6 @@
 /* The program: find the verb, build the job, run it, say how it ended.
  *
- * The verbs are rows of job_verbs (jobs/job_verbs.c). The last line on stderr and the exit code
+ * The verbs are rows of job_verbs (jobs/job/job_verbs.c). The last line on stderr and the exit code
  * come from the same sx_err. Help, version and --print-config never start MPI: they work on login
  * nodes. */
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/job_internal.h"
-#include "jobs/verbs.h"
+#include "jobs/job/job_internal.h"
+#include "jobs/job/verbs.h"
 #include "mpi/mp_stop.h"
 
 static int unknown_verb(const char *name) {

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include "jobs/train_data.h"
+#include "jobs/train/train_data.h"
 
 enum { BATCH = 8 };
 

@@ -4,8 +4,8 @@
 
 #include "base/sx_mem.h"
 #include "io/io_ckpt.h"
-#include "jobs/job_weights.h"
-#include "jobs/verbs.h"
+#include "jobs/job/job_weights.h"
+#include "jobs/job/verbs.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_blocks(const io_ckpt *k) {

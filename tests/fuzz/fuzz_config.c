@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/sx_mem.h"
-#include "jobs/job_data.h"
-#include "jobs/job_model.h"
-#include "jobs/verbs.h"
+#include "jobs/job/job_data.h"
+#include "jobs/job/job_model.h"
+#include "jobs/job/verbs.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { MAX_WORDS = 32 };

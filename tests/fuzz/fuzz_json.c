@@ -6,9 +6,9 @@
 #include "base/sx_mem.h"
 #include "io/io_bids.h"
 #include "io/io_cache_private.h"
-#include "jobs/job_model.h"
-#include "jobs/job_weights.h"
-#include "jobs/verbs.h"
+#include "jobs/job/job_model.h"
+#include "jobs/job/job_weights.h"
+#include "jobs/job/verbs.h"
 #include "tests/fuzz/fuzz.h"
 
 static void read_sidecar(const uint8_t *data, size_t n) {

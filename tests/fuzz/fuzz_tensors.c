@@ -4,9 +4,9 @@
 
 #include "base/sx_mem.h"
 #include "io/io_tensors.h"
-#include "jobs/job_model.h"
-#include "jobs/job_weights.h"
-#include "jobs/verbs.h"
+#include "jobs/job/job_model.h"
+#include "jobs/job/job_weights.h"
+#include "jobs/job/verbs.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_same(const io_tensor *x, const io_tensor *y) {

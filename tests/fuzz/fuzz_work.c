@@ -5,8 +5,8 @@
 
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "jobs/ev_report.h"
-#include "jobs/work_journal.h"
+#include "jobs/eval/ev_report.h"
+#include "jobs/items/work_journal.h"
 #include "mpi/mp_lease.h"
 #include "tests/fuzz/fuzz.h"
 

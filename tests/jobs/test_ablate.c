@@ -5,8 +5,8 @@
 #include <unistd.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "jobs/ablate.h"
-#include "jobs/verbs.h"
+#include "jobs/ablate/ablate.h"
+#include "jobs/job/verbs.h"
 #include "tests/check_run.h"
 
 static const char *const sweep_path = "test-sweep.ini";

@@ -6,8 +6,8 @@
 
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "jobs/cache.h"
-#include "jobs/verbs.h"
+#include "jobs/cache/cache.h"
+#include "jobs/job/verbs.h"
 #include "tests/check_run.h"
 
 /* ---- one volume ---- */

@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "jobs/verbs.h"
+#include "jobs/job/verbs.h"
 #include "tests/check_run.h"
 
 static const job_option options_test[] = {

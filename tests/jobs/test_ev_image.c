@@ -1,12 +1,12 @@
-/* Image metrics on volumes whose scores follow from the definitions in jobs/ev_image.h; the texts
- * of rows of jobs/ev_report.h. */
-#include "jobs/ev_image.h"
+/* Image metrics on volumes whose scores follow from the definitions in jobs/eval/ev_image.h; the
+ * texts of rows of jobs/eval/ev_report.h. */
+#include "jobs/eval/ev_image.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/sx_mem.h"
-#include "jobs/ev_report.h"
+#include "jobs/eval/ev_report.h"
 #include "tests/check_run.h"
 
 enum { NX = 16, NY = 30, NZ = 36, EDGE = 3 /* voxels that closing takes from a full grid */ };

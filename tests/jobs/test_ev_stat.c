@@ -1,6 +1,6 @@
 /* Statistics on data whose answers are known: intervals, sign flips counted by hand, Holm's own
  * rule. */
-#include "jobs/ev_stat.h"
+#include "jobs/eval/ev_stat.h"
 
 #include <math.h>
 #include "base/sx_rng.h"

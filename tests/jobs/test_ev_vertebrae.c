@@ -1,5 +1,5 @@
 /* Rows of eval vertebrae on their way through the journal, and label schemes. */
-#include "jobs/ev_vertebrae.h"
+#include "jobs/eval/ev_vertebrae.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -90,20 +90,20 @@ START_TEST(a_session_that_failed_for_one_method_counts_for_none) {
 END_TEST
 
 /* Number of a mask of one voxel after translation. */
-static int32_t translated(const ev_scheme *s, const int32_t *map, int32_t number) {
+static int32_t translated(const job_scheme *s, const int32_t *map, int32_t number) {
     const int64_t dim[3] = {1, 1, 1};
     im_labels l = {0};
     ck_assert_int_eq(im_labels_init(&l, dim), SX_OK);
     l.voxel[0] = number;
-    ev_scheme_apply(s, map, &l);
+    job_scheme_apply(s, map, &l);
     const int32_t y = l.voxel[0];
     im_labels_clear(&l);
     return y;
 }
 
 START_TEST(schemes_translate_numbers_and_drop_what_they_do_not_name) {
-    ev_scheme s = {.n = 0};
-    ck_assert_msg(ev_scheme_read(&s, "totalspineseg") == SX_OK, "%s", sx_err_text());
+    job_scheme s = {.n = 0};
+    ck_assert_msg(job_scheme_read(&s, "totalspineseg") == SX_OK, "%s", sx_err_text());
     ck_assert_int_eq(translated(&s, s.vert, 17), SP_C7);
     ck_assert_int_eq(translated(&s, s.vert, 21), SP_T1);
     ck_assert_int_eq(translated(&s, s.vert, 45), SP_L5);
@@ -115,20 +115,20 @@ START_TEST(schemes_translate_numbers_and_drop_what_they_do_not_name) {
     ck_assert_int_eq(translated(&s, s.subreg, 92), SP_DISC);
     ck_assert_int_eq(translated(&s, s.vert, 99), 0);
     ck_assert_int_eq(translated(&s, s.vert, 1 << 24), 0);
-    ck_assert(ev_scheme_has_subregions(&s));
-    ev_scheme_clear(&s);
-    ck_assert_int_eq(ev_scheme_read(&s, "sct"), SX_OK);
+    ck_assert(job_scheme_has_subregions(&s));
+    job_scheme_clear(&s);
+    ck_assert_int_eq(job_scheme_read(&s, "sct"), SX_OK);
     ck_assert_int_eq(translated(&s, s.vert, 25), SP_SACRUM);
-    ck_assert(!ev_scheme_has_subregions(&s));
-    ev_scheme_clear(&s);
-    ck_assert_int_eq(ev_scheme_read(&s, ""), SX_OK);
+    ck_assert(!job_scheme_has_subregions(&s));
+    job_scheme_clear(&s);
+    ck_assert_int_eq(job_scheme_read(&s, ""), SX_OK);
     ck_assert_int_eq(translated(&s, s.vert, 77), 77);
 }
 END_TEST
 
 START_TEST(the_scheme_of_spineps_changes_nothing) {
-    ev_scheme s = {.n = 0};
-    ck_assert_int_eq(ev_scheme_read(&s, "spineps"), SX_OK);
+    job_scheme s = {.n = 0};
+    ck_assert_int_eq(job_scheme_read(&s, "spineps"), SX_OK);
     for (int place = 0; place < SP_N_LEVELS; place++) {
         const int v = sp_vertebra_at(place);
         ck_assert_int_eq(translated(&s, s.vert, v), v);
@@ -137,7 +137,7 @@ START_TEST(the_scheme_of_spineps_changes_nothing) {
             ck_assert_int_eq(translated(&s, s.vert, SP_DISC_BELOW + v), SP_DISC_BELOW + v);
     }
     for (int r = SP_ARCUS; r <= SP_CORPUS; r++) ck_assert_int_eq(translated(&s, s.subreg, r), r);
-    ev_scheme_clear(&s);
+    job_scheme_clear(&s);
 }
 END_TEST
 
@@ -149,9 +149,9 @@ START_TEST(tables_that_are_no_schemes_are_refused_with_their_line) {
                {"from\tto\tkind\n70000\t2\tvertebra\n", "line 2: 70000 to 2"},
                {"from\tto\tkind\n1\t2\tbone\n", "line 2: unknown kind bone"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        ev_scheme s = {.n = 0};
+        job_scheme s = {.n = 0};
         ck_assert_int_eq(sx_file_write("test_scheme.tsv", bad[i].text, strlen(bad[i].text)), SX_OK);
-        ck_assert_int_eq(ev_scheme_read(&s, "test_scheme.tsv"), SX_E_DATA);
+        ck_assert_int_eq(job_scheme_read(&s, "test_scheme.tsv"), SX_E_DATA);
         ck_assert_msg(strstr(sx_err_text(), bad[i].says), "%s: %s", bad[i].says, sx_err_text());
         ck_assert_ptr_null(s.vert);
     }

@@ -7,8 +7,8 @@
 #include <unistd.h>
 #include "base/sx_mem.h"
 #include "io/io_nifti.h"
-#include "jobs/cohort.h"
-#include "jobs/sr.h"
+#include "jobs/items/cohort.h"
+#include "jobs/sr/sr.h"
 #include "tests/check_run.h"
 
 static const double HR_MM = 0.8571, SPACING_MM = 5.0, TOP_MM = 57.0;

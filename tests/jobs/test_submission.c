@@ -5,8 +5,8 @@
 #include <unistd.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "jobs/job_internal.h"
-#include "jobs/submission.h"
+#include "jobs/job/job_internal.h"
+#include "jobs/job/submission.h"
 #include "tests/check_run.h"
 #include "tests/io/io_test.h"
 

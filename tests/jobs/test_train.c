@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/sx_mem.h"
-#include "jobs/train_data.h"
-#include "jobs/verbs.h"
+#include "jobs/train/train_data.h"
+#include "jobs/job/verbs.h"
 #include "tests/check_run.h"
 #include "tests/cli/tiny_cache.h"
 

@@ -1,5 +1,5 @@
 /* The loss of a segmentation against numbers by hand, and its gradient against differences. */
-#include "jobs/train_classes.h"
+#include "jobs/train/train_classes.h"
 
 #include <math.h>
 #include "base/sx_rng.h"

@@ -4,9 +4,9 @@
 #include <string.h>
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
-#include "jobs/train_gan.h"
-#include "jobs/train_kind.h"
-#include "jobs/train_rival.h"
+#include "jobs/train/train_gan.h"
+#include "jobs/train/train_kind.h"
+#include "jobs/train/train_rival.h"
 #include "model/nn_spectral.h"
 #include "tests/check_run.h"
 

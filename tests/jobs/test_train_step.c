@@ -5,9 +5,9 @@
 #include <string.h>
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
-#include "jobs/train_rival.h"
-#include "jobs/train_step.h"
-#include "jobs/verbs.h"
+#include "jobs/train/train_rival.h"
+#include "jobs/train/train_step.h"
+#include "jobs/job/verbs.h"
 #include "tests/check_run.h"
 #include "tests/mpi/mpi_run.h"
 #include "tests/cli/tiny_cache.h"

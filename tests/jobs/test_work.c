@@ -9,8 +9,8 @@
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "io/io_table.h"
-#include "jobs/work.h"
-#include "jobs/work_journal.h"
+#include "jobs/items/work.h"
+#include "jobs/items/work_journal.h"
 #include "mpi/mp_lease.h"
 #include "tests/check_run.h"
 

@@ -24,6 +24,19 @@ BEGIN {
     allow("io", "base image mpi")
     allow("model", "base mpi")
     allow("jobs", "base image mpi degrade spine phantom io model")
+    # the same inside jobs/; main.c, in none of them, may include all
+    allow("job", "")
+    allow("items", "job")
+    allow("sr", "job items")
+    allow("cache", "job items")
+    allow("eval", "job items sr")
+    allow("segment", "job items sr")
+    allow("train", "job items cache")
+    allow("bench", "job train")
+    allow("doctor", "job")
+    allow("tools", "job sr cache")
+    allow("ablate", "job items sr cache eval segment train")
+    allow("submit", "job items sr cache eval segment train ablate")
     # foreign header: folders that own it
     own("mpi.h", "mpi"); own("hdf5.h", "io"); own("hdf5_hl.h", "io")
     own("nifti1.h", "io"); own("nifti1_io.h", "io"); own("znzlib.h", "io")
@@ -43,13 +56,17 @@ function allow(folder, list,   parts, i, n) {
 }
 function own(header, list) { owner[header] = " " list " " }
 function bad(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; n_bad++ }
-FNR == 1 { folder = FILENAME; sub(/\/.*/, "", folder) }
+# The folder inside jobs/ that a path lies in, "" for none.
+function part_of(path) { return split(path, parts, "/") == 3 && parts[1] == "jobs" ? parts[2] : "" }
+FNR == 1 { folder = FILENAME; sub(/\/.*/, "", folder); part = part_of(FILENAME) }
 /^[ \t]*#[ \t]*include[ \t]*"/ {
     header = $0; sub(/^[^"]*"/, "", header); sub(/".*/, "", header)
     target = header; sub(/\/.*/, "", target)
     if (target == header) {
         if (header != "sagax_version.h") bad("include \"" header "\" does not name its folder")
     } else if (!((folder, target) in edge)) bad(folder "/ may not include " header)
+    else if (target == "jobs" && part != "" && !((part, part_of(header)) in edge))
+        bad("jobs/" part "/ may not include " header)
     next
 }
 /^[ \t]*#[ \t]*include[ \t]*</ {

@@ -1,0 +1,92 @@
+/* What earlier runs say of an item, and whether this one makes it (work_private.h). */
+#include <stdio.h>
+#include <string.h>
+#include "base/sx_mem.h"
+#include "jobs/job/job_json.h"
+#include "jobs/items/work_private.h"
+
+static sx_err code_parse(const char *name) {
+    for (int c = 0; c < SX_E_COUNT; c++)
+        if (strcmp(sx_err_name((sx_err)c), name) == 0) return (sx_err)c;
+    return SX_E_BUG;
+}
+
+enum { CRASHES_ENOUGH = 2 };
+
+/* Of what an item is, not of where it was tried. */
+static bool stays(sx_err code) {
+    return code == SX_E_DATA || code == SX_E_NOMEM || code == SX_E_BUG || code == SX_E_CONFIG;
+}
+
+static bool asked_again(const work *w, sx_err code) {
+    return w->retry == WORK_RETRY_FAILED || (w->retry == WORK_RETRY_OOM && code == SX_E_NOMEM);
+}
+
+/* The failure that an item has had for the same reasons and will have again, else SX_OK. */
+static sx_err former_failure(const work *w, int64_t i, const char *print) {
+    int64_t n;
+    const work_record *r = work_history_find(&w->past, w->name[i], &n);
+    const work_record *end = work_record_end(r, n);
+    const int crashes = work_record_crashes(r, n, print);
+    if (crashes >= CRASHES_ENOUGH && !asked_again(w, SX_E_BUG))
+        return sx_fail(SX_E_BUG, "the program died in it %d times; --retry failed tries it again",
+                       crashes);
+    if (!end || end->state != WORK_FAILED || strcmp(end->print, print) != 0) return SX_OK;
+    const sx_err code = code_parse(end->code);
+    if (w->kind->forgives || !stays(code) || asked_again(w, code)) return SX_OK;
+    return sx_fail(code, "%s", end->reason ? end->reason : "failed before");
+}
+
+/* Take what an earlier run wrote down about an item that has not changed since. */
+static void take_kept(work *w, int64_t i, const char *print, char why[WORK_WHY], char **payload) {
+    int64_t n;
+    if (!w->kind->keep) return;
+    const work_record *all = work_history_find(&w->past, w->name[i], &n);
+    const work_record *end = work_record_end(all, n);
+    if (!end || !end->payload || strcmp(end->print, print) != 0) return;
+    if (w->kind->keep(w->user, i, end->payload) != SX_OK) return;
+    *why = '\0';
+    *payload = sx_strdup(end->payload); // the line of this run is the one that counts next time
+}
+
+sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY], char **payload) {
+    sx_err rc = w->kind->inspect(w->user, i, print, why);
+    if (rc != SX_OK) return rc;
+    if (w->retry == WORK_RETRY_ALL) {
+        snprintf(why, WORK_WHY, "asked for again");
+        return SX_OK;
+    }
+    if (!*why) return SX_OK;
+    take_kept(w, i, print, why, payload);
+    return *why ? former_failure(w, i, print) : SX_OK;
+}
+
+/* ---- what would be done ---- */
+
+static json_t *plan_item(work *w, int64_t i, sx_err *rc) {
+    char why[WORK_WHY] = "", print[65] = "", *payload = NULL;
+    *rc = work__decide(w, i, print, why, &payload);
+    sx_free(payload);
+    const char *plan = *rc != SX_OK ? "fail" : *why ? "make" : "keep";
+    const char *text = *rc != SX_OK ? sx_err_text() : *why ? why : "finished, nothing changed";
+    if (!job_json(w->j)) printf("%s\t%s\t%s\n", w->name[i], plan, text);
+    return json_pack("{s:s, s:s, s:o}", "item", w->name[i], "plan", plan, "reason",
+                     job_json_string(text));
+}
+
+sx_err work_plan(work *w) {
+    json_t *list = json_array();
+    int64_t failed = 0;
+    for (int64_t k = 0; k < w->n_mine; k++) {
+        sx_err rc;
+        json_array_append_new(list, plan_item(w, w->mine[k], &rc));
+        failed += rc != SX_OK;
+    }
+    if (job_json(w->j))
+        job_json_print(list, JSON_INDENT(2));
+    else
+        json_decref(list);
+    if (failed == 0) return SX_OK;
+    return sx_fail(SX_E_ITEMS, "%lld of %lld items would fail", (long long)failed,
+                   (long long)w->n_mine);
+}

@@ -1,0 +1,91 @@
+/* Finding and reading images (job_data.h). */
+#include "jobs/job/job_data.h"
+
+#include <string.h>
+#include "base/sx_file.h"
+#include "io/io_cache.h"
+
+sx_err job_check_folders(const char *root, const io_items *items) {
+    if (items->n_unreadable == 0) return SX_OK;
+    return sx_fail(SX_E_ITEMS, "%s: %lld folders could not be read, their images are left out",
+                   root, (long long)items->n_unreadable);
+}
+
+io_read_opt job_read_opt(const job *j) {
+    return (io_read_opt){.xform = io_xform_parse(job_text(j, "data.xform")),
+                         .frame = -1,
+                         .max_bytes = (int64_t)(job_real(j, "data.max_gib") * 0x1p30)};
+}
+
+io_filter job_filter(const job *j) {
+    return (io_filter){.acq = job_has(j, "data.acq") ? job_text(j, "data.acq") : NULL,
+                       .suffix = job_has(j, "data.suffix") ? job_text(j, "data.suffix") : NULL,
+                       .subjects = job_text(j, "data.subjects"),
+                       .exclude = job_text(j, "data.exclude"),
+                       .derivatives =
+                           job_has(j, "data.derivatives") && job_bool(j, "data.derivatives")};
+}
+
+sx_err job_labels_read(im_labels *l, const char *path, const io_read_opt *opt, const char *codes) {
+    im_volume v = {.voxel = NULL};
+    im_labels own = {.voxel = NULL};
+    sx_err rc = io_nifti_read(path, opt, &v, NULL);
+    if (rc == SX_OK && (rc = im_labels_from_volume(codes ? &own : l, &v)) != SX_OK)
+        sx_fail_context(rc, "%s", path);
+    im_volume_clear(&v);
+    if (rc == SX_OK && codes) rc = im_labels_reorient(l, &own, codes);
+    im_labels_clear(&own);
+    return rc;
+}
+
+/* ---- items ---- */
+
+sx_err job_items_find(const job *j, const io_filter *f, io_items *items) {
+    const char *input = job_arg(j, 0);
+    const char *list = job_has(j, "data.list") ? job_text(j, "data.list") : "";
+    if (*list) return io_bids_list(list, f, items);
+    if (sx_has_suffix(input, ".tsv")) return io_bids_list(input, f, items);
+    if (io_nifti_is_name(input) && !sx_file_is_dir(input)) return io_bids_file(input, items);
+    return io_bids_walk(input, f, items);
+}
+
+sx_err job_items_check(const job *j, const io_filter *f, const io_items *items) {
+    const bool all = !f->subjects[0];
+    if (items->n > 0) return SX_OK;
+    return sx_fail(SX_E_NOINPUT, "%s: no image with acq-%s and suffix %s%s%s", job_arg(j, 0),
+                   f->acq[0] ? f->acq : "*", f->suffix[0] ? f->suffix : "*",
+                   all ? "" : " of the subjects ", f->subjects);
+}
+
+/* ---- splits ---- */
+
+/* IO_N_SPLITS for a subject that the cache does not know. */
+static io_split split_of(const io_cache *k, const char *subject) {
+    for (int64_t v = 0; v < io_cache_n_volumes(k); v++)
+        if (strcmp(io_cache_entry(k, v)->subject, subject) == 0) return io_cache_entry(k, v)->split;
+    return IO_N_SPLITS;
+}
+
+typedef struct asked {
+    io_cache *cache;
+    io_split wanted;
+} asked;
+
+static bool is_asked(const void *user, const io_item *item) {
+    const asked *a = user;
+    return split_of(a->cache, item->subject) == a->wanted;
+}
+
+sx_err job_keep_split(const job *j, io_items *items) {
+    const char *path = job_text(j, "data.cache");
+    asked a = {.wanted = io_split_parse(job_text(j, "data.split"))};
+    if (a.wanted == IO_N_SPLITS) return SX_OK;
+    if (!*path)
+        return sx_fail(SX_E_USAGE, "data.split = %s: data.cache (--cache) has to say who that is",
+                       job_text(j, "data.split"));
+    const sx_err rc = io_cache_open(&a.cache, path);
+    if (rc != SX_OK) return rc;
+    io_items_keep(items, is_asked, &a);
+    io_cache_close(a.cache);
+    return SX_OK;
+}

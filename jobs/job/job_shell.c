@@ -1,0 +1,25 @@
+/* popen and its exit code (job_shell.h). */
+#include "jobs/job/job_shell.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include "base/sx_mem.h"
+
+char *job_shell(const char *command, int *status) {
+    char *text = NULL, block[4096];
+    size_t n_bytes, n;
+    FILE *to = open_memstream(&text, &n_bytes), *from = popen(command, "r");
+    SX_ASSERT(to);
+    while (from && (n = fread(block, 1, sizeof block, from)) > 0) fwrite(block, 1, n, to);
+    const int ended = from ? pclose(from) : -1;
+    fclose(to);
+    *status = ended != -1 && WIFEXITED(ended) ? WEXITSTATUS(ended) : 127;
+    while (n_bytes > 0 && strchr("\n\r ", text[n_bytes - 1])) text[--n_bytes] = '\0';
+    return text;
+}
+
+void job_shell_flatten(char *text) {
+    for (; *text; text++)
+        if (strchr("\n\r\t", *text)) *text = ' ';
+}

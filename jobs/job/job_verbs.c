@@ -1,0 +1,16 @@
+/* The table of verbs, by name. A new verb is a file cmd_NAME.c, a line in verbs.h, a name here. */
+#include "jobs/job/verbs.h"
+
+#include <string.h>
+
+const job_verb *const job_verbs[] = {
+    &cmd_ablate, &cmd_bench,   &cmd_cache,  &cmd_degrade,  &cmd_doctor,  &cmd_eval,
+    &cmd_net,    &cmd_phantom, &cmd_points, &cmd_segment,  &cmd_sr,      &cmd_status,
+    &cmd_stitch, &cmd_submit,  &cmd_train,  &cmd_validate, &cmd_weights, NULL,
+};
+
+const job_verb *job_verb_find(const char *name) {
+    for (int i = 0; job_verbs[i]; i++)
+        if (strcmp(job_verbs[i]->name, name) == 0) return job_verbs[i];
+    return NULL;
+}

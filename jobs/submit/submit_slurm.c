@@ -1,0 +1,186 @@
+/* What is asked of Slurm's commands (submit.h). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "base/sx_log.h"
+#include "base/sx_mem.h"
+#include "jobs/job/job_internal.h"
+#include "jobs/job/job_shell.h"
+#include "jobs/submit/submit.h"
+
+sx_err submit_max_array(int64_t *n) {
+    int status;
+    char *text = job_shell("scontrol show config 2>&1", &status);
+    const char *at = status == 0 ? strstr(text, "MaxArraySize") : NULL;
+    *n = at && (at = strchr(at, '=')) ? strtoll(at + 1, NULL, 10) : 0;
+    sx_err rc = SX_OK;
+    if (*n <= 0) {
+        job_shell_flatten(text);
+        rc = sx_fail(SX_E_MPI, "scontrol show config: %s", *text ? text : "no answer");
+    }
+    sx_free(text);
+    return rc;
+}
+
+/* What sbatch said, as a sentence: one line, without who says it before each part; in place. */
+static void tidy(char *text) {
+    static const char *const speakers[] = {"sbatch: error: ", "sbatch: ", "allocation failure: "};
+    char *to = text;
+    for (const char *line = text; *line;) {
+        const size_t n = strcspn(line, "\r\n");
+        const char *end = line + n;
+        for (size_t i = 0; i < sizeof speakers / sizeof *speakers; i++)
+            if (strncmp(line, speakers[i], strlen(speakers[i])) == 0) line += strlen(speakers[i]);
+        if (to > text && end > line) {
+            *to++ = ';';
+            *to++ = ' ';
+        }
+        while (line < end) *to++ = *line++;
+        while (*line == '\r' || *line == '\n') line++;
+    }
+    *to = '\0';
+    job_shell_flatten(text);
+}
+
+static bool has_one_of(const char *text, const char *const *words) {
+    for (; *words; words++)
+        if (strstr(text, *words)) return true;
+    return false;
+}
+
+/* Slurm is there but has no time: the next try may do. */
+static bool is_busy(const char *text) {
+    static const char *const words[] = {"Socket timed out", "Resource temporarily unavailable",
+                                        "Slurm temporarily unable to accept job", NULL};
+    return has_one_of(text, words);
+}
+
+/* sbatch does not understand, or knows no such partition, account, ...: it never will. */
+static bool is_refusal(const char *text) {
+    static const char *const words[] = {"sbatch: error:", "sbatch: unrecognized option",
+                                        "sbatch: option ", "Invalid", NULL};
+    return has_one_of(text, words) && !is_busy(text);
+}
+
+/* sbatch --parsable prints "id" or "id;cluster", perhaps behind lines of warnings. */
+static char *id_in(char *text) {
+    char *last = strrchr(text, '\n');
+    last = last ? last + 1 : text;
+    last[strcspn(last, ";")] = '\0';
+    return *last && strspn(last, "0123456789") == strlen(last) ? sx_strdup(last) : NULL;
+}
+
+sx_err submit_sbatch(const char *command, char **id) {
+    enum { TRIES = 5 };
+    char *all = sx_strf("%s 2>&1", command);
+    sx_err rc = SX_OK;
+    *id = NULL;
+    for (int i = 0; !*id; i++) {
+        int status;
+        char *text = job_shell(all, &status);
+        if (status == 0) *id = id_in(text);
+        const bool again = !*id && i + 1 < TRIES && is_busy(text);
+        tidy(text);
+        if (again) {
+            sx_warn("%s; trying again", text);
+            nanosleep(&(struct timespec){.tv_sec = 2 << i}, NULL);
+        } else if (!*id) {
+            rc = sx_fail(SX_E_MPI, "sbatch: %s", *text ? text : "no answer");
+        }
+        sx_free(text);
+        if (rc != SX_OK) break;
+    }
+    sx_free(all);
+    return rc;
+}
+
+/* ---- room ---- */
+
+static int most_first(const void *a, const void *b) {
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* Nodes of a partition by the ranks that they take when empty, most first; new (sx_free). Text is a
+ * line "partition processors" a node; those that count have a star behind the partition, as sinfo
+ * marks the default one. */
+static int64_t *ranks_of_nodes(char *text, int64_t cpus, char partition[64], int64_t *n) {
+    int64_t *ranks = NULL;
+    char *rest = NULL;
+    *n = 0;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char name[64];
+        long long processors;
+        if (sscanf(line, "%63s %lld", name, &processors) != 2) continue;
+        if (name[strlen(name) - 1] != '*') continue;
+        snprintf(partition, 64, "%.*s", (int)strcspn(name, "*"), name);
+        ranks = sx_grow(ranks, *n, sizeof *ranks);
+        ranks[(*n)++] = processors / cpus;
+    }
+    if (*n) qsort(ranks, (size_t)*n, sizeof *ranks, most_first);
+    return ranks;
+}
+
+static char *ask_for_nodes(const submit_order *o) {
+    const char *partition = job_text(o->j, "submit.partition");
+    char *command = NULL;
+    size_t n_bytes;
+    int status;
+    FILE *f = open_memstream(&command, &n_bytes);
+    SX_ASSERT(f);
+    fputs("SAGAX_SLURM_DIR=", f);
+    job__quote(f, o->templates);
+    fputs("; . \"${SAGAX_SITE:-$SAGAX_SLURM_DIR/site.env}\"; ", f);
+    if (*partition) fputs("SAGAX_PARTITION=", f);
+    if (*partition) job__quote(f, partition);
+    fputs("\ntimeout 10 sinfo -h -N -o '%P %c' ${SAGAX_PARTITION:+-p \"$SAGAX_PARTITION\"} "
+          "2>/dev/null | sed \"s/ /${SAGAX_PARTITION:+*} /\"",
+          f);
+    fclose(f);
+    char *text = job_shell(command, &status);
+    sx_free(command);
+    return text;
+}
+
+/* Whether all nodes together, in whatever state, are too few. */
+static sx_err check_ever(const submit_order *o) {
+    char partition[64] = "", *text = ask_for_nodes(o);
+    const submit_size *s = &o->size;
+    int64_t n, room = 0, *ranks = ranks_of_nodes(text, s->cpus, partition, &n);
+    for (int64_t i = 0; i < n && i < s->nodes; i++) room += ranks[i];
+    sx_err rc = SX_OK;
+    if (n > 0 && n < s->nodes)
+        rc = sx_fail(SX_E_MPI, "submit: partition %s has %lld node%s, not %lld", partition,
+                     (long long)n, n > 1 ? "s" : "", (long long)s->nodes);
+    else if (n > 0 && room < s->ntasks)
+        rc = sx_fail(
+            SX_E_MPI,
+            "submit: %lld ranks of %lld processor%s on %lld node%s never fit into partition "
+            "%s, where so many nodes take %lld: say --nodes and --ntasks",
+            (long long)s->ntasks, (long long)s->cpus, s->cpus > 1 ? "s" : "", (long long)s->nodes,
+            s->nodes > 1 ? "s" : "", partition, (long long)room);
+    sx_free(ranks);
+    sx_free(text);
+    return rc;
+}
+
+sx_err submit_check_room(const submit_order *o, const char *template) {
+    int status;
+    char *order = submit_command(o, "--test-only", template, NULL);
+    char *command = sx_strf("timeout 20 env %s 2>&1", order);
+    char *text = job_shell(command, &status);
+    const bool refused = status != 0 && is_refusal(text);
+    const bool no_room = strstr(text, "Requested node configuration is not available") != NULL;
+    sx_err rc = SX_OK;
+    tidy(text);
+    if (refused)
+        rc = sx_fail(SX_E_MPI, "sbatch: %s", text);
+    else if (no_room && o->size.nodes > 0)
+        rc = check_ever(o);
+    if (rc == SX_OK && no_room) sx_warn("the job waits until this changes: %s", text);
+    sx_free(order);
+    sx_free(command);
+    sx_free(text);
+    return rc;
+}
