@@ -51,13 +51,17 @@ sx_err sx_file_reserve(const char *tmp, int64_t n_bytes) {
     return SX_E_IO;
 }
 
+static bool has_vanished(const char *tmp) {
+    return access(tmp, F_OK) != 0 && errno == ENOENT;
+}
+
 sx_err sx_file_commit(const char *tmp, const char *path) {
     return sx_file_commit_if(tmp, path, NULL, NULL);
 }
 
 sx_err sx_file_commit_if(const char *tmp, const char *path, sx_file_gate *gate, void *user) {
     char *folder = folder_of(path);
-    sx_err rc = SX_OK, refused = SX_OK;
+    sx_err rc = SX_OK, lost = SX_OK;
     SX_TRY(rc, sync_path(tmp, O_RDONLY));
     if (gate) SX_TRY(rc, gate(user));
     if (rename(tmp, path) != 0) {
@@ -66,10 +70,10 @@ sx_err sx_file_commit_if(const char *tmp, const char *path, sx_file_gate *gate, 
     }
     rc = sync_path(folder, O_RDONLY | O_DIRECTORY);
 out:
+    if (rc != SX_OK && gate && has_vanished(tmp)) lost = gate(user);
     if (rc != SX_OK) sx_file_abort(tmp);
-    if (rc != SX_OK && gate) refused = gate(user);
     sx_free(folder);
-    return refused != SX_OK ? refused : rc;
+    return lost != SX_OK ? lost : rc;
 }
 
 void sx_file_abort(const char *tmp) {

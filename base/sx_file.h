@@ -22,10 +22,10 @@ sx_err sx_file_reserve(const char *tmp, int64_t n_bytes);
  * Errors: SX_E_CREATE (cannot rename), SX_E_IO (fsync). */
 sx_err sx_file_commit(const char *tmp, const char *path);
 /* Asked before a file gets its final name, when nothing else is left to do: anything but SX_OK is
- * the writer's error, and what had that name stays. */
+ * the writer's error, and what had that name stays. SX_OK leaves the error text alone. */
 typedef sx_err sx_file_gate(void *user);
-/* sx_file_commit with a gate; NULL: none. It is asked again after a failure: whoever has the name
- * now may have swept the temporary away. */
+/* sx_file_commit with a gate; NULL: none. It is asked again when the temporary has vanished:
+ * whoever has the name now may have swept it away. */
 sx_err sx_file_commit_if(const char *tmp, const char *path, sx_file_gate *gate, void *user);
 /* Remove a temporary; ignores absence; keeps the current error text. */
 void sx_file_abort(const char *tmp);

@@ -11,8 +11,9 @@
  *     by weight   dU [k][c] = (A dy A^T)^T V summed over tiles, then dg = G^T dU G
  *
  * Threads share an image by rows of tiles, each with its own U, V, M and dU: what one core writes
- * and another reads is slow, slower than to make U again. An image of one block is shared by output
- * channels: its weights cost more than its tiles, of which every thread makes its own V.
+ * and another reads is slow; between two cores without a common cache, slower than to make U again.
+ * An image of one block is shared by output channels: its weights cost more than its tiles, of
+ * which every thread makes its own V.
  *
  * Thin and 1x1 convolutions (model/nn_kernels_thin*.h, nn_kernels_pointwise.h) join in the table at
  * the end. Compiled once for each instruction set, NN_WINO_ISA names which. No state; different
@@ -82,8 +83,8 @@ static void product_weight(const nn__plan *p, int tiles, int outs, const float *
 
 /* ---- weights ---- */
 
-/* Fills output channels k of one panel of U. Weights come from memory, not from a cache, so what is
- * next is asked for early. */
+/* Fills output channels k of one panel of U. Weights come from memory, not from a cache, so those
+ * of channels to come are asked for early; where there are none, that does nothing. */
 typedef void transform_fn(const nn__plan *p, const float *weight, nn__channels k, float *u);
 
 /* block [c][tap][k] of weight [out][3][3][in] from channels (k, c), at most NN_VL of each. */
@@ -199,8 +200,10 @@ static void make_u(const nn__plan *p, transform_fn *transform, const float *weig
                   u + panel * u_panel(p));
 }
 
-/* Some rows of tiles. To make U is faster than to read what another core has made. */
+/* Some rows of tiles. */
 static void convolve_in_blocks(const sx_team *t, convolution_member *w, float *u) {
+    const int rows = w->c->p->tiles_y;
+    if (sx_team_first(t, rows, t->id) == sx_team_first(t, rows, t->id + 1)) return;
     if (!w->c->ready) make_u(w->c->p, w->c->transform, w->c->weight, u);
     w->u = w->c->ready ? w->c->ready : u;
     nn__each_block(w->c->p, t, convolve_block, w);

@@ -125,12 +125,17 @@ NN_INLINE nn_v nn_sigmoid(nn_v x) {
 #else
 #define NN__LANES(f, s) NN__LANES4(f, 0, s)
 #endif
+#if defined __clang__
+#define NN__SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else /* GCC has the other one from 12 on only */
+#define NN__SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (nn_vi){__VA_ARGS__})
+#endif
 #define NN__SWAP(x, step)                                                                          \
     for (int i = 0; i < NN_VL; i++) {                                                              \
         if (i & (step)) continue;                                                                  \
         const nn_v a = (x)[i], b = (x)[i + (step)];                                                \
-        (x)[i] = __builtin_shufflevector(a, b, NN__LANES(NN__KEEP, step));                         \
-        (x)[i + (step)] = __builtin_shufflevector(a, b, NN__LANES(NN__TAKE, step));                \
+        (x)[i] = NN__SHUFFLE(a, b, NN__LANES(NN__KEEP, step));                                     \
+        (x)[i + (step)] = NN__SHUFFLE(a, b, NN__LANES(NN__TAKE, step));                            \
     }
 
 NN_INLINE void nn_transpose(nn_v x[NN_VL]) {

@@ -49,17 +49,30 @@ static bool stitched_desc_matches(const char *desc, const char *of_chunk, const 
            desc_matches(desc + n + n_mark, "", m);
 }
 
-static bool is_of_chunks(const io_item *p, const io_item *scan, const ev_method *m) {
-    if (p->chunk) return false;
-    if (stitched_desc_matches(p->desc, scan->desc, m)) return true;
-    return !p->acq[0] && !p->run && desc_matches(p->desc, scan->desc, m);
+/* Whether two names have the same parts "a_b_" but for a chunk- of the second. */
+static bool is_all_but_chunk(const char *parts, const char *all) {
+    static const char chunk[] = "chunk-";
+    for (size_t n; *all; all += n) {
+        n = strcspn(all, "_") + 1;
+        if (strncmp(all, chunk, sizeof chunk - 1) == 0) continue;
+        if (strncmp(all, parts, n) != 0) return false;
+        parts += n;
+    }
+    return !*parts;
+}
+
+static bool is_of_chunks(const ev_cohort *e, int64_t sr, int64_t lr, const ev_method *m) {
+    const io_item *p = &e->sr.item[sr], *scan = &e->lr.item[lr];
+    if (stitched_desc_matches(p->desc, scan->desc, m))
+        return is_all_but_chunk(e->sr_entities[sr], e->lr_entities[lr]);
+    return !p->acq[0] && !p->chunk && !p->run && desc_matches(p->desc, scan->desc, m) &&
+           is_within(e->sr_entities[sr], e->lr_entities[lr]);
 }
 
 static bool is_prediction_of(const ev_cohort *e, int64_t sr, int64_t lr, const ev_method *m) {
     const io_item *p = &e->sr.item[sr], *scan = &e->lr.item[lr];
     if (e->owned[sr]) return continues(e, sr, lr, m);
-    return same_visit(p, scan) && is_of_chunks(p, scan, m) &&
-           is_within(e->sr_entities[sr], e->lr_entities[lr]);
+    return same_visit(p, scan) && is_of_chunks(e, sr, lr, m);
 }
 
 /* ---- the cohort ---- */

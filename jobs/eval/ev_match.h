@@ -2,9 +2,10 @@
  *
  * The truth of a scan is the first volume of the same subject, session and suffix without desc. A
  * prediction belongs to the scan whose name it continues: the same entities but res and desc, its
- * desc that of the scan and a method's behind it. A prediction without chunk- that continues no
- * scan's name is one of stitched chunks when its desc says so, or when it has neither acq nor run:
- * it belongs to every scan of the visit whose name has all of its entities. Not collective. */
+ * desc that of the scan and a method's behind it. One that continues no scan's name may be of
+ * stitched chunks: where its desc says so, it belongs to every scan that has its entities and
+ * chunk-; one that has neither acq, chunk nor run, to every scan of the visit whose name has all of
+ * its entities. Not collective. */
 #ifndef EV_MATCH_H
 #define EV_MATCH_H
 

@@ -1,4 +1,5 @@
-/* Inside of a job; shared by job*.c and main.c only.
+/* Inside of a job; for this folder, main.c, and what writes command lines and jobs (submit/,
+ * ablate/, segment/).
  *
  * A job holds one value for each key that its verb knows. A value has a text, its parsed number and
  * an origin; a set from a stronger origin wins, an equal one replaces (the last counts), a weaker

@@ -34,7 +34,7 @@ sx_err job_weights_take(const char *path, const io_tensors *t, const nn_params *
 sx_err job_weights_load(const char *path, const net_config *c, const nn_kernels *k, float **block,
                         char sha256[65]);
 
-/* Write the parameters of `block` as HDF5 with this JSON text, atomically; `gate` as in io_ckpt.h.
+/* Write the parameters of `block` as HDF5 with this JSON text, atomically; `gate` as in sx_file.h.
  * Errors: SX_E_CREATE, SX_E_IO, the gate's. */
 sx_err job_weights_write(const char *path, const char *json, const nn_params *p, const float *block,
                          sx_file_gate *gate, void *user);

@@ -7,7 +7,6 @@
  * configuration. The table of parameters is the network's own: missing, surplus and mis-shaped
  * tensors are refused. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,21 +32,6 @@ static sx_err table_of(const net_config *c, net **n) {
 }
 
 /* ---- checks ---- */
-
-static sx_err check_finite(const char *path, const char *name, const float *x, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(x[i]))
-            return sx_fail(SX_E_DATA, "%s: parameter %s holds %g at %" PRId64, path, name,
-                           (double)x[i], i);
-    return SX_OK;
-}
-
-static sx_err check_block(const char *path, const nn_params *p, const float *block) {
-    sx_err rc = SX_OK;
-    for (int i = 0; i < p->n && rc == SX_OK; i++)
-        rc = check_finite(path, p->item[i].name, block + p->item[i].offset, p->item[i].count);
-    return rc;
-}
 
 static bool has_prefix(const io_tensor *t) {
     return strncmp(t->name, JOB_WEIGHTS_PREFIX, strlen(JOB_WEIGHTS_PREFIX)) == 0;
@@ -100,7 +84,6 @@ static sx_err import(job *j) {
     SX_TRY(rc, check_names(from, net_params(n), &t));
     block = nn_params_block(net_params(n));
     SX_TRY(rc, job_weights_take(from, &t, net_params(n), block));
-    SX_TRY(rc, check_block(from, net_params(n), block));
     text = ours
                ? sx_strdup(ours)
                : job_weights_describe(j, net_about_arch(c.arch)->kind, 0, job_real(j, "data.hr_mm"),
@@ -130,8 +113,7 @@ static sx_err read_checked(job *j, const char *path, io_ckpt *k, net_config *c, 
     SX_TRY(rc, table_of(c, &n));
     *count = net_params(n)->count;
     block = nn_params_block(net_params(n));
-    SX_TRY(rc, job_weights_read(path, net_params(n), block));
-    rc = check_block(path, net_params(n), block);
+    rc = job_weights_read(path, net_params(n), block);
 out:
     net_free(n);
     sx_free(block);

@@ -1,5 +1,4 @@
-/* poison_weights IN OUT: copy a weights file with its first value replaced by NaN. */
-#include <math.h>
+/* poison_weights IN OUT: copy a weights file with one block so large that a network overflows. */
 #include <stdio.h>
 #include "io/io_ckpt.h"
 
@@ -11,7 +10,9 @@ int main(int argc, char **argv) {
     }
     sx_err rc = io_ckpt_read(argv[1], &k);
     if (rc == SX_OK) {
-        k.block[0].data[0] = NAN;
+        int64_t n = 1;
+        for (int d = 0; d < k.block[0].rank; d++) n *= k.block[0].shape[d];
+        for (int64_t i = 0; i < n; i++) k.block[0].data[i] = 3e38f;
         rc = io_ckpt_write(argv[2], k.json, k.block, k.n);
     }
     io_ckpt_clear(&k);

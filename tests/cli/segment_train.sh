@@ -66,8 +66,8 @@ expect 78 train c.h5 none "${small[@]}" --steps 1 --set model.arch=palette
 expect 78 train c.h5 none --kind regression --steps 1 --set model.arch=seg
 
 # ---- masks ----
-check "weights that are no numbers are made" "$poison_weights" run1/weights.h5 nan.h5
-expect 1 segment "$truth" nan --acq iso --weights nan.h5
+check "weights that overflow are made" "$poison_weights" run1/weights.h5 huge.h5
+expect 1 segment "$truth" nan --acq iso --weights huge.h5
 says err "the network gives values that are not finite"
 check "nothing is written of it" [ -z "$(find nan -name '*.nii.gz')" ]
 got=0

@@ -118,9 +118,9 @@ expect 0 sr $one plain "${use[@]}"
 check "and is quiet otherwise" bash -c "! grep -q 'trained for' err"
 expect 65 sr $one checkpoint --weights run/ckpt/step-00000004.h5
 says err "is a checkpoint of a training"
-check "weights that are no numbers are made" "$poison_weights" run/weights.h5 nan.h5
+check "weights that overflow are made" "$poison_weights" run/weights.h5 huge.h5
 for n in 1 2; do
-    ranks $n $one nan --weights nan.h5 --steps 2
+    ranks $n $one nan --weights huge.h5 --steps 2
     check "they restore nothing, on $n ranks: exit 1" [ $? = 1 ]
     says err "the network gives values that are not finite"
     check "nothing is written of it" [ -z "$(find nan -name '*superres*')" ]

@@ -117,8 +117,14 @@ for n in 1 2; do
 done
 expect 0 sr bids whole "${use[@]}" --stitch
 says err "0 made, 3 unchanged"
+for e in json nii.gz; do # a scan of its own, whose name holds all parts of the stitched one's
+    cp bids/${stem}_chunk-1_T2w.$e bids/${stem}_run-2_T2w.$e
+    cp whole/$sr.$e whole/${stem}_run-2_res-iso_desc-superres_T2w.$e
+done
 expect 0 eval images score --truth bids/derivatives/truth --lr bids --sr whole --subjects 001
-check "a prediction of stitched chunks belongs to each" [ "$(grep -c "	sr	" score.tsv)" = 3 ]
+check "a prediction of stitched chunks belongs to each" [ "$(grep "	sr	" score.tsv | grep -c chunk)" = 3 ]
+check "and to no other scan" [ "$(grep "	sr	" score.tsv | grep -c run-2)" = 1 ]
+rm {bids,whole}/$anat/*_run-2_*
 expect 0 sr bids chunks "${use[@]}" --subjects 001
 check "without it each chunk has its own" [ "$(find chunks -name '*chunk-*.nii.gz' | wc -l)" = 3 ]
 finish

@@ -161,14 +161,14 @@ train 0 2 full --steps 20
 says err "resumed step 10"
 same np1 full
 
-# ---- weights to start from; weights that are no numbers ----
+# ---- weights to start from; weights that overflow ----
 train 0 2 from --steps 10 --init np1
 says err "weights from np1"
-check "$last" "$poison_weights" np1/weights.h5 nan.h5
-train 65 2 nan --steps 20 --init nan.h5 --set train.max_bad=4
+check "$last" "$poison_weights" np1/weights.h5 huge.h5
+train 65 2 nan --steps 20 --init huge.h5 --set train.max_bad=4
 says err "diverged: 4 steps in a row"
-train 0 2 nan --steps 2 --init nan.h5 --set train.val_every=1 --set train.preview_every=1
-says err "preview PSNR nan dB"
+train 0 2 nan --steps 2 --init huge.h5 --set train.val_every=1 --set train.preview_every=1
+says err "nan dB (LR"
 
 # ---- inputs that are not there, options that make no sense, a dry run ----
 train 65 2 short --steps 20 --set train.min_content=1

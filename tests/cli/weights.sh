@@ -48,6 +48,7 @@ expect 65 weights verify bad.h5
 size=$(stat -c %s one.safetensors)
 printf '\x00\x00\xc0\x7f' | dd of=one.safetensors bs=1 seek=$((size - 4)) conv=notrunc 2>/dev/null
 expect 65 weights import one.safetensors other
+check "nothing was written of it" [ ! -e other/weights.h5 ]
 says err "one.safetensors: 1 of 262144 values of parameter time_embed.2.weight are not finite"
 expect 64 weights impart a b
 finish

@@ -46,7 +46,7 @@ BEGIN {
     own("jansson.h", "io jobs"); own("ini.h", "jobs")
     # prefix of names shared inside a folder only: its folder
     split("sx=base im=image mp=mpi dg=degrade sp=spine ph=phantom io=io nn=model net=model df=model " \
-          "job=jobs cmd=jobs ev=jobs", pairs, " ")
+          "job=jobs cmd=jobs", pairs, " ")
     for (i in pairs) { split(pairs[i], p, "="); home[p[1]] = p[2] }
 }
 function allow(folder, list,   parts, i, n) {
@@ -56,9 +56,11 @@ function allow(folder, list,   parts, i, n) {
 }
 function own(header, list) { owner[header] = " " list " " }
 function bad(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; n_bad++ }
-# The folder inside jobs/ that a path lies in, "" for none.
-function part_of(path) { return split(path, parts, "/") == 3 && parts[1] == "jobs" ? parts[2] : "" }
-FNR == 1 { folder = FILENAME; sub(/\/.*/, "", folder); part = part_of(FILENAME) }
+# The folder inside jobs/ that a path lies in; "" for main.c, "?" where there should be nothing.
+function part_of(path,   parts) {
+    return path == "jobs/main.c" ? "" : split(path, parts, "/") == 3 ? parts[2] : "?"
+}
+FNR == 1 { folder = FILENAME; sub(/\/.*/, "", folder); part = folder == "jobs" ? part_of(FILENAME) : "" }
 /^[ \t]*#[ \t]*include[ \t]*"/ {
     header = $0; sub(/^[^"]*"/, "", header); sub(/".*/, "", header)
     target = header; sub(/\/.*/, "", target)
