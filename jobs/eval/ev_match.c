@@ -16,12 +16,16 @@ static bool same_visit(const io_item *a, const io_item *b) {
     return io_same_session(a, b) && strcmp(a->suffix, b->suffix) == 0;
 }
 
+/* What stands in `text` behind `start`, borrowed; NULL where it begins otherwise, or is NULL. */
+static const char *behind(const char *text, const char *start) {
+    const size_t n = strlen(start);
+    return text && strncmp(text, start, n) == 0 ? text + n : NULL;
+}
+
 /* The scan's own desc, then the method's, then for single samples their number. */
 static bool desc_matches(const char *desc, const char *of_scan, const ev_method *m) {
-    const size_t n_scan = strlen(of_scan), n_method = strlen(m->desc);
-    if (strncmp(desc, of_scan, n_scan) != 0 || strncmp(desc + n_scan, m->desc, n_method) != 0)
-        return false;
-    const char *rest = desc + n_scan + n_method;
+    const char *rest = behind(behind(desc, of_scan), m->desc);
+    if (!rest) return false;
     return m->numbered ? rest[strspn(rest, "0123456789")] == '\0' : *rest == '\0';
 }
 
@@ -44,17 +48,15 @@ static bool continues(const ev_cohort *e, int64_t sr, int64_t lr, const ev_metho
 
 /* Whether `of_chunk` is the desc of a scan that, with others, became a volume of `desc`. */
 static bool stitched_desc_matches(const char *desc, const char *of_chunk, const ev_method *m) {
-    const size_t n = strlen(of_chunk), n_mark = strlen(STITCH_DESC);
-    return strncmp(desc, of_chunk, n) == 0 && strncmp(desc + n, STITCH_DESC, n_mark) == 0 &&
-           desc_matches(desc + n + n_mark, "", m);
+    const char *rest = behind(behind(desc, of_chunk), STITCH_DESC);
+    return rest && desc_matches(rest, "", m);
 }
 
 /* Whether two names have the same parts "a_b_" but for a chunk- of the second. */
 static bool is_all_but_chunk(const char *parts, const char *all) {
-    static const char chunk[] = "chunk-";
     for (size_t n; *all; all += n) {
         n = strcspn(all, "_") + 1;
-        if (strncmp(all, chunk, sizeof chunk - 1) == 0) continue;
+        if (behind(all, "chunk-")) continue;
         if (strncmp(all, parts, n) != 0) return false;
         parts += n;
     }
