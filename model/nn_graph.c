@@ -172,8 +172,9 @@ void nn_graph_dropout(nn_graph *g, bool on, uint64_t seed, uint64_t step, uint64
 
 /* Moments of a tensor that some norm reads and whose op does not fill them. */
 static void take_moments(nn_graph *g, const nn__tensor *t) {
-    if (t->moments.mean != NULL)
-        nn__moments_of_image(t->moments, t->value, nn__pixels_of(t), t->c, g->scratch);
+    if (t->moments.mean == NULL) return;
+    const nn_room r = nn__room(g, 0);
+    nn__moments_of_image(t->moments, t->value, nn__pixels_of(t), t->c, &r);
 }
 
 const float *nn_graph_forward(nn_graph *g, const float *params) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/sx_mem.h"
+#include "model/nn_moments.h"
 #include "model/nn_ops.h"
 
 static int time_of_backward(const nn_graph *g, int op) {
@@ -256,8 +257,10 @@ static int64_t largest_scratch(const nn_graph *g) {
         int64_t count = op->kind->scratch != NULL ? op->kind->scratch(g, op) : 0;
         if (count > largest) largest = count;
     }
-    for (int i = 0; i < g->n_tensors; i++) /* room to take moments */
-        if (2 * g->tensor[i].c > largest) largest = 2 * g->tensor[i].c;
+    for (int i = 0; i < g->n_tensors; i++) {
+        const int64_t moments = nn__for_each_thread(g, nn__moments_room(g->tensor[i].c));
+        if (moments > largest) largest = moments;
+    }
     return largest;
 }
 
@@ -317,7 +320,9 @@ sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, 
     place_ready(g);
     mark_final(g);
     g->block_count = place_slots(g, opt.share);
-    int64_t scratch_count = largest_scratch(g) + nn_whole_lines(1); /* never an empty block */
+    const int threads = nn__threads(g);
+    g->scratch_each = nn_whole_lines(largest_scratch(g) / threads + 1); /* never an empty block */
+    const int64_t scratch_count = threads * g->scratch_each;
     *plan = (nn_plan){.activation_bytes = g->block_count * (int64_t)sizeof(float),
                       .scratch_bytes = scratch_count * (int64_t)sizeof(float),
                       .macs = total_macs(g),

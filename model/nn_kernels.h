@@ -30,11 +30,17 @@ static inline int64_t nn_whole_lines(int64_t floats) {
     return (floats + 15) / 16 * 16;
 }
 
-/* Where a call works. */
+/* Where a call works. A thread's part lies in the same place in all calls: memory that another one
+ * wrote last is slow to write, even if nobody reads it. */
 typedef struct nn_room {
-    float *scratch; /* conv_scratch floats, 64-byte aligned */
+    float *scratch; /* 64-byte aligned */
+    int64_t each;   /* floats from a thread's part to the next one's: whole lines */
     sx_pool *pool;  /* the threads that share the image; NULL: the caller alone */
 } nn_room;
+
+static inline float *nn_room_of(const nn_room *r, int thread) {
+    return r->scratch + thread * r->each;
+}
 
 typedef struct nn_kernels {
     const char *name;
@@ -45,7 +51,8 @@ typedef struct nn_kernels {
     bool (*conv_fuses)(const nn_conv_shape *s);
     /* Whether the sink by data may have a gate. */
     bool (*conv_gates)(const nn_conv_shape *s);
-    /* Scratch floats one call of any of the three convolution functions needs at most. */
+    /* Floats that each of so many threads needs at most in any of the three convolution functions.
+     */
     int64_t (*conv_scratch)(const nn_conv_shape *s, int threads);
     /* y[h][w][k] = conv(x, weight) + bias (+ residual). `ready` is what conv_prepare made of the
      * weights, or NULL. */

@@ -20,13 +20,14 @@ static int chunk_rows(const nn_conv_shape *s) {
     return nn__rows_of_chunk(s, CHUNK_PIXELS);
 }
 
-/* A member's room: a chunk of the feed. Moments need 2 k floats more, once. */
+/* A member's room: a chunk of the feed, or its moments. */
 static int64_t chunk_floats(const nn_conv_shape *s) {
     return nn_whole_lines((int64_t)chunk_rows(s) * s->w * s->c);
 }
 
 static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
-    return threads * chunk_floats(s) + (int64_t)2 * s->k;
+    (void)threads;
+    return chunk_floats(s) + nn__moments_room(s->k);
 }
 
 /* Calls fn for the chunks of rows first .. last-1. */
@@ -35,7 +36,7 @@ typedef void chunk_fn(const nn__pointwise *q, const sx_team *t, int row, int row
 
 static void each_chunk(const nn__pointwise *q, const sx_team *t, int first, int last,
                        chunk_fn *fn) {
-    float *room = q->scratch + t->id * chunk_floats(q->s);
+    float *room = nn_room_of(q->room, t->id);
     for (int row = first; row < last; row += chunk_rows(q->s)) {
         const int rows = last - row < chunk_rows(q->s) ? last - row : chunk_rows(q->s);
         const nn__chunk x = nn__chunk_of(q, row, rows, room);
@@ -67,10 +68,9 @@ static void forward_member(const sx_team *t, void *arg) {
 static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                     const float *ready, const nn_sink *y, const nn_room *r) {
     (void)ready;
-    nn__pointwise q = {.s = s, .x = x, .weight = weight, .y = y, .scratch = r->scratch};
+    nn__pointwise q = {.s = s, .x = x, .weight = weight, .y = y, .room = r};
     sx_pool_run(r->pool, forward_member, &q);
-    if (y->moments.mean)
-        nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r->scratch);
+    if (y->moments.mean) nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r);
 }
 
 /* ---- backward ---- */
@@ -130,8 +130,7 @@ static void weight_member(const sx_team *t, void *arg) {
 
 static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                             float *dweight, float *dbias, const nn_room *r) {
-    nn__pointwise q = {
-        .s = s, .x = x, .dy = dy, .dweight = dweight, .dbias = dbias, .scratch = r->scratch};
+    nn__pointwise q = {.s = s, .x = x, .dy = dy, .dweight = dweight, .dbias = dbias, .room = r};
     sx_pool_run(r->pool, weight_member, &q);
 }
 

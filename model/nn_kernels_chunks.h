@@ -16,7 +16,7 @@ typedef struct nn__pointwise {
     const nn_sink *y; /* by data: dx */
     const float *dy;
     float *dweight, *dbias;
-    float *scratch;
+    const nn_room *room;
 } nn__pointwise;
 
 /* Rows of about `pixels` pixels. */

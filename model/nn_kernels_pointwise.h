@@ -3,7 +3,7 @@
  * only the weights are packed. A feed with more to do is made chunk by chunk of rows. Narrower ones
  * are left to OpenBLAS (model/nn_kernels_blas_feed.c).
  *
- * Threads share the rows of the image; by weight, the output channels.
+ * Threads share the rows of the image; by weight, each has a gradient of its own.
  *
  * Static and included by each file that is compiled for its own instruction set. */
 #ifndef NN_KERNELS_POINTWISE_H
@@ -29,18 +29,24 @@ static inline int64_t nn__chunk_floats(const nn_conv_shape *s) {
     return (int64_t)nn__pointwise_rows(s) * s->w * s->c;
 }
 
-/* The packed weights, shared, in whole panels for each of two images; room for moments, or a chunk
- * of the feed for each member. */
+/* The packed weights in whole panels for each of two images, which the first member makes for all,
+ * or what is smaller: a member's gradient of the weights, its moments. Behind them its chunk of the
+ * feed. */
 static inline int64_t nn__packed_floats(const nn_conv_shape *s) {
     return (int64_t)(s->c + 2 * NN__PANEL) * (s->k + NN__PANEL);
 }
 
 static int64_t nn__pointwise_scratch(const nn_conv_shape *s, int threads) {
-    return nn__packed_floats(s) + threads * nn__chunk_floats(s) + (int64_t)2 * s->k;
+    (void)threads;
+    return nn__packed_floats(s) + nn__chunk_floats(s);
 }
 
 static inline float *nn__pointwise_room(const nn__pointwise *q, const sx_team *t) {
-    return q->scratch + nn__packed_floats(q->s) + t->id * nn__chunk_floats(q->s);
+    return nn_room_of(q->room, t->id) + nn__packed_floats(q->s);
+}
+
+static inline float *nn__pointwise_packed(const nn__pointwise *q) {
+    return nn_room_of(q->room, 0);
 }
 
 /* ---- packed weights: panels of NN__PANEL columns, [panel][depth][NN__PANEL]; what the last panel
@@ -86,7 +92,8 @@ static void nn__forward_chunk(const nn__pointwise *q, const nn__chunk *x, int64_
     }
     for (int part = 0, c = 0; part < 2 && x->x[part]; c += x->c[part++]) {
         nn__multiply_packed(x->x[part], x->c[part], pixels, x->c[part],
-                            q->scratch + (int64_t)c * NN__PANEL, s->c, s->k, start, start_row, y);
+                            nn__pointwise_packed(q) + (int64_t)c * NN__PANEL, s->c, s->k, start,
+                            start_row, y);
         start = y;
         start_row = s->k;
     }
@@ -95,7 +102,7 @@ static void nn__forward_chunk(const nn__pointwise *q, const nn__chunk *x, int64_
 static void nn__forward_member(const sx_team *t, void *arg) {
     const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
-    if (t->id == 0) nn__pack_turned(s, q->weight, q->scratch);
+    if (t->id == 0) nn__pack_turned(s, q->weight, nn__pointwise_packed(q));
     sx_team_barrier(t);
     const int last = (int)sx_team_first(t, s->h, t->id + 1);
     for (int row = (int)sx_team_first(t, s->h, t->id); row < last;) {
@@ -109,10 +116,9 @@ static void nn__forward_member(const sx_team *t, void *arg) {
 static void nn__pointwise_forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                                   const float *ready, const nn_sink *y, const nn_room *r) {
     (void)ready;
-    nn__pointwise q = {.s = s, .x = x, .weight = weight, .y = y, .scratch = r->scratch};
+    nn__pointwise q = {.s = s, .x = x, .weight = weight, .y = y, .room = r};
     sx_pool_run(r->pool, nn__forward_member, &q);
-    if (y->moments.mean)
-        nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r->scratch);
+    if (y->moments.mean) nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r);
 }
 
 /* ---- backward ---- */
@@ -137,7 +143,7 @@ static inline int64_t nn__second_packed(const nn__pointwise *q) {
 static void nn__data_member(const sx_team *t, void *arg) {
     const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
-    float *packed[2] = {q->scratch, q->scratch + nn__second_packed(q)};
+    float *packed[2] = {nn__pointwise_packed(q), nn__pointwise_packed(q) + nn__second_packed(q)};
     if (t->id == 0)
         for (int part = 0, c = 0; part < 2 && q->y->y[part]; c += q->y->c[part++])
             nn__pack_columns(s, q->weight, c, q->y->c[part], packed[part]);
@@ -156,42 +162,64 @@ static void nn__data_member(const sx_team *t, void *arg) {
 
 static void nn__pointwise_backward_data(const nn_conv_shape *s, const float *dy,
                                         const float *weight, const nn_sink *dx, const nn_room *r) {
-    nn__pointwise q = {.s = s, .dy = dy, .weight = weight, .y = dx, .scratch = r->scratch};
+    nn__pointwise q = {.s = s, .dy = dy, .weight = weight, .y = dx, .room = r};
     sx_pool_run(r->pool, nn__data_member, &q);
 }
 
-/* dweight [k0 ..][c0 ..] += dy^T x over the pixels of a chunk. */
+/* dweight [k][c0 ..] += dy^T x over the pixels of a chunk. */
 static void nn__weight_chunk(const nn__pointwise *q, const nn__chunk *x, int64_t first, int pixels,
-                             int k0, int k1) {
+                             float *dweight) {
     const nn_conv_shape *s = q->s;
     for (int part = 0, c0 = 0; part < 2 && x->x[part]; c0 += x->c[part++])
         for (int c = 0; c < x->c[part]; c += NN__PANEL) {
             const int width = x->c[part] - c < NN__PANEL ? x->c[part] - c : NN__PANEL;
             const nn__product p = {pixels, 1, s->k, x->c[part], s->c, s->c};
-            float *dw = q->dweight + (int64_t)k0 * s->c + c0 + c;
-            nn__product_columns(&p, k1 - k0, width, q->dy + first * s->k + k0, x->x[part] + c, dw,
-                                dw);
+            float *dw = dweight + c0 + c;
+            nn__product_columns(&p, s->k, width, q->dy + first * s->k, x->x[part] + c, dw, dw);
         }
+}
+
+/* A member's dweight [k][c] and dbias [k], where others keep packed weights. */
+static inline float *nn__pointwise_own(const nn__pointwise *q, int id) {
+    return nn_room_of(q->room, id);
+}
+
+/* The members' gradients in their order, floats first .. last-1 of dweight or dbias. */
+static void nn__pointwise_gather(const nn__pointwise *q, int members, float *to, int64_t own_at,
+                                 int64_t first, int64_t last) {
+    for (int id = 0; id < members; id++) {
+        const float *own = nn__pointwise_own(q, id) + own_at;
+        for (int64_t i = first; i < last; i++) to[i] += own[i];
+    }
 }
 
 static void nn__pointwise_weight_member(const sx_team *t, void *arg) {
     const nn__pointwise *q = arg;
     const nn_conv_shape *s = q->s;
-    const int k0 = (int)sx_team_first(t, s->k, t->id), k1 = (int)sx_team_first(t, s->k, t->id + 1);
-    if (k0 == k1) return;
-    for (int row = 0; row < s->h; row += nn__pointwise_rows(s)) {
-        const int left = s->h - row, most = nn__pointwise_rows(s), rows = left < most ? left : most;
-        const float *dy = q->dy + (int64_t)row * s->w * s->k + k0;
-        nn__column_sums(dy, (int64_t)rows * s->w, k1 - k0, s->k, q->dbias + k0);
+    const int64_t n_weights = (int64_t)s->k * s->c;
+    const bool alone = t->n == 1;
+    float *dweight = alone ? q->dweight : nn__pointwise_own(q, t->id);
+    float *dbias = alone ? q->dbias : dweight + n_weights;
+    if (!alone) memset(dweight, 0, (size_t)(n_weights + s->k) * sizeof *dweight);
+    const int last = (int)sx_team_first(t, s->h, t->id + 1);
+    for (int row = (int)sx_team_first(t, s->h, t->id); row < last;) {
+        const int rows = last - row < nn__pointwise_rows(s) ? last - row : nn__pointwise_rows(s);
+        const int64_t first = (int64_t)row * s->w;
+        nn__column_sums(q->dy + first * s->k, (int64_t)rows * s->w, s->k, s->k, dbias);
         const nn__chunk x = nn__chunk_of(q, row, rows, nn__pointwise_room(q, t));
-        nn__weight_chunk(q, &x, (int64_t)row * s->w, rows * s->w, k0, k1);
+        nn__weight_chunk(q, &x, first, rows * s->w, dweight);
+        row += rows;
     }
+    if (alone) return;
+    sx_team_barrier(t);
+    nn__pointwise_gather(q, t->n, q->dweight, 0, sx_team_first(t, n_weights, t->id),
+                         sx_team_first(t, n_weights, t->id + 1));
+    if (t->id == 0) nn__pointwise_gather(q, t->n, q->dbias, n_weights, 0, s->k);
 }
 
 static void nn__pointwise_backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                                           float *dweight, float *dbias, const nn_room *r) {
-    nn__pointwise q = {
-        .s = s, .x = x, .dy = dy, .dweight = dweight, .dbias = dbias, .scratch = r->scratch};
+    nn__pointwise q = {.s = s, .x = x, .dy = dy, .dweight = dweight, .dbias = dbias, .room = r};
     sx_pool_run(r->pool, nn__pointwise_weight_member, &q);
 }
 

@@ -147,18 +147,17 @@ NN_INLINE void nn__thin_row(const nn__thin *t, const float *thin, const float *w
                        t->v - v);
 }
 
-/* Of the 9 q taps, in the order of [a][b][q], first .. last-1. */
-static inline void nn__thin_outer(const nn__thin *t, const float *thin, const float *wide,
-                                  int first, int last, float *taps) {
-    for (int i = 0; i < t->h; i++) {
+static inline void nn__thin_outer(const nn__thin *t, const float *thin, const float *wide, int i0,
+                                  int i1, float *taps) {
+    for (int i = i0; i < i1; i++) {
         const nn__taps_inside in = nn__thin_inside(t, i, 1);
-        for (int u = first; u < last; u++) {
-            const int q = u % t->q, b = u / t->q % 3, a = u / t->q / 3;
-            if (a < in.a0 || a >= in.a1) continue;
+        for (int a = in.a0; a < in.a1; a++)
+            for (int b = 0; b < 3; b++)
+                for (int q = 0; q < t->q; q++) {
 #define ROW(n, v) nn__thin_row(t, thin, wide, i, a, b, q, n, v, taps)
-            NN__GROUPS(t->v, ROW);
+                    NN__GROUPS(t->v, ROW);
 #undef ROW
-        }
+                }
     }
 }
 
@@ -172,10 +171,14 @@ NN_INLINE int nn__thin_in(const nn_conv_shape *s) {
     return s->c <= s->k;
 }
 
-/* Taps of a thin input, [c][9][k], need room; those of a thin output are the weights. */
+/* Taps [q][9][v]; by weight, a member's own, and behind them its dbias [k]. */
+static inline int64_t nn__thin_taps(const nn_conv_shape *s) {
+    return (int64_t)9 * s->c * s->k;
+}
+
 static inline int64_t nn__thin_scratch(const nn_conv_shape *s, int threads) {
-    (void)threads; /* one works */
-    return nn__thin_in(s) ? (int64_t)9 * s->c * s->k : 0;
+    (void)threads;
+    return nn__thin_taps(s) + s->k;
 }
 
 NN_INLINE nn__thin nn__thin_of(const nn_conv_shape *s, int sign) {
@@ -192,7 +195,7 @@ static inline const float *nn__thin_turn(const nn_conv_shape *s, const float *we
     return taps;
 }
 
-/* One of the loops; gather and spread share the rows, outer the taps. */
+/* One of the loops over rows that write an image. */
 typedef struct nn__thin_call {
     nn__thin t;
     const float *thin, *wide, *taps, *bias;
@@ -218,11 +221,6 @@ static void nn__thin_spread_rows(void *arg, int64_t i0, int64_t i1) {
     nn__thin_spread(&c->t, c->thin, c->taps, (int)i0, (int)i1, c->to);
 }
 
-static void nn__thin_outer_taps(void *arg, int64_t first, int64_t last) {
-    const nn__thin_call *c = arg;
-    nn__thin_outer(&c->t, c->thin, c->wide, (int)first, (int)last, c->to);
-}
-
 static inline void nn__thin_forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                                     const float *ready, const nn_sink *y, const nn_room *r) {
     (void)ready;
@@ -244,22 +242,43 @@ static inline void nn__thin_backward_data(const nn_conv_shape *s, const float *d
     sx_pool_ranges(r->pool, s->h, nn__thin_in(s) ? nn__thin_gather_rows : nn__thin_spread_rows, &c);
 }
 
+typedef struct nn__thin_weight {
+    const nn_conv_shape *s;
+    const float *x, *dy;
+    const nn_room *room;
+} nn__thin_weight;
+
+/* Some rows: of the thin image in the outer product, of dy in dbias. */
+static void nn__thin_weight_member(const sx_team *t, void *arg) {
+    const nn__thin_weight *g = arg;
+    const nn_conv_shape *s = g->s;
+    const bool in = nn__thin_in(s);
+    const nn__thin loop = nn__thin_of(s, in ? -1 : 1);
+    const int i0 = (int)sx_team_first(t, s->h, t->id), i1 = (int)sx_team_first(t, s->h, t->id + 1);
+    float *taps = nn_room_of(g->room, t->id);
+    memset(taps, 0, (size_t)nn__thin_scratch(s, t->n) * sizeof *taps);
+    nn__thin_outer(&loop, in ? g->x : g->dy, in ? g->dy : g->x, i0, i1, taps);
+    nn__column_sums(g->dy + (int64_t)i0 * s->w * s->k, (int64_t)(i1 - i0) * s->w, s->k, s->k,
+                    taps + nn__thin_taps(s));
+}
+
 static inline void nn__thin_backward_weight(const nn_conv_shape *s, const nn_feed *x,
                                             const float *dy, float *dweight, float *dbias,
                                             const nn_room *r) {
+    nn__thin_weight g = {s, x->x[0], dy, r};
+    sx_pool_run(r->pool, nn__thin_weight_member, &g);
     const bool in = nn__thin_in(s);
-    nn__thin_call c = {.t = nn__thin_of(s, in ? -1 : 1),
-                       .thin = in ? x->x[0] : dy,
-                       .wide = in ? dy : x->x[0],
-                       .to = in ? r->scratch : dweight};
-    nn__column_sums(dy, (int64_t)s->h * s->w, s->k, s->k, dbias);
-    if (in) memset(c.to, 0, (size_t)nn__thin_scratch(s, 1) * sizeof *c.to);
-    sx_pool_ranges(r->pool, (int64_t)9 * c.t.q, nn__thin_outer_taps, &c);
-    if (!in) return;
-    for (int k = 0; k < s->k; k++)
-        for (int p = 0; p < 9; p++)
-            for (int i = 0; i < s->c; i++)
-                dweight[(int64_t)(k * 9 + p) * s->c + i] += c.to[(int64_t)(i * 9 + p) * s->k + k];
+    for (int id = 0; id < sx_pool_threads(r->pool); id++) {
+        const float *taps = nn_room_of(r, id), *bias = taps + nn__thin_taps(s);
+        for (int k = 0; k < s->k; k++) {
+            dbias[k] += bias[k];
+            for (int p = 0; p < 9; p++)
+                for (int c = 0; c < s->c; c++)
+                    dweight[(int64_t)(k * 9 + p) * s->c + c] +=
+                        in ? taps[(int64_t)(c * 9 + p) * s->k + k]
+                           : taps[(int64_t)(k * 9 + p) * s->c + c];
+        }
+    }
 }
 
 #endif

@@ -24,7 +24,7 @@ typedef struct nn__thin_out {
     const float *weight, *dy;
     const nn_sink *sink;
     float *dweight;
-    float *scratch;
+    const nn_room *room;
 } nn__thin_out;
 
 /* ---- room: a strip, gradients of the weights, a target for each member ---- */
@@ -41,17 +41,10 @@ static inline int64_t nn__thin_out_taps(const nn_conv_shape *s) {
     return (int64_t)NN_THIN * 9 * nn__thin_out_pad(s);
 }
 
-static inline int64_t nn__thin_out_member(const nn_conv_shape *s) {
+static int64_t nn__thin_out_scratch(const nn_conv_shape *s, int threads) {
+    (void)threads;
     const int64_t target = (int64_t)NN__TARGET_FLOATS * nn__thin_out_pad(s) + 2;
     return nn_whole_lines(nn__thin_out_strip(s) + nn__thin_out_taps(s) + target);
-}
-
-static int64_t nn__thin_out_scratch(const nn_conv_shape *s, int threads) {
-    return threads * nn__thin_out_member(s);
-}
-
-static inline float *nn__thin_out_room(const nn__thin_out *q, int id) {
-    return q->scratch + id * nn__thin_out_member(q->s);
 }
 
 static inline nn__strip nn__thin_out_open(const nn__thin_out *q, const sx_team *t) {
@@ -59,7 +52,7 @@ static inline nn__strip nn__thin_out_open(const nn__thin_out *q, const sx_team *
     return (nn__strip){q->x,      s->h,
                        s->w,      s->w + 2,
                        s->c,      nn__thin_out_pad(s),
-                       -NN__RING, nn__thin_out_room(q, t->id)};
+                       -NN__RING, nn_room_of(q->room, t->id)};
 }
 
 /* ---- forward ---- */
@@ -100,10 +93,9 @@ static void nn__thin_out_forward_member(const sx_team *t, void *arg) {
 static void nn__thin_out_forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                                  const float *ready, const nn_sink *y, const nn_room *r) {
     (void)ready;
-    nn__thin_out q = {.s = s, .x = x, .weight = weight, .sink = y, .scratch = r->scratch};
+    nn__thin_out q = {.s = s, .x = x, .weight = weight, .sink = y, .room = r};
     sx_pool_run(r->pool, nn__thin_out_forward_member, &q);
-    if (y->moments.mean)
-        nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r->scratch);
+    if (y->moments.mean) nn__moments_of_image(y->moments, y->y[0], (int64_t)s->h * s->w, s->k, r);
 }
 
 /* ---- by data ---- */
@@ -156,7 +148,7 @@ NN_INLINE void nn__thin_out_rows(const nn__thin_out *q, nn__target *g, const nn_
 
 static inline nn__target nn__thin_out_target(const nn__thin_out *q, int id) {
     return nn__target_at(&q->p, q->sink,
-                         nn__thin_out_room(q, id) + nn__thin_out_strip(q->s) +
+                         nn_room_of(q->room, id) + nn__thin_out_strip(q->s) +
                              nn__thin_out_taps(q->s));
 }
 
@@ -184,7 +176,7 @@ static void nn__thin_out_backward_data(const nn_conv_shape *s, const float *dy, 
                       .weight = weight,
                       .dy = dy,
                       .sink = dx,
-                      .scratch = r->scratch};
+                      .room = r};
     sx_pool_run(r->pool, nn__thin_out_data_member, &q);
     if (!dx->gate) return;
     nn__gate_clear(dx->gate, s->c);
@@ -217,7 +209,7 @@ NN_INLINE void nn__thin_out_outer(const nn__thin_out *q, float *const row[3], in
 }
 
 static inline float *nn__thin_out_own_taps(const nn__thin_out *q, int id) {
-    return nn__thin_out_room(q, id) + nn__thin_out_strip(q->s);
+    return nn_room_of(q->room, id) + nn__thin_out_strip(q->s);
 }
 
 static void nn__thin_out_weight_member(const sx_team *t, void *arg) {
@@ -237,7 +229,7 @@ static void nn__thin_out_weight_member(const sx_team *t, void *arg) {
 
 static void nn__thin_out_backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                                          float *dweight, float *dbias, const nn_room *r) {
-    nn__thin_out q = {.s = s, .x = x, .dy = dy, .dweight = dweight, .scratch = r->scratch};
+    nn__thin_out q = {.s = s, .x = x, .dy = dy, .dweight = dweight, .room = r};
     const int pad = nn__thin_out_pad(s);
     sx_pool_run(r->pool, nn__thin_out_weight_member, &q);
     for (int id = 0; id < sx_pool_threads(r->pool); id++) {

@@ -145,7 +145,7 @@ typedef struct convolution {
     const float *weight, *ready; /* ready: U, or NULL */
     const nn_feed *in;
     const nn_sink *out;
-    float *scratch;
+    const nn_room *room;
 } convolution;
 
 typedef struct convolution_room {
@@ -154,21 +154,15 @@ typedef struct convolution_room {
     float *patch, *ring, *target;
 } convolution_room;
 
-/* Room of member `id` of n; returns the floats that all of them need. */
-static int64_t convolution_carve(const nn__plan *p, int n, float *scratch, int id,
-                                 convolution_room *r) {
-    const bool one_block = nn__has_one_block(p);
+/* A member's room; returns the floats that it needs. */
+static int64_t convolution_carve(const nn__plan *p, float *scratch, convolution_room *r) {
     carver c = {scratch, 0};
-    convolution_room own = {0};
-    for (int i = 0; i < n; i++) {
-        own.u = carve(&c, (one_block ? 1 : panels(p)) * u_panel(p));
-        own.v = carve(&c, NN__POINTS * p->in_slice);
-        own.m = carve(&c, NN__POINTS * p->out_slice);
-        own.patch = carve(&c, nn__patch_floats(p->in_pad));
-        own.ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
-        own.target = carve(&c, nn__target_floats(p));
-        if (i == id) *r = own;
-    }
+    r->u = carve(&c, (nn__has_one_block(p) ? 1 : panels(p)) * u_panel(p));
+    r->v = carve(&c, NN__POINTS * p->in_slice);
+    r->m = carve(&c, NN__POINTS * p->out_slice);
+    r->patch = carve(&c, nn__patch_floats(p->in_pad));
+    r->ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
+    r->target = carve(&c, nn__target_floats(p));
     return c.used;
 }
 
@@ -234,7 +228,7 @@ static void gather_gate(const convolution *c, const sx_team *t) {
     nn__gate_clear(c->out->gate, c->p->out);
     for (int id = 0; id < t->n; id++) {
         convolution_room r;
-        convolution_carve(c->p, t->n, c->scratch, id, &r);
+        convolution_carve(c->p, nn_room_of(c->room, id), &r);
         const nn__target g = nn__target_at(c->p, c->out, r.target);
         nn__gate_add(c->out->gate, &g);
     }
@@ -249,7 +243,7 @@ static void gather_moments(const convolution *c, const sx_team *t) {
     memset(to.m2, 0, n_bytes);
     for (int id = 0; id < t->n; id++) {
         convolution_room r;
-        convolution_carve(c->p, t->n, c->scratch, id, &r);
+        convolution_carve(c->p, nn_room_of(c->room, id), &r);
         const nn__target g = nn__target_at(c->p, c->out, r.target);
         if (nn__has_one_block(c->p))
             nn__moments_add(to, g.all, c->p->out); /* each channel is one member's, others have 0 */
@@ -262,7 +256,7 @@ static void gather_moments(const convolution *c, const sx_team *t) {
 static void convolve_member(const sx_team *t, void *arg) {
     const convolution *c = arg;
     convolution_room r;
-    convolution_carve(c->p, t->n, c->scratch, t->id, &r);
+    convolution_carve(c->p, nn_room_of(c->room, t->id), &r);
     convolution_member w = {.c = c,
                             .v = r.v,
                             .m = r.m,
@@ -275,15 +269,10 @@ static void convolve_member(const sx_team *t, void *arg) {
     if (t->id == 0) (c->out->gate ? gather_gate : gather_moments)(c, t);
 }
 
-static int64_t convolution_scratch(const nn__plan *p, int threads) {
-    convolution_room r;
-    return convolution_carve(p, threads, NULL, 0, &r);
-}
-
 static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                     const float *ready, const nn_sink *y, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
-    convolution c = {&p, transform_forward, weight, ready, x, y, r->scratch};
+    convolution c = {&p, transform_forward, weight, ready, x, y, r};
     sx_pool_run(r->pool, convolve_member, &c);
 }
 
@@ -291,7 +280,7 @@ static void backward_data(const nn_conv_shape *s, const float *dy, const float *
                           const nn_sink *dx, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->k, s->c);
     const nn_feed in = nn_feed_plain(dy, s->k);
-    convolution c = {&p, transform_backward, weight, NULL, &in, dx, r->scratch};
+    convolution c = {&p, transform_backward, weight, NULL, &in, dx, r};
     sx_pool_run(r->pool, convolve_member, &c);
 }
 
@@ -312,14 +301,14 @@ typedef struct weight_gradient {
     const nn_feed *x;
     const float *dy;
     float *dweight, *dbias;
-    float *scratch;
+    const nn_room *room;
 } weight_gradient;
 
 typedef struct weight_room {
     float *du; /* with one block: OUTS output channels at a time */
     float *v, *d;
     float *patch, *ring, *dbias;
-    float *dweight; /* of this member's blocks */
+    float *dweight; /* of this member's blocks, where there are several */
 } weight_room;
 
 static int64_t du_slice(const nn__plan *p) {
@@ -331,19 +320,16 @@ static int64_t dweight_floats(const nn__plan *p) {
     return (int64_t)p->out * NN__TAPS * p->in;
 }
 
-static int64_t weight_carve(const nn__plan *p, int n, float *scratch, int id, weight_room *r) {
+/* The room of one of n members; returns the floats that it needs. */
+static int64_t weight_carve(const nn__plan *p, int n, float *scratch, weight_room *r) {
     carver c = {scratch, 0};
-    weight_room own = {0};
-    for (int i = 0; i < n; i++) {
-        own.du = carve(&c, NN__POINTS * du_slice(p));
-        own.v = carve(&c, NN__POINTS * p->in_slice);
-        own.d = carve(&c, NN__POINTS * p->out_slice);
-        own.patch = carve(&c, nn__patch_floats(p->in_pad > p->out_pad ? p->in_pad : p->out_pad));
-        own.ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
-        own.dbias = carve(&c, p->out);
-        own.dweight = carve(&c, n > 1 && !nn__has_one_block(p) ? dweight_floats(p) : 0);
-        if (i == id) *r = own;
-    }
+    r->du = carve(&c, NN__POINTS * du_slice(p));
+    r->v = carve(&c, NN__POINTS * p->in_slice);
+    r->d = carve(&c, NN__POINTS * p->out_slice);
+    r->patch = carve(&c, nn__patch_floats(p->in_pad > p->out_pad ? p->in_pad : p->out_pad));
+    r->ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
+    r->dbias = carve(&c, p->out);
+    r->dweight = carve(&c, n > 1 && !nn__has_one_block(p) ? dweight_floats(p) : 0);
     return c.used;
 }
 
@@ -391,8 +377,8 @@ static void weight_block(void *arg, nn__area a) {
 static void gather_dweight(const weight_gradient *g, const sx_team *t, int k0, int k1) {
     const int64_t row = (int64_t)NN__TAPS * g->p->in;
     for (int id = 0; id < t->n; id++) {
-        weight_room from = {0};
-        weight_carve(g->p, t->n, g->scratch, id, &from);
+        weight_room from;
+        weight_carve(g->p, t->n, nn_room_of(g->room, id), &from);
         for (int64_t i = k0 * row; i < k1 * row; i++) g->dweight[i] += from.dweight[i];
     }
 }
@@ -400,7 +386,7 @@ static void gather_dweight(const weight_gradient *g, const sx_team *t, int k0, i
 static void gather_dbias(const weight_gradient *g, const sx_team *t) {
     for (int id = 0; id < t->n; id++) {
         weight_room r;
-        weight_carve(g->p, t->n, g->scratch, id, &r);
+        weight_carve(g->p, t->n, nn_room_of(g->room, id), &r);
         for (int k = 0; k < g->p->out; k++) g->dbias[k] += r.dbias[k];
     }
 }
@@ -445,7 +431,7 @@ static void weight_member_run(const sx_team *t, void *arg) {
     const weight_gradient *g = arg;
     const nn__plan *p = g->p;
     weight_member w = {.g = g};
-    weight_carve(p, t->n, g->scratch, t->id, &w.r);
+    weight_carve(p, t->n, nn_room_of(g->room, t->id), &w.r);
     w.x = nn__source_of_feed(p, g->x, w.r.patch, w.r.ring);
     w.dy = nn__source_of_image(p, g->dy, p->out, NN__TILE, w.r.patch);
     (nn__has_one_block(p) ? weight_at_once : weight_in_blocks)(t, &w);
@@ -454,17 +440,18 @@ static void weight_member_run(const sx_team *t, void *arg) {
 static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                             float *dweight, float *dbias, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
-    weight_gradient g = {&p, x, dy, dweight, dbias, r->scratch};
+    weight_gradient g = {&p, x, dy, dweight, dbias, r};
     sx_pool_run(r->pool, weight_member_run, &g);
 }
 
 static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
     const nn__plan there = nn__plan_make(s->h, s->w, s->c, s->k);
     const nn__plan back = nn__plan_make(s->h, s->w, s->k, s->c);
-    weight_room r;
-    const int64_t need[3] = {convolution_scratch(&there, threads),
-                             convolution_scratch(&back, threads),
-                             weight_carve(&there, threads, NULL, 0, &r)};
+    convolution_room c;
+    weight_room w;
+    const int64_t need[3] = {convolution_carve(&there, NULL, &c),
+                             convolution_carve(&back, NULL, &c),
+                             weight_carve(&there, threads, NULL, &w)};
     int64_t most = need[0];
     for (int i = 1; i < 3; i++) most = need[i] > most ? need[i] : most;
     return most;

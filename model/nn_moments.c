@@ -57,15 +57,51 @@ static void merge_chunk(nn_moments m, int64_t before, const float *x, const floa
     }
 }
 
-void nn__moments_of_image(nn_moments m, const float *x, int64_t pixels, int c, float *room) {
-    float *mean = room, *m2 = room + c;
-    memset(m.mean, 0, (size_t)c * sizeof *m.mean);
-    memset(m.m2, 0, (size_t)c * sizeof *m.m2);
+typedef struct image {
+    const float *x;
+    int64_t pixels;
+    int c;
+    const nn_room *room;
+} image;
+
+/* Pixels before those of a member. */
+static int64_t pixels_before(const image *g, const sx_team *t, int member) {
+    return sx_team_first(t, g->pixels, member);
+}
+
+/* A member's moments lie at the start of its room. */
+static nn_moments moments_of_member(const image *g, int member) {
+    double *d = (double *)(void *)nn_room_of(g->room, member); /* 64-byte aligned */
+    return (nn_moments){d, d + g->c};
+}
+
+static void member_moments(const sx_team *t, void *arg) {
+    const image *g = arg;
+    const int c = g->c;
+    const nn_moments m = moments_of_member(g, t->id);
+    float *mean = (float *)(m.m2 + c), *m2 = mean + c;
+    const float *x = g->x + pixels_before(g, t, t->id) * c;
+    const int64_t pixels = pixels_before(g, t, t->id + 1) - pixels_before(g, t, t->id);
+    memset(m.mean, 0, 2 * (size_t)c * sizeof *m.mean);
     for (int64_t p = 0; p < pixels; p += CHUNK) {
         int64_t n = pixels - p < CHUNK ? pixels - p : CHUNK;
         column_sums(mean, x + p * c, n, c);
         for (int k = 0; k < c; k++) mean[k] /= (float)n;
         column_squares(m2, x + p * c, mean, n, c);
         merge_chunk(m, p, x + p * c, mean, m2, n, c);
+    }
+}
+
+void nn__moments_of_image(nn_moments m, const float *x, int64_t pixels, int c, const nn_room *r) {
+    image g = {x, pixels, c, r};
+    const int members = sx_pool_threads(r->pool);
+    sx_pool_run(r->pool, member_moments, &g);
+    memset(m.mean, 0, (size_t)c * sizeof *m.mean);
+    memset(m.m2, 0, (size_t)c * sizeof *m.m2);
+    for (int i = 0; i < members; i++) {
+        const sx_team t = {i, members, r->pool};
+        const int64_t before = pixels_before(&g, &t, i);
+        const int64_t n = pixels_before(&g, &t, i + 1) - before;
+        if (n > 0) nn__moments_merge(m, before, moments_of_member(&g, i), n, c);
     }
 }

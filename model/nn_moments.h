@@ -3,8 +3,7 @@
 #ifndef NN_MOMENTS_H
 #define NN_MOMENTS_H
 
-#include "model/nn_feed.h"
-#include "base/sx_pool.h"
+#include "model/nn_kernels.h"
 
 /* Moments of n values a channel become those of n + n_part, the part's added. */
 static inline void nn__moments_merge(nn_moments a, int64_t n, nn_moments part, int64_t n_part,
@@ -35,7 +34,12 @@ static inline void nn__moments_of_sums(nn_moments m, const float *shift, const f
     }
 }
 
-/* Moments of x [pixels][c], filled; room: 2 c floats. */
-void nn__moments_of_image(nn_moments m, const float *x, int64_t pixels, int c, float *room);
+/* Floats of room that each thread needs for that of an image. */
+static inline int64_t nn__moments_room(int c) {
+    return 6 * (int64_t)c;
+}
+
+/* Moments of x [pixels][c], filled. Threads share the pixels. */
+void nn__moments_of_image(nn_moments m, const float *x, int64_t pixels, int c, const nn_room *r);
 
 #endif

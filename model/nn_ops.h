@@ -106,6 +106,7 @@ struct nn_graph {
     sx_pool *pool; /* borrowed, or NULL */
     bool train;
     float *block, *scratch;
+    int64_t scratch_each; /* floats of a thread's part of the scratch */
     int64_t ready_count;
     nn_watch *watch; /* of backward, or NULL */
     void *watcher;
@@ -191,9 +192,13 @@ typedef struct nn__change2 {
     float factor;
 } nn__change2;
 void nn__change2_run(const nn__change2 *q, sx_pool *pool);
-/* Scratch from float `from` on. */
+/* Scratch from float `from` on, of each thread's part. */
 static inline nn_room nn__room(const nn_graph *g, int64_t from) {
-    return (nn_room){g->scratch + from, g->pool};
+    return (nn_room){g->scratch + from, g->scratch_each, g->pool};
+}
+/* Floats of scratch when each thread needs so many. */
+static inline int64_t nn__for_each_thread(const nn_graph *g, int64_t floats) {
+    return nn__threads(g) * nn_whole_lines(floats);
 }
 /* Values and gradient of parameter i in the blocks of this run. */
 static inline const float *nn__value(const nn_graph *g, int i) {

@@ -36,7 +36,8 @@ static float *spare_bias(const nn_graph *g, const nn__op *op) {
 
 static int64_t conv_scratch(const nn_graph *g, const nn__op *op) {
     nn_conv_shape s = nn__conv_shape(g, op);
-    return spare_bias_count(op) + g->kernels->conv_scratch(&s, nn__threads(g));
+    return nn__for_each_thread(g,
+                               spare_bias_count(op) + g->kernels->conv_scratch(&s, nn__threads(g)));
 }
 
 static void conv_forward(const nn_graph *g, const nn__op *op) {

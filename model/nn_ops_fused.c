@@ -49,9 +49,10 @@ static int64_t coefficients_count(const nn_graph *g, const nn__op *op) {
 
 static int64_t fused_scratch(const nn_graph *g, const nn__op *op) {
     const nn_conv_shape s = nn__conv_shape(g, op);
-    int64_t room = g->kernels->conv_scratch(&s, nn__threads(g));
-    const int64_t norm = has_norm(op) ? nn__norm_room(s.c, nn__threads(g)) : 0;
-    return coefficients_count(g, op) + (room > norm ? room : norm);
+    const int64_t own = coefficients_count(g, op);
+    const int64_t room = nn__for_each_thread(g, own + g->kernels->conv_scratch(&s, nn__threads(g)));
+    const int64_t norm = own + (has_norm(op) ? nn__norm_room(s.c, nn__threads(g)) : 0);
+    return room > norm ? room : norm;
 }
 
 /* ---- the feed ---- */

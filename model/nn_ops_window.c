@@ -354,7 +354,7 @@ static int64_t window_saved(const nn_graph *g, const nn__op *op) {
 /* A set of buffers a thread. */
 static int64_t window_scratch(const nn_graph *g, const nn__op *op) {
     const windows a = windows_of(g, op);
-    return buffers_of(&a, NULL).count * nn__threads(g);
+    return nn__for_each_thread(g, buffers_of(&a, NULL).count);
 }
 
 /* The padding of what goes into products: zero, once and for all windows. */
@@ -439,8 +439,8 @@ typedef struct job {
 } job;
 
 static buffers buffers_of_member(const job *j, int id) {
-    const int64_t each = buffers_of(&j->a, NULL).count;
-    return buffers_of(&j->a, j->g->scratch + id * each);
+    const nn_room r = nn__room(j->g, 0);
+    return buffers_of(&j->a, nn_room_of(&r, id));
 }
 
 /* The buffers of a thread, ready for its windows. */

@@ -87,7 +87,7 @@ static void problem_free(problem *p) {
 }
 
 static void run_ours(const nn_kernels *k, int op, const problem *p) {
-    const nn_room room = {p->scratch, NULL};
+    const nn_room room = {p->scratch, 0, NULL};
     const nn_feed x = nn_feed_plain(p->x, p->s.c);
     const nn_sink dx = nn_sink_plain(p->x, p->s.c, false);
     nn_sink y = nn_sink_plain(p->y, p->s.k, false);

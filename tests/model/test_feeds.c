@@ -196,13 +196,14 @@ static void check_error(const char *what, const worker *w, const problem *p, con
 }
 
 static float *room_new(const worker *w, const problem *p, nn_room *room) {
-    float *scratch = scratch_new(w->k->conv_scratch(&p->s, w->n));
-    *room = (nn_room){scratch, w->pool};
+    const int64_t each = nn_whole_lines(w->k->conv_scratch(&p->s, w->n));
+    float *scratch = scratch_new(w->n * each);
+    *room = (nn_room){scratch, each, w->pool};
     return scratch;
 }
 
 static void room_free(const worker *w, const problem *p, nn_room *room) {
-    check_guard(room->scratch, w->k->conv_scratch(&p->s, w->n), p->title);
+    check_guard(room->scratch, w->n * room->each, p->title);
     sx_free(room->scratch);
 }
 

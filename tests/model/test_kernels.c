@@ -97,7 +97,7 @@ static block run(const nn_kernels *k, const problem *p, op o) {
     const nn_conv_shape *s = &p->s;
     const int64_t n_scratch = k->conv_scratch(s, 1);
     float *scratch = scratch_new(n_scratch);
-    const nn_room room = {scratch, NULL};
+    const nn_room room = {scratch, 0, NULL};
     const nn_feed x = nn_feed_plain(p->x.at, s->c);
     block out;
     if (o == FORWARD) {
