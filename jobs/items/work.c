@@ -211,10 +211,10 @@ static void process_open(work *w, mp_comm *share, int64_t *open, int64_t n) {
 
 /* ---- the cohort ---- */
 
-/* Items to ranks. */
+/* Items to ranks, but those that are made one at a time. */
 static void process_shared_out(work *w) {
     int64_t *held = SX_NEW_ARRAY(int64_t, w->n_mine + 1), n_held = 0;
-    w->queue = mp_queue_new(w->comm, w->n_mine);
+    w->queue = mp_queue_new(w->comm, w->n_mine - w->n_alone);
     sx_progress_begin(&w->progress, w->kind->verb, "item", 0, w->n_mine);
     for (int64_t k; (k = mp_queue_next(w->queue)) >= 0;) {
         if (mp_stop_wanted()) continue;
@@ -233,12 +233,24 @@ static void process_shared_out(work *w) {
     sx_free(held);
 }
 
-/* All ranks on each item. */
-static void process_together(work *w) {
-    int64_t *open = SX_NEW_ARRAY(int64_t, w->n_mine + 1);
-    for (int64_t k = 0; k < w->n_mine; k++) open[k] = w->mine[k];
-    process_open(w, w->comm, open, w->n_mine);
+/* The last n items, one after the other, by all ranks of `share`. */
+static void process_in_turn(work *w, mp_comm *share, int64_t n) {
+    int64_t *open = SX_NEW_ARRAY(int64_t, n + 1);
+    memcpy(open, w->mine + w->n_mine - n, (size_t)n * sizeof *open);
+    process_open(w, share, open, n);
     sx_free(open);
+}
+
+/* What is made one at a time: by all ranks, or by one while the others wait. */
+static void process_alone(work *w) {
+    int64_t lost = w->lost;
+    mp_max_i64(w->comm, &lost, 1);
+    w->lost = lost != 0;
+    if (w->kind->together)
+        process_in_turn(w, w->comm, w->n_alone);
+    else if (mp_rank(w->comm) == 0)
+        process_in_turn(w, mp_self(), w->n_alone);
+    mp_lease_wait(w->leases, "waiting for other ranks");
 }
 
 /* Every rank's outcomes on all ranks. */
@@ -324,10 +336,12 @@ static sx_err conclude(work *w, double start_s) {
 
 sx_err work_run(work *w) {
     const double start_s = sx_now_s();
-    if (!w->kind->together || w->n_mine >= mp_size(w->comm))
+    if (w->kind->together && w->n_mine < mp_size(w->comm)) {
+        process_in_turn(w, w->comm, w->n_mine);
+    } else {
         process_shared_out(w);
-    else
-        process_together(w);
+        if (w->n_alone > 0) process_alone(w);
+    }
     return conclude(w, start_s);
 }
 

@@ -14,9 +14,11 @@
  *
  * An item that failed for what it is (bad data, too little memory) is not tried again by itself
  * while input, weights, configuration and program are the same; nor is one that made the program
- * crash or stall twice. run.retry decides otherwise. The journal never decides that something is
- * done: outputs do, by their hashes. Volumes that fail elsewhere (a disk that is full, an input
- * that is not there) are tried in every run. */
+ * crash or stall twice. run.retry decides otherwise. Items in which earlier runs were killed (the
+ * memory limit) come last; from the second kill on one at a time, by all ranks or by one while the
+ * others wait. The journal never decides that something is done: outputs do, by their hashes.
+ * Volumes that fail elsewhere (a disk that is full, an input that is not there) are tried in every
+ * run. */
 #ifndef WORK_H
 #define WORK_H
 

@@ -225,6 +225,23 @@ int work_record_crashes(const work_record *r, int64_t n, const char *print) {
     return crashes;
 }
 
+/* Whether the records of r[i]'s run, of which it is one, say how the item ended. In a run, records
+ * of a beginning come first. */
+static bool run_ended(const work_record *r, int64_t n, int64_t i) {
+    while (i + 1 < n && r[i + 1].run == r[i].run) i++;
+    return r[i].state != WORK_BEGUN;
+}
+
+int work_record_kills(const work_record *r, int64_t n) {
+    int kills = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (r[i].state == WORK_MADE || r[i].state == WORK_UNCHANGED) kills = 0;
+        const bool first = i == 0 || r[i - 1].run != r[i].run;
+        kills += first && !run_ended(r, n, i);
+    }
+    return kills;
+}
+
 /* ---- short forms ---- */
 
 char *work_history_text(const work_history *h) {
@@ -236,7 +253,8 @@ char *work_history_text(const work_history *h) {
         const work_record *r = work_history_find(h, h->record[i].item, &n);
         const work_record *end = work_record_end(r, n);
         for (int64_t k = 0; k < n; k++)
-            if (&r[k] == end || r[k].state == WORK_CRASHED) fprintf(f, "%s\n", r[k].line);
+            if (&r[k] == end || r[k].state == WORK_CRASHED || !run_ended(r, n, k))
+                fprintf(f, "%s\n", r[k].line);
     }
     fclose(f);
     return text;

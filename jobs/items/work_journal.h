@@ -46,7 +46,11 @@ const work_record *work_history_find(const work_history *h, const char *item, in
 const work_record *work_record_end(const work_record *r, int64_t n);
 /* In how many runs the item crashed with this fingerprint since it was last made. */
 int work_record_crashes(const work_record *r, int64_t n, const char *print);
-/* Lines of what a later run needs to know: how each item ended last, and crashes since; new. */
+/* In how many runs the item was begun and nothing says how that ended, since it was last made: what
+ * SIGKILL leaves (the memory limit), or a node that is lost. */
+int work_record_kills(const work_record *r, int64_t n);
+/* Lines of what a later run needs to know: how each item ended last, crashes and kills since; new.
+ */
 char *work_history_text(const work_history *h);
 
 /* Put the journals of processes that have ended into one file when there are many of them. For the

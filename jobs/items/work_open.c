@@ -181,6 +181,7 @@ sx_err work_open(work **out, const job *j, const char *folder, const work_kind *
     copy_names(w);
     sx_err rc = mp_agree(w->comm, choose_part(w));
     if (rc == SX_OK) rc = read_past(w);
+    if (rc == SX_OK) work__order(w);
     if (rc == SX_OK && !job_dry_run(j)) rc = begin(w);
     if (rc != SX_OK) {
         work_close(w);

@@ -1,5 +1,6 @@
 /* What earlier runs say of an item, and whether this one makes it (work_private.h). */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/sx_mem.h"
 #include "jobs/job/job_json.h"
@@ -59,6 +60,47 @@ sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY], char
     if (!*why) return SX_OK;
     take_kept(w, i, print, why, payload);
     return *why ? former_failure(w, i, print) : SX_OK;
+}
+
+/* ---- what was under way when the program was killed ---- */
+
+/* Nobody can write down why a process was killed, nor which of its images had filled the memory. So
+ * no item is left out, but others are made before it; killed again, it gets the memory of all. */
+enum { KILLS_TO_BE_ALONE = 2 };
+
+typedef struct suspect {
+    int64_t item, place;
+    int kills;
+} suspect;
+
+static int by_kills(const void *a, const void *b) {
+    const suspect *x = a, *y = b;
+    if (x->kills != y->kills) return x->kills < y->kills ? -1 : 1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+static int kills_of(const work *w, int64_t i) {
+    int64_t n;
+    const work_record *r = work_history_find(&w->past, w->name[i], &n);
+    return work_record_kills(r, n);
+}
+
+void work__order(work *w) {
+    suspect *s = SX_NEW_ARRAY(suspect, w->n_mine + 1);
+    int64_t n_last = 0;
+    for (int64_t k = 0; k < w->n_mine; k++) {
+        s[k] = (suspect){w->mine[k], k, kills_of(w, w->mine[k])};
+        n_last += s[k].kills > 0;
+        w->n_alone += s[k].kills >= KILLS_TO_BE_ALONE;
+    }
+    qsort(s, (size_t)w->n_mine, sizeof *s, by_kills);
+    for (int64_t k = 0; k < w->n_mine; k++) w->mine[k] = s[k].item;
+    sx_free(s);
+    if (n_last > 0)
+        sx_info(
+            "%lld items were under way when the program was killed: they come last, %lld of them "
+            "one at a time",
+            (long long)n_last, (long long)w->n_alone);
 }
 
 /* ---- what would be done ---- */

@@ -23,7 +23,8 @@ struct work {
     char *folder;
     int64_t n;
     char **name;           /* [n] as they stand in JSON and in tables */
-    int64_t *mine, n_mine; /* items of this run's part */
+    int64_t *mine, n_mine; /* items of this run's part, in the order in which they are begun */
+    int64_t n_alone;       /* of these, the last ones are made one at a time */
     work_retry retry;
     int64_t run;       /* number of this run */
     mp_leases *leases; /* NULL in a dry run */
@@ -38,6 +39,10 @@ struct work {
     bool lost;    /* an output could not be written */
     bool taken;   /* another process took the item under way over */
 };
+
+/* Put the items last that were under way when the program was killed. Not collective; the same
+ * order on all ranks. */
+void work__order(work *w);
 
 /* Why item i has to be made, "": it has not, by what is there and by what earlier runs wrote down,
  * which is *payload then, new, else left alone. Not collective. Errors: why it cannot be made. */

@@ -98,6 +98,15 @@ json '.volumes[4] | .state, .reason, .subject' $'failed\nbug\n04'
 expect 0 cache build bids crash.h5 --retry failed
 check "asked for, it is made" cmp serial.h5 crash.h5
 
+# ---- a volume in which the program was killed twice is made by one rank, when the others have nothing left ----
+for run in 90 91; do jq -c ".run = $run | .state = \"begun\"" <<<"$line"; done >crash.h5.sagax/journal/dead.jsonl
+rm crash.h5
+rm -rf crash.h5.sagax/parts
+check "two ranks" "$MPIEXEC" -n 2 "$SAGAX" cache build bids crash.h5 >out 2>err
+last="cache build after kills"
+says err "1 items were under way when the program was killed: they come last, 1 of them one at a time"
+check "the cache is the same" cmp serial.h5 crash.h5
+
 # ---- nothing to do: the file is left alone ----
 cp -p serial.h5 cache.h5
 before=$(stat -c '%i %Y' cache.h5)

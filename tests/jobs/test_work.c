@@ -32,9 +32,10 @@ typedef struct world {
     int made[N], kept[N];
     char version;     /* of all inputs */
     const char *text; /* payload */
-    int crash;        /* item that raises SIGSEGV, or -1 */
-    int guest;        /* item during which another process does half of all, or -1 */
-    int robbed;       /* item whose lease is lost the first time, which makes it fail, or -1 */
+    int crash;        /* item that raises `signal`, or -1 */
+    int signal;
+    int guest;  /* item during which another process does half of all, or -1 */
+    int robbed; /* item whose lease is lost the first time, which makes it fail, or -1 */
     work *w;
 } world;
 
@@ -59,7 +60,7 @@ static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *
     world *x = user;
     (void)share;
     work_step(x->w, 1, 2, "part");
-    if (x->crash == i) raise(SIGSEGV);
+    if (x->crash == i) raise(x->signal);
     if (x->guest == i) be_visited(x);
     if (x->robbed == i) return be_robbed(x, lost);
     ck_assert_int_eq(work_holds(x->w), SX_OK);
@@ -79,7 +80,7 @@ static sx_err keep(void *user, int64_t i, const char *payload) {
 }
 
 static world new_world(void) {
-    world x = {.version = 'v', .crash = -1, .guest = -1, .robbed = -1};
+    world x = {.version = 'v', .crash = -1, .signal = SIGSEGV, .guest = -1, .robbed = -1};
     strcpy(x.folder, "/tmp/sx_work_XXXXXX");
     ck_assert(mkdtemp(x.folder) != NULL);
     return x;
@@ -298,6 +299,56 @@ START_TEST(an_item_that_crashes_twice_is_left_alone) {
     remove_world(&x);
 }
 
+/* The items that a run made, in their order, by the journal: "2345". */
+static void made_in_order(const world *x, int64_t run, char text[N + 1]) {
+    work_history h;
+    int64_t place[N], n;
+    ck_assert_int_eq(work_history_read(x->folder, &h), SX_OK);
+    for (int i = 0; i < N; i++) {
+        char *name = work_name(names[i]);
+        const work_record *r = work_history_find(&h, name, &n);
+        place[i] = -1;
+        for (int64_t k = 0; k < n; k++)
+            if (r[k].run == run && r[k].state == WORK_MADE) place[i] = r[k].order;
+        sx_free(name);
+    }
+    for (int64_t k = 0; k < h.n; k++)
+        for (int i = 0; i < N; i++)
+            if (place[i] == k) *text++ = (char)('0' + i);
+    *text = '\0';
+    work_history_clear(&h);
+}
+
+START_TEST(an_item_in_which_the_program_is_killed_comes_last_and_is_never_left_out) {
+    world x = new_world();
+    char order[N + 1];
+    x.crash = 1;
+    x.signal = SIGKILL;
+    ck_assert_int_eq(run_apart(&x), SIGKILL);
+    made_in_order(&x, 1, order);
+    ck_assert_str_eq(order, "0");
+    x.done[0] = true;
+    ck_assert_int_eq(run_apart(&x), SIGKILL);
+    made_in_order(&x, 2, order);
+    ck_assert_str_eq(order, "2345");
+    x.done[2] = x.done[3] = x.done[4] = true; /* 5 is lost, and comes before what killed */
+    for (int run = 3; run < 6; run++) {
+        ck_assert_int_eq(run_apart(&x), SIGKILL);
+        made_in_order(&x, run, order);
+        ck_assert_str_eq(order, "5");
+    }
+    x.crash = -1;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    made_in_order(&x, 6, order);
+    ck_assert_str_eq(order, "51");
+    x.version = 'w'; /* made since: it has its place again */
+    memset(x.done, 0, sizeof x.done);
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    made_in_order(&x, 7, order);
+    ck_assert_str_eq(order, "012345");
+    remove_world(&x);
+}
+
 START_TEST(whoever_helps_with_an_item_writes_down_only_that_it_crashed) {
     world x = new_world();
     char *journal = sx_path_join(x.folder, "journal");
@@ -350,27 +401,32 @@ START_TEST(the_last_run_counts_and_success_counts_in_a_run) {
 }
 
 START_TEST(a_short_form_says_the_same) {
-    static const char text[] = "{\"run\":1,\"item\":\"x\",\"state\":\"made\",\"print\":\"p\"}\n"
+    static const char text[] = "{\"run\":1,\"item\":\"x\",\"state\":\"begun\",\"print\":\"p\"}\n"
+                               "{\"run\":1,\"item\":\"x\",\"state\":\"made\",\"print\":\"p\"}\n"
                                "{\"run\":2,\"item\":\"x\",\"state\":\"begun\",\"print\":\"p\"}\n"
                                "{\"run\":2,\"item\":\"x\",\"state\":\"crashed\",\"print\":\"p\"}\n"
                                "{\"run\":3,\"item\":\"x\",\"state\":\"crashed\",\"print\":\"p\"}\n"
-                               "{\"run\":3,\"item\":\"x\",\"state\":\"crashed\",\"print\":\"q\"}\n";
+                               "{\"run\":3,\"item\":\"x\",\"state\":\"crashed\",\"print\":\"q\"}\n"
+                               "{\"run\":4,\"item\":\"x\",\"state\":\"begun\",\"print\":\"p\"}\n"
+                               "{\"run\":5,\"item\":\"x\",\"state\":\"begun\",\"print\":\"q\"}\n";
     work_history h, again;
     int64_t n;
     work_history_parse(text, &h);
     char *shorter = work_history_text(&h);
     work_history_parse(shorter, &again);
-    ck_assert_int_eq(again.n, 4);
+    ck_assert_int_eq(again.n, 6);
     const work_record *r = work_history_find(&again, "x", &n);
     ck_assert_int_eq(work_record_end(r, n)->state, WORK_MADE);
     ck_assert_int_eq(work_record_crashes(r, n, "p"), 2);
     ck_assert_int_eq(work_record_crashes(r, n, "q"), 1);
+    ck_assert_int_eq(work_record_kills(r, n), 2);
     work_history_clear(&again);
     char *twice = sx_strf("%s%s", text, shorter); /* both files are there for a moment */
     work_history_parse(twice, &again);
     r = work_history_find(&again, "x", &n);
-    ck_assert_int_eq(n, 9);
+    ck_assert_int_eq(n, 14);
     ck_assert_int_eq(work_record_crashes(r, n, "p"), 2);
+    ck_assert_int_eq(work_record_kills(r, n), 2);
     sx_free(twice);
     sx_free(shorter);
     work_history_clear(&h);
@@ -451,6 +507,7 @@ int main(void) {
                      what_another_run_writes_down_meanwhile_is_not_made_again,
                      what_fails_because_another_process_took_it_over_is_no_loss,
                      an_item_that_crashes_twice_is_left_alone,
+                     an_item_in_which_the_program_is_killed_comes_last_and_is_never_left_out,
                      whoever_helps_with_an_item_writes_down_only_that_it_crashed,
                      the_last_run_counts_and_success_counts_in_a_run, a_short_form_says_the_same,
                      many_journals_become_one_and_nothing_is_forgotten,
