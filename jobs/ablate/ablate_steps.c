@@ -268,7 +268,10 @@ static sx_err check_keys(const char *settings, bool (*known)(const char *key), c
         char *value = strchr(w, '=');
         if (value) *value = '\0';
         if (!value)
-            rc = sx_fail(SX_E_CONFIG, "%s: should be section.key=value", w);
+            rc = sx_fail(SX_E_CONFIG,
+                         "\"%s\" of \"%s\": should be section.key=value; settings stand apart by "
+                         "blanks, so a value has none",
+                         w, settings);
         else if (!known(w))
             rc = sx_fail(SX_E_CONFIG, "no step of %s has the key %s", whose, w);
     }
