@@ -84,20 +84,27 @@ static void product_weight(const nn__plan *p, int tiles, int outs, const float *
 /* ---- weights ---- */
 
 /* Fills output channels k of one panel of U. Weights come from memory, not from a cache, so those
- * of channels to come are asked for early; where there are none, that does nothing. */
+ * to come are asked for early; behind the last ones that does nothing. */
 typedef void transform_fn(const nn__plan *p, const float *weight, nn__channels k, float *u);
 
-/* block [c][tap][k] of weight [out][3][3][in] from channels (k, c), at most NN_VL of each. */
-static void turn_block(const nn__plan *p, const float *weight, int k, int c,
+/* Weights of output channels from k on at input channels from c on. */
+static const float *weights_at(const nn__plan *p, const float *weight, int k, int c) {
+    return weight + (int64_t)k * NN__TAPS * p->in + c;
+}
+
+/* block [c][tap][k] of the weights at (k, c), at most NN_VL channels of each; `ahead` are asked
+ * for. */
+static void turn_block(const nn__plan *p, const float *weight, int k, int c, const float *ahead,
                        float block[NN_VL][NN__TAPS][NN_VL]) {
     const int n_out = nn__min(NN_VL, p->out - k), n_in = nn__min(NN_VL, p->in - c);
     const int64_t next = (int64_t)NN__TAPS * p->in; /* from an output channel to the next */
     for (int t = 0; t < NN__TAPS; t++) {
-        const float *from = weight + k * next + (int64_t)t * p->in + c;
+        const int64_t tap = (int64_t)t * p->in;
+        const float *from = weights_at(p, weight, k, c) + tap;
         nn_v row[NN_VL];
 #pragma GCC unroll 16
         for (int q = 0; q < NN_VL; q++) {
-            __builtin_prefetch(from + (q + NN_VL) * next);
+            __builtin_prefetch(ahead + q * next + tap);
             row[q] = q < n_out ? nn_load_n(from + q * next, n_in) : (nn_v){0};
         }
         nn_transpose(row);
@@ -110,9 +117,13 @@ static void turn_block(const nn__plan *p, const float *weight, int k, int c,
  * channels are transposed on the way. What lanes beyond `out` hold is never stored. */
 static void transform_forward(const nn__plan *p, const float *weight, nn__channels own, float *u) {
     float block[NN_VL][NN__TAPS][NN_VL];
-    for (int c = 0; c < p->in; c += NN_VL)
-        for (int k = own.first; k < own.last; k += NN_VL) {
-            turn_block(p, weight, k, c, block);
+    for (int k = own.first; k < own.last; k += NN_VL)
+        for (int c = 0; c < p->in; c += NN_VL) {
+            const bool last = c + NN_VL >= p->in;
+            turn_block(p, weight, k, c,
+                       last ? weights_at(p, weight, k + NN_VL, 0)
+                            : weights_at(p, weight, k, c + NN_VL),
+                       block);
             for (int i = 0; i < nn__min(NN_VL, p->in - c); i++) {
                 nn_v g[NN__TAPS];
 #pragma GCC unroll 9
