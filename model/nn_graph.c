@@ -163,6 +163,8 @@ const float *nn_graph_input_grad(nn_graph *g, const char *name) {
 
 /* ---- running ---- */
 
+enum { MANY_FLOATS = 1 << 14 }; /* worth sharing out */
+
 void nn_graph_dropout(nn_graph *g, bool on, uint64_t seed, uint64_t step, uint64_t image) {
     g->dropout_on = on;
     g->dropout_seed = seed;
@@ -195,6 +197,29 @@ const float *nn_graph_forward(nn_graph *g, const float *params) {
     return g->tensor[g->output].value;
 }
 
+void nn_graph_overwrite(nn_graph *g, bool on) {
+    g->overwrite = on;
+}
+
+static void clear_range(void *x, int64_t first, int64_t last) {
+    memset((float *)x + first, 0, (size_t)(last - first) * sizeof(float));
+}
+
+/* Right before the op adds to them, when they stay in the caches. */
+static void clear_gradients(nn_graph *g, const nn__op *op) {
+    const bool normed = op->kind == &nn__fused_kind;
+    const int params[] = {op->weight, op->bias, normed ? op->fused.norm_weight : -1,
+                          normed ? op->fused.norm_bias : -1};
+    for (size_t i = 0; i < sizeof params / sizeof *params; i++) {
+        if (params[i] < 0) continue;
+        const int64_t count = g->params.item[params[i]].count;
+        if (count < MANY_FLOATS)
+            clear_range(nn__grad(g, params[i]), 0, count);
+        else
+            sx_pool_ranges(g->pool, count, clear_range, nn__grad(g, params[i]));
+    }
+}
+
 void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, float *grads) {
     SX_ASSERT(g->block != NULL && g->train);
     g->values = params;
@@ -206,6 +231,7 @@ void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, 
     for (int i = g->n_ops - 1; i >= 0; i--) {
         nn__op *op = &g->op[i];
         if (!nn__out(g, op)->needs_grad) continue;
+        if (g->overwrite) clear_gradients(g, op);
         op->kind->backward(g, op);
         double now_s = sx_now_s();
         op->backward_s += now_s - before_s;

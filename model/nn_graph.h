@@ -112,7 +112,10 @@ void nn_graph_dropout(nn_graph *g, bool on, uint64_t seed, uint64_t step, uint64
 float *nn_graph_input(nn_graph *g, const char *name);
 /* Run with this parameter block; returns the output [h][w][c], borrowed until the next run. */
 const float *nn_graph_forward(nn_graph *g, const float *params);
-/* d_output [h][w][c] of the last forward; gradients are ADDED to `grads` (block layout); input
+/* Whether backward passes write the gradients of parameters (true) or add to them (false, at
+ * first). What lies between parameters, and states, are left as they are in both. */
+void nn_graph_overwrite(nn_graph *g, bool on);
+/* d_output [h][w][c] of the last forward; gradients go into `grads` (block layout); input
  * gradients can then be read with nn_graph_input_grad (borrowed, NULL unless asked for in
  * nn_graph_want_input_grad before planning). */
 void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, float *grads);

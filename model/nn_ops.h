@@ -116,6 +116,7 @@ struct nn_graph {
     const float *values; /* parameter block */
     const float *ready;  /* prepared weights [ready_count], borrowed, or NULL */
     float *grads;
+    bool overwrite; /* grads */
     bool dropout_on;
     uint64_t dropout_seed, dropout_step, dropout_image;
 };

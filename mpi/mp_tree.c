@@ -190,6 +190,7 @@ static bool take_slots(mp_tree *t, int n_shared) {
     for (int i = 0; i < t->n_slots && ok; i++) {
         if (i >= n_shared) ok = (t->private[i] = sx_try_alloc(vector_bytes(t), 1)) != NULL;
         t->slot[i] = i < n_shared ? shared_vector(t, t->group.rank, i) : t->private[i];
+        if (i < n_shared) memset(t->slot[i], 0, (size_t)vector_bytes(t));
     }
     return ok;
 }
@@ -255,15 +256,9 @@ void mp_tree_leaves(const mp_tree *t, int *first, int *last) {
     *last = t->last;
 }
 
-static void clear_range(void *x, int64_t first, int64_t last) {
-    memset((float *)x + first, 0, (size_t)(last - first) * sizeof(float));
-}
-
 float *mp_tree_leaf(mp_tree *t) {
     SX_ASSERT(t->next < t->last);
-    float *x = t->slot[t->n_held];
-    sx_pool_ranges(t->pool, t->n, clear_range, x);
-    return x;
+    return t->slot[t->n_held];
 }
 
 /* Add slots top, top - 1, ... , bottom + 1 each to the one below it, elements at .. at + n - 1. */

@@ -55,8 +55,9 @@ sx_err mp_tree_new(mp_tree **t, mp_comm *c, const mp_tree_opt *opt);
 void mp_tree_free(mp_tree *t); /* takes NULL. Collective over its ranks. */
 /* The leaves of this rank: first .. last - 1. */
 void mp_tree_leaves(const mp_tree *t, int *first, int *last);
-/* The vector in which to build the next leaf [n], zeroed, aligned to 64 bytes; borrowed until
- * mp_tree_push. Not collective. */
+/* The vector in which to build the next leaf [n], aligned to 64 bytes; borrowed until mp_tree_push.
+ * It holds what was in it last, at first zeros: what nobody ever writes stays zero. Not collective.
+ */
 float *mp_tree_leaf(mp_tree *t);
 /* Of this rank's last leaf, which is being built, the floats first_final .. n - 1 are final, and
  * the tree's from now on. Adds and sends what it can without waiting for anybody; cheap, meant to

@@ -4,6 +4,7 @@
 #include "jobs/train/train_step.h"
 
 #include <math.h>
+#include <string.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/train/train_kind.h"
@@ -114,9 +115,10 @@ static sx_err pair_of(train_stepper *t, train_feed *f, int image, const train_pa
 static void push_shard(train_stepper *t, train_feed *f, const train_state *s, int shard, bool last,
                        double *wait_s, sx_err *rc) {
     float *leaf = mp_tree_leaf(t->tree), *tail = leaf + t->block;
-    const int end = train_shard_first(t->c, shard + 1);
+    const int begin = train_shard_first(t->c, shard), end = train_shard_first(t->c, shard + 1);
     double loss = 0, rival_loss = 0;
-    for (int i = train_shard_first(t->c, shard); i < end && *rc == SX_OK; i++) {
+    memset(leaf + t->own, 0, (size_t)(t->rivals + TAIL) * sizeof *leaf);
+    for (int i = begin; i < end && *rc == SX_OK; i++) {
         const train_pair *p;
         tell(t, s);
         *rc = pair_of(t, f, i, &p, wait_s);
@@ -127,6 +129,7 @@ static void push_shard(train_stepper *t, train_feed *f, const train_state *s, in
         tail[TAIL_LOSS] = (float)loss;
         tail[TAIL_RIVAL_LOSS] = (float)rival_loss;
         if (last && i == end - 1) nn_graph_watch(net_graph(t->n), pass_on, t);
+        nn_graph_overwrite(net_graph(t->n), i == begin);
         net_backward(t->n, s->param, t->d_answer, leaf);
         nn_graph_watch(net_graph(t->n), NULL, NULL);
     }

@@ -126,6 +126,9 @@ static outcome outcome_of(nn_graph *g, way how) {
     o.output = copy_of(nn_graph_forward(g, params), o.n_output);
     if (how.plan.train) {
         o.grads = nn_params_block(p);
+        for (int i = 0; i < p->n; i++)
+            for (int64_t k = 0; k < p->item[i].count; k++) o.grads[p->item[i].offset + k] = NAN;
+        nn_graph_overwrite(g, true);
         run_backward(g, params, &o);
     }
     sx_free(params);

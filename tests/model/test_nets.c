@@ -194,11 +194,16 @@ static void run_images(run *r, const io_tensors *t, const io_tensor *input) {
     const io_tensor *target = need(t, "target");
     const bool l1 = strcmp(io_tensors_meta(t, "loss"), "l1") == 0;
     const int64_t n = net_pixels(r->n), n_all = N_IMAGES * n;
+    const nn_params *p = net_params(r->n);
     float *d_y = SX_NEW_ARRAY(float, n);
+    for (int i = 0; i < p->n; i++) /* what the first image must write over */
+        for (int64_t k = 0; k < p->item[i].count && !p->item[i].state; k++)
+            r->grads[p->item[i].offset + k] = NAN;
     for (int64_t at = 0; at < n_all; at += n) {
         const float *y = net_forward(r->n, r->params, NULL, input->f32 + at, 0);
         memcpy(r->output + at, y, (size_t)n * sizeof *y);
         r->loss += loss_and_gradient(l1, y, target->f32 + at, d_y, n, n_all);
+        nn_graph_overwrite(net_graph(r->n), at == 0);
         net_backward(r->n, r->params, d_y, r->grads);
         memcpy(r->d_input + at, net_input_grad(r->n, "lr"), (size_t)n * sizeof *y);
     }
