@@ -100,17 +100,20 @@ static inline nn__channels nn__own_channels(const nn__plan *p, const sx_team *t)
                           NN_VL * (int)sx_team_first(t, vectors, t->id + 1)};
 }
 
-/* Calls each block of a member's share of the rows of tiles. */
 typedef void nn__block_fn(void *arg, nn__area a);
 
-static void nn__each_block(const nn__plan *p, const sx_team *t, nn__block_fn *fn, void *arg) {
-    const int end = (int)sx_team_first(t, p->tiles_y, t->id + 1);
-    int left = end - (int)sx_team_first(t, p->tiles_y, t->id);
-    for (int bands = (left + p->band - 1) / p->band; bands > 0; bands--) {
-        const int ny = (left + bands - 1) / bands;
+/* Calls each block of a member's share of the rows of tiles; upward: from its last row to its
+ * first, which a source with a strip cannot follow. */
+static void nn__each_block(const nn__plan *p, const sx_team *t, bool upward, nn__block_fn *fn,
+                           void *arg) {
+    const int first = (int)sx_team_first(t, p->tiles_y, t->id);
+    const int rows = (int)sx_team_first(t, p->tiles_y, t->id + 1) - first;
+    const int bands = (rows + p->band - 1) / p->band;
+    for (int i = 0; i < bands; i++) {
+        const int band = upward ? bands - 1 - i : i, size = rows / bands, larger = rows % bands;
+        const int ty = first + band * size + nn__min(band, larger);
         for (int tx = 0; tx < p->tiles_x; tx += p->piece)
-            fn(arg, (nn__area){end - left, tx, ny, nn__min(p->piece, p->tiles_x - tx)});
-        left -= ny;
+            fn(arg, (nn__area){ty, tx, size + (band < larger), nn__min(p->piece, p->tiles_x - tx)});
     }
 }
 

@@ -157,6 +157,7 @@ typedef struct convolution {
     const nn_feed *in;
     const nn_sink *out;
     const nn_room *room;
+    bool upward; /* from the last row to the first */
 } convolution;
 
 typedef struct convolution_room {
@@ -211,7 +212,7 @@ static void convolve_in_blocks(const sx_team *t, convolution_member *w, float *u
     if (sx_team_first(t, rows, t->id) == sx_team_first(t, rows, t->id + 1)) return;
     if (!w->c->ready) make_u(w->c->p, w->c->transform, w->c->weight, u);
     w->u = w->c->ready ? w->c->ready : u;
-    nn__each_block(w->c->p, t, convolve_block, w);
+    nn__each_block(w->c->p, t, w->c->upward, convolve_block, w);
 }
 
 /* Some output channels of an image of one block. */
@@ -283,15 +284,18 @@ static void convolve_member(const sx_team *t, void *arg) {
 static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                     const float *ready, const nn_sink *y, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
-    convolution c = {&p, transform_forward, weight, ready, x, y, r};
+    convolution c = {&p, transform_forward, weight, ready, x, y, r, false};
     sx_pool_run(r->pool, convolve_member, &c);
 }
 
+/* Upward, as it comes after the gradient of the weights and before the second pass of a norm, both
+ * of which go downward over the same images: it begins with what is still in the caches, and so
+ * does what follows. */
 static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight,
                           const nn_sink *dx, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->k, s->c);
     const nn_feed in = nn_feed_plain(dy, s->k);
-    convolution c = {&p, transform_backward, weight, NULL, &in, dx, r};
+    convolution c = {&p, transform_backward, weight, NULL, &in, dx, r, true};
     sx_pool_run(r->pool, convolve_member, &c);
 }
 
@@ -409,7 +413,7 @@ static void weight_in_blocks(const sx_team *t, weight_member *w) {
     float *dweight = t->n == 1 ? g->dweight : w->r.dweight;
     memset(w->r.dbias, 0, (size_t)p->out * sizeof *w->r.dbias);
     if (t->n > 1) memset(dweight, 0, (size_t)dweight_floats(p) * sizeof *dweight);
-    nn__each_block(p, t, weight_block, w);
+    nn__each_block(p, t, false, weight_block, w);
     if (w->add) add_weight_gradient(p, p->out, w->r.du, dweight);
     sx_team_barrier(t);
     if (t->n > 1)
