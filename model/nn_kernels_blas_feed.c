@@ -20,14 +20,15 @@ static int chunk_rows(const nn_conv_shape *s) {
     return nn__rows_of_chunk(s, CHUNK_PIXELS);
 }
 
-/* A member's room: a chunk of the feed, or its moments. */
 static int64_t chunk_floats(const nn_conv_shape *s) {
     return nn_whole_lines((int64_t)chunk_rows(s) * s->w * s->c);
 }
 
+/* A chunk of the feed, then a member's moments. */
 static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
     (void)threads;
-    return chunk_floats(s) + nn__moments_room(s->k);
+    const int64_t chunk = chunk_floats(s), moments = nn__moments_room(s->k);
+    return chunk > moments ? chunk : moments;
 }
 
 /* Calls fn for the chunks of rows first .. last-1. */

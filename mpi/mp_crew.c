@@ -232,6 +232,11 @@ bool mp__entry_gone(const mp__entry *e, const mp__entry *me) {
     return s.start != e->start || (s.state == 'Z' && s.n_threads <= 1) || s.state == 'X';
 }
 
+static bool is_here(const mp__entry *e, const mp__entry *me) {
+    stat_line s;
+    return sees(me, e) && e->pid > 0 && process_stat(e->pid, &s) && !mp__entry_gone(e, me);
+}
+
 double mp__pulse_silent_s(mp__pulse *p, int64_t beat, double now_s) {
     if (!p->seen || p->beat != beat) *p = (mp__pulse){.beat = beat, .since_s = now_s, .seen = true};
     return now_s - p->since_s;
@@ -249,7 +254,8 @@ static mp_member member_of(const mp__entry *e, const mp__entry *me) {
                    .idle_s = e->idle_s,
                    .age_s = fmax(0, difftime(time(NULL), e->written)),
                    .waits = e->waits != 0,
-                   .gone = mp__entry_gone(e, me)};
+                   .gone = mp__entry_gone(e, me),
+                   .here = is_here(e, me)};
     memcpy(m.owner, e->owner, sizeof m.owner);
     memcpy(m.job, e->job, sizeof m.job);
     memcpy(m.host, e->host, sizeof m.host);

@@ -85,6 +85,7 @@ typedef struct mp_member {
     double age_s; /* of its last beat, by clocks and time stamps, which may be wrong: to be shown */
     bool waits;   /* for others: mp_lease_wait */
     bool gone;    /* its process is known to be dead */
+    bool here;    /* … is known to be alive: it is on this host */
 } mp_member;
 /* New [*n] (sx_free), by owner; an absent folder has none. Errors: SX_E_IO. */
 sx_err mp_crew_read(const char *folder, mp_member **all, int *n);

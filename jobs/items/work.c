@@ -214,8 +214,9 @@ static void process_open(work *w, mp_comm *share, int64_t *open, int64_t n) {
 /* Items to ranks, but those that are made one at a time. */
 static void process_shared_out(work *w) {
     int64_t *held = SX_NEW_ARRAY(int64_t, w->n_mine + 1), n_held = 0;
-    w->queue = mp_queue_new(w->comm, w->n_mine - w->n_alone);
-    sx_progress_begin(&w->progress, w->kind->verb, "item", 0, w->n_mine);
+    const int64_t n = w->n_mine - w->n_alone;
+    w->queue = mp_queue_new(w->comm, n);
+    sx_progress_begin(&w->progress, w->kind->verb, "item", 0, n);
     for (int64_t k; (k = mp_queue_next(w->queue)) >= 0;) {
         if (mp_stop_wanted()) continue;
         const int64_t i = w->mine[k];

@@ -244,7 +244,13 @@ int work_record_kills(const work_record *r, int64_t n) {
 
 /* ---- short forms ---- */
 
-char *work_history_text(const work_history *h) {
+static bool lives(const char *owner, const mp_member *crew, int n) {
+    for (int i = 0; i < n; i++)
+        if (crew[i].here && strcmp(crew[i].owner, owner) == 0) return true;
+    return false;
+}
+
+char *work_history_text(const work_history *h, const mp_member *crew, int n_crew) {
     char *text = NULL;
     size_t n_bytes = 0;
     FILE *f = open_memstream(&text, &n_bytes);
@@ -253,7 +259,8 @@ char *work_history_text(const work_history *h) {
         const work_record *r = work_history_find(h, h->record[i].item, &n);
         const work_record *end = work_record_end(r, n);
         for (int64_t k = 0; k < n; k++)
-            if (&r[k] == end || r[k].state == WORK_CRASHED || !run_ended(r, n, k))
+            if (&r[k] == end || r[k].state == WORK_CRASHED ||
+                (!run_ended(r, n, k) && !lives(r[k].owner, crew, n_crew)))
                 fprintf(f, "%s\n", r[k].line);
     }
     fclose(f);
@@ -272,7 +279,7 @@ static sx_err fold(const char *folder, const char *owner, char *const *path, int
     char *target = sx_strf("%s/journal/" FOLDED "%s" SUFFIX, folder, owner), *text = NULL;
     sx_err rc;
     SX_TRY(rc, read_files(path, n, &h));
-    text = work_history_text(&h);
+    text = work_history_text(&h, NULL, 0);
     SX_TRY(rc, sx_file_write(target, text, strlen(text)));
     for (int64_t i = 0; i < n; i++)
         if (strcmp(path[i], target) != 0) unlink(path[i]);

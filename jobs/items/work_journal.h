@@ -12,6 +12,7 @@
 #define WORK_JOURNAL_H
 
 #include "jobs/items/work.h"
+#include "mpi/mp_lease.h"
 
 typedef struct work_record {
     char *line; /* the text of it, owned; `item`, `reason`, `payload` are owned too */
@@ -47,11 +48,11 @@ const work_record *work_record_end(const work_record *r, int64_t n);
 /* In how many runs the item crashed with this fingerprint since it was last made. */
 int work_record_crashes(const work_record *r, int64_t n, const char *print);
 /* In how many runs the item was begun and nothing says how that ended, since it was last made: what
- * SIGKILL leaves (the memory limit), or a node that is lost. */
+ * SIGKILL leaves (the memory limit), or a node that is lost; or somebody is at it just now. */
 int work_record_kills(const work_record *r, int64_t n);
-/* Lines of what a later run needs to know: how each item ended last, crashes and kills since; new.
- */
-char *work_history_text(const work_history *h);
+/* Lines of what a later run needs to know: how each item ended last, its crashes, and that it was
+ * begun in runs that did not end it, but by those of `crew` [n] that are known to live; new. */
+char *work_history_text(const work_history *h, const mp_member *crew, int n);
 
 /* Put the journals of processes that have ended into one file when there are many of them. For the
  * holder of the lease "journal" alone. Errors: SX_E_CREATE, SX_E_IO. */

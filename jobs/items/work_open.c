@@ -74,6 +74,8 @@ static void copy_names(work *w) {
 static sx_err read_past(work *w) {
     work_history all = {0};
     char *text = NULL;
+    mp_member *crew = NULL;
+    int n_crew = 0;
     int64_t say[3] = {0, 0, 0}; /* run, bytes of text, of the journal */
     sx_err rc = SX_OK;
     if (mp_rank(w->comm) == 0) {
@@ -81,7 +83,9 @@ static sx_err read_past(work *w) {
         rc = work_history_read(w->folder, &all);
         for (int64_t i = 0; i < all.n; i++)
             if (all.record[i].run > say[0]) say[0] = all.record[i].run;
-        text = work_history_text(&all);
+        if (rc == SX_OK) rc = mp_crew_read(w->folder, &crew, &n_crew);
+        text = work_history_text(&all, crew, n_crew);
+        sx_free(crew);
         say[1] = (int64_t)strlen(text) + 1;
         work_history_clear(&all);
     }
@@ -181,8 +185,10 @@ sx_err work_open(work **out, const job *j, const char *folder, const work_kind *
     copy_names(w);
     sx_err rc = mp_agree(w->comm, choose_part(w));
     if (rc == SX_OK) rc = read_past(w);
-    if (rc == SX_OK) work__order(w);
-    if (rc == SX_OK && !job_dry_run(j)) rc = begin(w);
+    if (rc == SX_OK && !job_dry_run(j)) {
+        work__order(w);
+        rc = begin(w);
+    }
     if (rc != SX_OK) {
         work_close(w);
         w = NULL;

@@ -64,8 +64,9 @@ sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY], char
 
 /* ---- what was under way when the program was killed ---- */
 
-/* Nobody can write down why a process was killed, nor which of its images had filled the memory. So
- * no item is left out, but others are made before it; killed again, it gets the memory of all. */
+/* Nobody can write down why a process was killed, nor which of its items had filled the memory. So
+ * no item is left out, but others are made before it, and from the second time on none beside it.
+ */
 enum { KILLS_TO_BE_ALONE = 2 };
 
 typedef struct suspect {
@@ -98,8 +99,8 @@ void work__order(work *w) {
     sx_free(s);
     if (n_last > 0)
         sx_info(
-            "%lld items were under way when the program was killed: they come last, %lld of them "
-            "one at a time",
+            "%lld items were begun and not ended by earlier runs (killed?): they come last, %lld "
+            "of them one at a time",
             (long long)n_last, (long long)w->n_alone);
 }
 

@@ -98,13 +98,20 @@ json '.volumes[4] | .state, .reason, .subject' $'failed\nbug\n04'
 expect 0 cache build bids crash.h5 --retry failed
 check "asked for, it is made" cmp serial.h5 crash.h5
 
-# ---- a volume in which the program was killed twice is made by one rank, when the others have nothing left ----
-for run in 90 91; do jq -c ".run = $run | .state = \"begun\"" <<<"$line"; done >crash.h5.sagax/journal/dead.jsonl
+# ---- volumes in which the program was killed twice are made by one rank, one after the other ----
+for run in 90 91; do
+    for n in 01 02 03 04 05 06 07 08 09; do
+        grep -h '"state":"made"' crash.h5.sagax/journal/* | grep "sub-$n" | head -1 | jq -c ".run = $run | .state = \"begun\""
+    done
+done >dead.jsonl
+mv dead.jsonl crash.h5.sagax/journal/
 rm crash.h5
 rm -rf crash.h5.sagax/parts
 check "two ranks" "$MPIEXEC" -n 2 "$SAGAX" cache build bids crash.h5 >out 2>err
 last="cache build after kills"
-says err "1 items were under way when the program was killed: they come last, 1 of them one at a time"
+says err "9 items were begun and not ended by earlier runs (killed?): they come last, 9 of them one at a time"
+check "the first rank made them" [ "$(grep -h '"run":92,' crash.h5.sagax/journal/* | grep '"state":"made"' |
+    grep -v sub-00 | grep -c '"rank":0,')" = 9 ]
 check "the cache is the same" cmp serial.h5 crash.h5
 
 # ---- nothing to do: the file is left alone ----

@@ -108,7 +108,7 @@ for n in 1 2 3; do
     reap $a
 done
 last="the third run"
-says err "come last, 1 of them one at a time"
+check "it comes last, one at a time" grep -q "come last, [12] of them one at a time" err
 check "all others are made" test "$(made killed)" = $((n_items - 1))
 check "it is not left out" ranks 2 cohort killed --weights run --steps 12
 check "with the bytes of an undisturbed run" same heirs killed

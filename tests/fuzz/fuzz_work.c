@@ -40,7 +40,7 @@ static void read_journal(const uint8_t *data, size_t n) {
     char *text = sx_alloc((int64_t)n + 1, 1);
     memcpy(text, data, n);
     work_history_parse(text, &h);
-    char *lines = work_history_text(&h);
+    char *lines = work_history_text(&h, NULL, 0);
     work_history_parse(lines, &brief);
     check_ends(&h, &brief);
     work_history_clear(&brief);

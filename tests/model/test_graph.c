@@ -7,6 +7,7 @@
 #include "base/sx_rng.h"
 #include "model/net_arch.h"
 #include "model/nn_ops.h"
+#include "model/nn_optim.h"
 #include "tests/check_run.h"
 
 /* ---- ways to run a graph ---- */
@@ -130,6 +131,7 @@ static outcome outcome_of(nn_graph *g, way how) {
             for (int64_t k = 0; k < p->item[i].count; k++) o.grads[p->item[i].offset + k] = NAN;
         nn_graph_overwrite(g, true);
         run_backward(g, params, &o);
+        ck_assert(nn_norm2(o.grads, p->block, NULL) > 0);
     }
     sx_free(params);
     nn_graph_free(g);

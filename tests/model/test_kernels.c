@@ -93,11 +93,12 @@ static void problem_free(problem *p) {
 }
 
 /* Runs one op; a new block with what it wrote (by weight: dweight, then dbias). */
-static block run(const nn_kernels *k, const problem *p, op o) {
+static block run(const nn_kernels *k, const problem *p, op o, sx_pool *pool) {
     const nn_conv_shape *s = &p->s;
-    const int64_t n_scratch = k->conv_scratch(s, 1);
+    const int threads = sx_pool_threads(pool);
+    const int64_t each = nn_whole_lines(k->conv_scratch(s, threads)), n_scratch = threads * each;
     float *scratch = scratch_new(n_scratch);
-    const nn_room room = {scratch, 0, NULL};
+    const nn_room room = {scratch, each, pool};
     const nn_feed x = nn_feed_plain(p->x.at, s->c);
     block out;
     if (o == FORWARD) {
@@ -121,13 +122,13 @@ static block run(const nn_kernels *k, const problem *p, op o) {
     return out;
 }
 
-static void hold_against_ref(const problem *p) {
+static void hold_against_ref(const problem *p, sx_pool *pool) {
     const nn_conv_shape *s = &p->s;
     for (op o = FORWARD; o < N_OPS; o++) {
-        block want = run(ref, p, o);
+        block want = run(ref, p, o, NULL);
         for (const body *b = bodies; b < bodies + n_bodies; b++) {
             if (!b->takes(b, s)) continue;
-            block got = run(b->table, p, o);
+            block got = run(b->table, p, o, pool);
             const double error = relative_error(got.at, want.at, want.n);
             ck_assert_msg(error <= b->limit[o],
                           "%s (%s), %s of %dx%d %d->%d ks %d: error %.2e > %.0e", b->name,
@@ -139,9 +140,14 @@ static void hold_against_ref(const problem *p) {
     }
 }
 
+/* Alone, and by a team. */
 static void hold_shape(nn_conv_shape s, uint64_t key) {
     problem p = problem_new(s, key);
-    hold_against_ref(&p);
+    sx_pool *team;
+    ck_assert_int_eq(sx_pool_new(&team, 3), SX_OK);
+    hold_against_ref(&p, NULL);
+    hold_against_ref(&p, team);
+    sx_pool_free(team);
     problem_free(&p);
 }
 
@@ -197,7 +203,7 @@ END_TEST
 
 START_TEST(errors_of_a_64_to_64_convolution_stay_within_fp32_bounds) {
     problem p = problem_silu((nn_conv_shape){40, 32, 64, 64, 3}, 300);
-    hold_against_ref(&p);
+    hold_against_ref(&p, NULL);
     problem_free(&p);
 }
 END_TEST
@@ -205,7 +211,7 @@ END_TEST
 /* The same at the size of a slice, by the widest instruction set alone. */
 START_TEST(a_64_to_64_convolution_of_a_slice_stays_within_3e_6_of_fp64) {
     problem p = problem_silu((nn_conv_shape){160, 160, 64, 64, 3}, 301);
-    block want = run(ref, &p, FORWARD), got = run(table_named("wino"), &p, FORWARD);
+    block want = run(ref, &p, FORWARD, NULL), got = run(table_named("wino"), &p, FORWARD, NULL);
     const double error = relative_error(got.at, want.at, want.n);
     ck_assert_msg(error <= 3e-6, "%s: error %.2e > 3e-6", table_named("wino")->isa, error);
     sx_free(want.base);
@@ -226,14 +232,14 @@ static double dot(const float *a, const float *b, int64_t n) {
 static void check_adjoint(const body *b, const nn_conv_shape *s) {
     problem p = problem_new(*s, 400);
     memset(p.bias.at, 0, (size_t)p.bias.n * sizeof(float));
-    block y = run(b->table, &p, FORWARD);
+    block y = run(b->table, &p, FORWARD, NULL);
 
     block x = block_copy(p.x), weight = block_copy(p.weight);
     memset(p.x.at, 0, (size_t)p.x.n * sizeof(float)); /* gradients are added: start from zero */
-    block dx = run(b->table, &p, BY_DATA);
+    block dx = run(b->table, &p, BY_DATA, NULL);
     memcpy(p.x.at, x.at, (size_t)x.n * sizeof(float));
     memset(p.weight.at, 0, (size_t)p.weight.n * sizeof(float));
-    block dweight = run(b->table, &p, BY_WEIGHT);
+    block dweight = run(b->table, &p, BY_WEIGHT, NULL);
 
     const double by_y = dot(y.at, p.y.at, p.y.n);
     const double by_x = dot(dx.at, x.at, x.n), by_w = dot(dweight.at, weight.at, weight.n);
@@ -263,7 +269,7 @@ START_TEST(the_three_convolutions_are_adjoint_to_each_other) {
 END_TEST
 
 static void check_repeat(const body *b, const problem *p, op o) {
-    block once = run(b->table, p, o), twice = run(b->table, p, o);
+    block once = run(b->table, p, o, NULL), twice = run(b->table, p, o, NULL);
     ck_assert_msg(!memcmp(once.at, twice.at, (size_t)once.n * sizeof(float)), "%s, %s", b->name,
                   op_names[o]);
     sx_free(once.base);
