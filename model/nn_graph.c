@@ -163,8 +163,6 @@ const float *nn_graph_input_grad(nn_graph *g, const char *name) {
 
 /* ---- running ---- */
 
-enum { MANY_FLOATS = 1 << 14 }; /* worth sharing out */
-
 void nn_graph_dropout(nn_graph *g, bool on, uint64_t seed, uint64_t step, uint64_t image) {
     g->dropout_on = on;
     g->dropout_seed = seed;
@@ -204,6 +202,8 @@ void nn_graph_overwrite(nn_graph *g, bool on) {
 static void clear_range(void *x, int64_t first, int64_t last) {
     memset((float *)x + first, 0, (size_t)(last - first) * sizeof(float));
 }
+
+enum { MANY_FLOATS = 1 << 14 }; /* worth sharing out */
 
 /* Right before the op adds to them, when they stay in the caches. */
 static void clear_gradients(nn_graph *g, const nn__op *op) {

@@ -64,11 +64,6 @@ typedef struct image {
     const nn_room *room;
 } image;
 
-/* Pixels before those of a member. */
-static int64_t pixels_before(const image *g, const sx_team *t, int member) {
-    return sx_team_first(t, g->pixels, member);
-}
-
 /* A member's moments lie at the start of its room. */
 static nn_moments moments_of_member(const image *g, int member) {
     double *d = (double *)(void *)nn_room_of(g->room, member); /* 64-byte aligned */
@@ -80,8 +75,9 @@ static void member_moments(const sx_team *t, void *arg) {
     const int c = g->c;
     const nn_moments m = moments_of_member(g, t->id);
     float *mean = (float *)(m.m2 + c), *m2 = mean + c;
-    const float *x = g->x + pixels_before(g, t, t->id) * c;
-    const int64_t pixels = pixels_before(g, t, t->id + 1) - pixels_before(g, t, t->id);
+    const int64_t first = sx_team_first(t, g->pixels, t->id);
+    const int64_t pixels = sx_team_first(t, g->pixels, t->id + 1) - first;
+    const float *x = g->x + first * c;
     memset(m.mean, 0, 2 * (size_t)c * sizeof *m.mean);
     for (int64_t p = 0; p < pixels; p += CHUNK) {
         int64_t n = pixels - p < CHUNK ? pixels - p : CHUNK;
@@ -100,8 +96,8 @@ void nn__moments_of_image(nn_moments m, const float *x, int64_t pixels, int c, c
     memset(m.m2, 0, (size_t)c * sizeof *m.m2);
     for (int i = 0; i < members; i++) {
         const sx_team t = {i, members, r->pool};
-        const int64_t before = pixels_before(&g, &t, i);
-        const int64_t n = pixels_before(&g, &t, i + 1) - before;
+        const int64_t before = sx_team_first(&t, pixels, i);
+        const int64_t n = sx_team_first(&t, pixels, i + 1) - before;
         if (n > 0) nn__moments_merge(m, before, moments_of_member(&g, i), n, c);
     }
 }

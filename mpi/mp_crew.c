@@ -221,20 +221,22 @@ static bool sees(const mp__entry *me, const mp__entry *e) {
            strcmp(e->boot, me->boot) == 0 && strcmp(e->pid_space, me->pid_space) == 0;
 }
 
-bool mp__entry_gone(const mp__entry *e, const mp__entry *me) {
-    if (!sees(me, e) || e->pid <= 0) return false;
-    if (kill((pid_t)e->pid, 0) != 0 && errno == ESRCH) return true;
+typedef enum life { UNKNOWN, HERE, GONE } life;
+
+static life life_of(const mp__entry *e, const mp__entry *me) {
+    if (!sees(me, e) || e->pid <= 0) return UNKNOWN;
+    if (kill((pid_t)e->pid, 0) != 0 && errno == ESRCH) return GONE;
     stat_line s;
     /* A system may hide the processes of others: not seen is not dead. */
-    if (!process_stat(e->pid, &s)) return false;
+    if (!process_stat(e->pid, &s)) return UNKNOWN;
     /* Of a process that was killed the main thread may be a zombie before the others are gone, and
      * with them open files and locks. */
-    return s.start != e->start || (s.state == 'Z' && s.n_threads <= 1) || s.state == 'X';
+    const bool dead = s.start != e->start || (s.state == 'Z' && s.n_threads <= 1) || s.state == 'X';
+    return dead ? GONE : HERE;
 }
 
-static bool is_here(const mp__entry *e, const mp__entry *me) {
-    stat_line s;
-    return sees(me, e) && e->pid > 0 && process_stat(e->pid, &s) && !mp__entry_gone(e, me);
+bool mp__entry_gone(const mp__entry *e, const mp__entry *me) {
+    return life_of(e, me) == GONE;
 }
 
 double mp__pulse_silent_s(mp__pulse *p, int64_t beat, double now_s) {
@@ -245,6 +247,7 @@ double mp__pulse_silent_s(mp__pulse *p, int64_t beat, double now_s) {
 /* ---- for others to see ---- */
 
 static mp_member member_of(const mp__entry *e, const mp__entry *me) {
+    const life l = life_of(e, me);
     mp_member m = {.rank = (int)e->rank,
                    .size = (int)e->size,
                    .pid = (int)e->pid,
@@ -254,8 +257,8 @@ static mp_member member_of(const mp__entry *e, const mp__entry *me) {
                    .idle_s = e->idle_s,
                    .age_s = fmax(0, difftime(time(NULL), e->written)),
                    .waits = e->waits != 0,
-                   .gone = mp__entry_gone(e, me),
-                   .here = is_here(e, me)};
+                   .gone = l == GONE,
+                   .here = l == HERE};
     memcpy(m.owner, e->owner, sizeof m.owner);
     memcpy(m.job, e->job, sizeof m.job);
     memcpy(m.host, e->host, sizeof m.host);

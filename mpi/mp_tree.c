@@ -190,7 +190,6 @@ static bool take_slots(mp_tree *t, int n_shared) {
     for (int i = 0; i < t->n_slots && ok; i++) {
         if (i >= n_shared) ok = (t->private[i] = sx_try_alloc(vector_bytes(t), 1)) != NULL;
         t->slot[i] = i < n_shared ? shared_vector(t, t->group.rank, i) : t->private[i];
-        if (i < n_shared) memset(t->slot[i], 0, (size_t)vector_bytes(t));
     }
     return ok;
 }

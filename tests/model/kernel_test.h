@@ -83,4 +83,16 @@ static inline void check_guard(const float *scratch, int64_t n, const char *who)
     ck_assert_msg(i == GUARD * sizeof *scratch, "%s wrote %zu bytes beyond its scratch", who, i);
 }
 
+/* What a call with this shape needs, for each thread of the pool. */
+static inline nn_room room_new(const nn_kernels *k, const nn_conv_shape *s, sx_pool *pool) {
+    const int threads = sx_pool_threads(pool);
+    const int64_t each = nn_whole_lines(k->conv_scratch(s, threads));
+    return (nn_room){scratch_new(threads * each), each, pool};
+}
+
+static inline void room_free(const nn_room *r, const char *who) {
+    check_guard(r->scratch, sx_pool_threads(r->pool) * r->each, who);
+    sx_free(r->scratch);
+}
+
 #endif

@@ -195,18 +195,6 @@ static void check_error(const char *what, const worker *w, const problem *p, con
                   w->n, p->title, error, limit);
 }
 
-static float *room_new(const worker *w, const problem *p, nn_room *room) {
-    const int64_t each = nn_whole_lines(w->k->conv_scratch(&p->s, w->n));
-    float *scratch = scratch_new(w->n * each);
-    *room = (nn_room){scratch, each, w->pool};
-    return scratch;
-}
-
-static void room_free(const worker *w, const problem *p, nn_room *room) {
-    check_guard(room->scratch, w->n * room->each, p->title);
-    sx_free(room->scratch);
-}
-
 /* ---- forward ---- */
 
 enum { WITH_MOMENTS = N_ADDED, N_FORWARD = 2 * N_ADDED };
@@ -245,15 +233,14 @@ static block call_forward(const worker *w, const problem *p, int variant) {
     block out = block_unset(p->y.n, (int)(p->weight.at - p->weight.base));
     double *moments = SX_NEW_ARRAY(double, n_moments);
     for (int64_t i = 0; i < n_moments; i++) moments[i] = NAN;
-    nn_room room;
-    room_new(w, p, &room);
+    const nn_room room = room_new(w->k, &p->s, w->pool);
     nn_sink y = nn_sink_plain(out.at, p->s.k, false);
     y.bias = p->bias.at;
     if (variant >= WITH_MOMENTS) y.moments = (nn_moments){moments, moments + p->s.k};
     if (add == IN_PLACE) memcpy(out.at, p->residual.at, (size_t)out.n * sizeof(float));
     if (add != NOTHING) y.residual[0] = add == IN_PLACE ? out.at : p->residual.at;
     w->k->conv_forward(&p->s, &p->feed, p->weight.at, NULL, &y, &room);
-    room_free(w, p, &room);
+    room_free(&room, p->title);
     if (variant >= WITH_MOMENTS) check_moments(w, p, out.at, y.moments);
     block all = block_new(out.n + 2 * n_moments, 0);
     memcpy(all.at, out.at, (size_t)out.n * sizeof(float));
@@ -309,10 +296,9 @@ static block call_by_data(const worker *w, const problem *p, int variant) {
         dx.c[i] = two ? p->part[i] : p->s.c;
         dx.residual[i] = add == NOTHING ? NULL : from[i].at;
     }
-    nn_room room;
-    room_new(w, p, &room);
+    const nn_room room = room_new(w->k, &p->s, w->pool);
     w->k->conv_backward_data(&p->s, p->dy.at, p->weight.at, &dx, &room);
-    room_free(w, p, &room);
+    room_free(&room, p->title);
     block got = two ? joined(p, out) : block_copy(out[0]);
     for (int i = 0; i < 1 + two; i++) {
         sx_free(from[i].base);
@@ -386,10 +372,9 @@ static block call_gate(const worker *w, const problem *p, int variant) {
         dx.y[i] = out[i].at;
         dx.c[i] = p->feed.c[i];
     }
-    nn_room room;
-    room_new(w, p, &room);
+    const nn_room room = room_new(w->k, &p->s, w->pool);
     w->k->conv_backward_data(&p->s, p->dy.at, p->weight.at, &dx, &room);
-    room_free(w, p, &room);
+    room_free(&room, p->title);
     block y = dx.c[1] > 0 ? joined(p, out) : block_copy(out[0]);
     check_gate_sums(w, p, y, &gate);
     block all = block_new(y.n + 2 * n_sums, 0);
@@ -430,10 +415,9 @@ static block call_by_weight(const worker *w, const problem *p, int variant) {
     float *dbias = out.at + p->weight.n;
     memcpy(out.at, p->dweight_before.at, (size_t)p->weight.n * sizeof(float));
     memcpy(dbias, p->dbias_before.at, (size_t)p->bias.n * sizeof(float));
-    nn_room room;
-    room_new(w, p, &room);
+    const nn_room room = room_new(w->k, &p->s, w->pool);
     w->k->conv_backward_weight(&p->s, &p->feed, p->dy.at, out.at, dbias, &room);
-    room_free(w, p, &room);
+    room_free(&room, p->title);
     return out;
 }
 
@@ -577,12 +561,11 @@ END_TEST
 
 static block forward_with(const worker *w, const problem *p, const float *ready) {
     block out = block_unset(p->y.n, 0);
-    nn_room room;
-    room_new(w, p, &room);
+    const nn_room room = room_new(w->k, &p->s, w->pool);
     nn_sink y = nn_sink_plain(out.at, p->s.k, false);
     y.bias = p->bias.at;
     w->k->conv_forward(&p->s, &p->feed, p->weight.at, ready, &y, &room);
-    room_free(w, p, &room);
+    room_free(&room, p->title);
     return out;
 }
 

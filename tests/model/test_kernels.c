@@ -95,10 +95,7 @@ static void problem_free(problem *p) {
 /* Runs one op; a new block with what it wrote (by weight: dweight, then dbias). */
 static block run(const nn_kernels *k, const problem *p, op o, sx_pool *pool) {
     const nn_conv_shape *s = &p->s;
-    const int threads = sx_pool_threads(pool);
-    const int64_t each = nn_whole_lines(k->conv_scratch(s, threads)), n_scratch = threads * each;
-    float *scratch = scratch_new(n_scratch);
-    const nn_room room = {scratch, each, pool};
+    const nn_room room = room_new(k, s, pool);
     const nn_feed x = nn_feed_plain(p->x.at, s->c);
     block out;
     if (o == FORWARD) {
@@ -117,8 +114,7 @@ static block run(const nn_kernels *k, const problem *p, op o, sx_pool *pool) {
         memcpy(dbias, p->bias.at, (size_t)p->bias.n * sizeof(float));
         k->conv_backward_weight(s, &x, p->y.at, out.at, dbias, &room);
     }
-    check_guard(scratch, n_scratch, op_names[o]);
-    sx_free(scratch);
+    room_free(&room, op_names[o]);
     return out;
 }
 
