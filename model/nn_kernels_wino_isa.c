@@ -192,11 +192,13 @@ static void convolve_block(void *arg, nn__area a) {
     const nn__plan *p = w->c->p;
     const nn__channels all = nn__all_channels(p);
     nn__load_inputs(&w->in, a, w->v);
-    for (int i = 0; i < NN__POINTS; i++)
+    for (int i = 0; i < NN__POINTS; i++) {
+        nn__target_ask(&w->out, a, i);
         for (int panel = 0; panel < panels(p); panel++)
             product_panel_of(p, nn__tiles(a), channels_of_panel(p, panel, all),
                              w->v + i * p->in_slice, w->u + panel * u_panel(p) + i * u_slice(p),
                              w->m + i * p->out_slice);
+    }
     nn__store_outputs(&w->out, a, all, w->m);
 }
 
@@ -323,7 +325,7 @@ typedef struct weight_room {
     float *du; /* with one block: OUTS output channels at a time */
     float *v, *d;
     float *patch, *ring, *dbias;
-    float *dweight; /* of this member's blocks, where there are several */
+    float *dweight; /* of this member's blocks; the first member has the result for that */
 } weight_room;
 
 static int64_t du_slice(const nn__plan *p) {
@@ -348,16 +350,19 @@ static int64_t weight_carve(const nn__plan *p, int n, float *scratch, weight_roo
     return c.used;
 }
 
-/* dweight [outs][3][3][in] += G^T dU G, dU [point][outs][in_pad]. */
-static void add_weight_gradient(const nn__plan *p, int outs, const float *du, float *dweight) {
+/* dweight [outs][3][3][in] = start + G^T dU G, dU [point][outs][in_pad]; start: dweight or NULL,
+ * for zero. */
+static void put_weight_gradient(const nn__plan *p, int outs, const float *du, const float *start,
+                                float *dweight) {
     for (int k = 0; k < outs; k++)
         for (int c = 0; c < p->in; c += NN_VL) {
             nn_v g[NN__TAPS];
             nn__weight_gradient_tile(du + (int64_t)k * p->in_pad + c, du_slice(p), g);
 #pragma GCC unroll 9
             for (int t = 0; t < NN__TAPS; t++) {
-                float *to = dweight + ((int64_t)k * NN__TAPS + t) * p->in + c;
-                nn_store_n(to, nn_load_n(to, p->in - c) + g[t], p->in - c);
+                const int64_t at = ((int64_t)k * NN__TAPS + t) * p->in + c;
+                if (start) g[t] += nn_load_n(start + at, p->in - c);
+                nn_store_n(dweight + at, g[t], p->in - c);
             }
         }
 }
@@ -388,10 +393,10 @@ static void weight_block(void *arg, nn__area a) {
     w->add = 1;
 }
 
-/* Of output channels k0 .. k1-1, the members' dweight in their order. */
+/* Of output channels k0 .. k1-1, the other members' dweight in their order. */
 static void gather_dweight(const weight_gradient *g, const sx_team *t, int k0, int k1) {
     const int64_t row = (int64_t)NN__TAPS * g->p->in;
-    for (int id = 0; id < t->n; id++) {
+    for (int id = 1; id < t->n; id++) {
         weight_room from;
         weight_carve(g->p, t->n, nn_room_of(g->room, id), &from);
         for (int64_t i = k0 * row; i < k1 * row; i++) g->dweight[i] += from.dweight[i];
@@ -410,11 +415,13 @@ static void gather_dbias(const weight_gradient *g, const sx_team *t) {
 static void weight_in_blocks(const sx_team *t, weight_member *w) {
     const weight_gradient *g = w->g;
     const nn__plan *p = g->p;
-    float *dweight = t->n == 1 ? g->dweight : w->r.dweight;
+    float *dweight = t->id == 0 ? g->dweight : w->r.dweight;
     memset(w->r.dbias, 0, (size_t)p->out * sizeof *w->r.dbias);
-    if (t->n > 1) memset(dweight, 0, (size_t)dweight_floats(p) * sizeof *dweight);
     nn__each_block(p, t, false, weight_block, w);
-    if (w->add) add_weight_gradient(p, p->out, w->r.du, dweight);
+    if (w->add)
+        put_weight_gradient(p, p->out, w->r.du, t->id == 0 ? dweight : NULL, dweight);
+    else if (t->id > 0)
+        memset(dweight, 0, (size_t)dweight_floats(p) * sizeof *dweight);
     sx_team_barrier(t);
     if (t->n > 1)
         gather_dweight(g, t, (int)sx_team_first(t, p->out, t->id),
@@ -436,7 +443,8 @@ static void weight_at_once(const sx_team *t, weight_member *w) {
         for (int i = 0; i < NN__POINTS; i++)
             product_weight(p, tiles, n, w->r.d + i * p->out_slice + k, w->r.v + i * p->in_slice, 0,
                            w->r.du + i * du_slice(p));
-        add_weight_gradient(p, n, w->r.du, w->g->dweight + (int64_t)k * NN__TAPS * p->in);
+        float *dweight = w->g->dweight + (int64_t)k * NN__TAPS * p->in;
+        put_weight_gradient(p, n, w->r.du, dweight, dweight);
     }
     nn__column_sums(tile_sums(p, w->r.d) + own.first, tiles, last - own.first, p->out_pad,
                     w->g->dbias + own.first);
