@@ -133,6 +133,7 @@ sx_err net_new(net **out, const net_config *c, int h, int w, const nn_kernels *k
     SX_TRY(rc, check_layers(n->graph, h, w));
     SX_TRY(rc, sx_pool_new(&n->pool, opt.threads > 0 ? opt.threads : 1));
     nn_graph_share(n->graph, n->pool);
+    nn_graph_limit(n->graph, opt.most_bytes);
     if (opt.input_grad) nn_graph_want_input_grad(n->graph, "lr");
     if (opt.input_grad && arch->about.has_time) nn_graph_want_input_grad(n->graph, "x");
     SX_TRY(rc, nn_graph_plan(n->graph, k, opt.train, &n->plan));

@@ -64,9 +64,10 @@ sx_err net_config_set(net_config *c, const char *key, const char *text);
 typedef struct net net;
 
 typedef struct net_opt {
-    bool train;      /* keep what backward needs */
-    bool input_grad; /* also compute gradients of the inputs */
-    int threads;     /* that share each image; 0 stands for 1 */
+    bool train;         /* keep what backward needs */
+    bool input_grad;    /* also compute gradients of the inputs */
+    int threads;        /* that share each image; 0 stands for 1 */
+    int64_t most_bytes; /* of activations in training (nn_graph_limit); 0: no limit */
 } net_opt;
 
 /* Whether there is such a network, of sizes that fit each other, and whether it takes images of

@@ -64,6 +64,7 @@ nn__op nn__op_make(const nn__kind *kind, nn_tensor a, nn_tensor b) {
                     .weight = -1,
                     .bias = -1,
                     .ready_at = -1,
+                    .again_for = -1,
                     .saved_slot = -1,
                     .work_slot = -1};
 }
@@ -135,6 +136,11 @@ const nn_params *nn_graph_params(const nn_graph *g) {
 void nn_graph_share(nn_graph *g, sx_pool *pool) {
     SX_ASSERT(g->block == NULL);
     g->pool = pool;
+}
+
+void nn_graph_limit(nn_graph *g, int64_t most_bytes) {
+    SX_ASSERT(g->block == NULL);
+    g->most_bytes = most_bytes;
 }
 
 /* ---- inputs ---- */
@@ -220,6 +226,19 @@ static void clear_gradients(nn_graph *g, const nn__op *op) {
     }
 }
 
+/* What op i needs for its backward and was forgotten. */
+static void run_again(nn_graph *g, int i) {
+    g->again = true;
+    for (int k = g->op[i].again_from; k <= i; k++) {
+        nn__op *op = &g->op[k];
+        if (op->again_for != i) continue;
+        const double before_s = sx_now_s();
+        op->kind->forward(g, op);
+        op->forward_s += sx_now_s() - before_s;
+    }
+    g->again = false;
+}
+
 void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, float *grads) {
     SX_ASSERT(g->block != NULL && g->train);
     g->values = params;
@@ -227,15 +246,14 @@ void nn_graph_backward(nn_graph *g, const float *params, const float *d_output, 
     const nn__tensor *y = &g->tensor[g->output];
     if (!y->needs_grad) return;
     memcpy(y->grad, d_output, (size_t)y->count * sizeof(float));
-    double before_s = sx_now_s();
     for (int i = g->n_ops - 1; i >= 0; i--) {
         nn__op *op = &g->op[i];
         if (!nn__out(g, op)->needs_grad) continue;
+        run_again(g, i);
+        const double before_s = sx_now_s();
         if (g->overwrite) clear_gradients(g, op);
         op->kind->backward(g, op);
-        double now_s = sx_now_s();
-        op->backward_s += now_s - before_s;
-        before_s = now_s;
+        op->backward_s += sx_now_s() - before_s;
         if (g->watch != NULL) g->watch(g->watcher, op->final_from);
     }
 }

@@ -97,8 +97,14 @@ void nn_output(nn_graph *g, nn_tensor y);
 /* ---- planning ---- */
 /* Threads that share each image; borrowed, must outlive the graph. Before planning. */
 void nn_graph_share(nn_graph *g, sx_pool *pool);
+/* Most bytes of activations for training; 0, at first: no limit. Where more would be needed, values
+ * are forgotten and made again in the backward pass (nn_graph_again.c): equal bytes, for the time
+ * of up to one more forward pass. Where no way of that is enough the least is taken. Before
+ * planning. */
+void nn_graph_limit(nn_graph *g, int64_t most_bytes);
 typedef struct nn_plan {
-    int64_t activation_bytes, scratch_bytes, macs;
+    int64_t activation_bytes, scratch_bytes;
+    int64_t macs, again_macs; /* of a forward pass; of what a backward pass makes again */
     int n_ops, n_tensors;
 } nn_plan;
 /* `train`: keep what backward needs. Errors: SX_E_NOMEM. */
@@ -136,8 +142,8 @@ void nn_graph_prepare(const nn_graph *g, const float *params, int part, int part
 /* Use them in forward runs from now on; borrowed; NULL: no longer. */
 void nn_graph_use_ready(nn_graph *g, const float *ready);
 
-/* Seconds spent in each kind of op since the last call with reset; for `net info` and benchmarks.
- */
+/* Seconds spent in each kind of op since the last call with reset, for `net info` and benchmarks;
+ * what runs again in a backward pass is in forward_s. */
 typedef struct nn_op_time {
     const char *op;
     int64_t calls, macs;

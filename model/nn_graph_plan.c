@@ -4,6 +4,7 @@
  * that may work in place share the slot of their input (values) or output (gradients) when nobody
  * else needs it. Slots are then placed largest first, each into the smallest gap left between the
  * slots that live at the same time (Pisarchyk & Lee 2020, "greedy by size", best fit). */
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -19,14 +20,26 @@ static int time_of_end(const nn_graph *g) {
     return 2 * g->n_ops + 1;
 }
 
+/* When op i runs again; before everything: never. */
+static int time_again(const nn_graph *g, int i) {
+    return i >= 0 && g->op[i].again_for >= 0 ? time_of_backward(g, g->op[i].again_for) : -1;
+}
+
+static const nn__life no_life = {INT_MAX, -1};
+
 static int slot_append(nn_graph *g, int64_t count, int first, int last) {
-    g->slot[g->n_slots] = (nn__slot){.count = nn_whole_lines(count), .first = first, .last = last};
+    g->slot[g->n_slots] =
+        (nn__slot){.count = nn_whole_lines(count), .there = {first, last}, .again = no_life};
     return g->n_slots++;
 }
 
+static void life_extend(nn__life *l, nn__life by) {
+    if (by.first < l->first) l->first = by.first;
+    if (by.last > l->last) l->last = by.last;
+}
+
 static void slot_extend(nn__slot *s, int first, int last) {
-    if (first < s->first) s->first = first;
-    if (last > s->last) s->last = last;
+    life_extend(&s->there, (nn__life){first, last});
 }
 
 /* ---- who needs gradients, and who writes them first ---- */
@@ -62,27 +75,38 @@ static void mark_first_writers(nn_graph *g) {
 
 /* ---- values ---- */
 
-/* Last time at which the value of tensor t is read. */
-static int last_read(const nn_graph *g, int t) {
-    if (t == g->output || g->tensor[t].producer < 0) return time_of_end(g);
-    int last = g->tensor[t].producer;
+/* When the value of a tensor is there, and when again. */
+typedef struct lives {
+    nn__life there, again;
+} lives;
+
+static lives lives_of(const nn_graph *g, int t) {
+    const int maker = g->tensor[t].producer, again = time_again(g, maker);
+    if (t == g->output || maker < 0)
+        return (lives){{maker < 0 ? 0 : maker, time_of_end(g)}, no_life};
+    int forward = maker, late = -1; /* last reads on the way forward, and after that */
     for (int i = 0; i < g->n_ops; i++)
         for (int k = 0; k < g->op[i].n_in; k++) {
             if (g->op[i].in[k] != t) continue;
-            bool again = g->train && (g->op[i].kind->reads >> k & 1) != 0;
-            int when = again ? time_of_backward(g, i) : i;
-            if (when > last) last = when;
+            const bool backward = g->train && (g->op[i].kind->reads >> k & 1) != 0;
+            const int when = backward ? time_of_backward(g, i) : time_again(g, i);
+            if (i > forward) forward = i;
+            if (when > late) late = when;
         }
-    return last;
+    if (again >= 0) return (lives){{maker, forward}, {again, late > again ? late : again}};
+    return (lives){{maker, late > forward ? late : forward}, no_life};
 }
 
-/* Input of op i that its output may overwrite: same size, single use, dead afterwards; or -1. */
+/* Input of op i that its output may overwrite: same size, single use, dead afterwards, also when
+ * both are made again; or -1. */
 static int value_to_overwrite(const nn_graph *g, int i) {
     const nn__op *op = &g->op[i];
     for (int k = 0; k < op->n_in; k++) {
         if (!nn__has(op, k) || !(op->kind->in_place >> k & 1)) continue;
         const nn__tensor *t = nn__in(g, op, k);
-        if (t->n_uses == 1 && t->count == nn__out(g, op)->count && last_read(g, op->in[k]) == i)
+        if (t->n_uses != 1 || t->count != nn__out(g, op)->count) continue;
+        const lives l = lives_of(g, op->in[k]);
+        if (l.there.last == i && (l.again.last < 0 || l.again.last == time_again(g, i)))
             return op->in[k];
     }
     return -1;
@@ -92,14 +116,12 @@ static void plan_values(nn_graph *g, bool share) {
     for (int i = 0; i < g->n_tensors; i++) {
         nn__tensor *t = &g->tensor[i];
         if (t->dropped) continue;
-        int first = t->producer < 0 ? 0 : t->producer, last = last_read(g, i);
+        const lives l = lives_of(g, i);
         int reuse = share && t->producer >= 0 ? value_to_overwrite(g, t->producer) : -1;
-        if (reuse >= 0) {
-            t->value_slot = g->tensor[reuse].value_slot;
-            slot_extend(&g->slot[t->value_slot], first, last);
-        } else {
-            t->value_slot = slot_append(g, t->count, first, last);
-        }
+        t->value_slot = reuse >= 0 ? g->tensor[reuse].value_slot
+                                   : slot_append(g, t->count, l.there.first, l.there.last);
+        life_extend(&g->slot[t->value_slot].there, l.there);
+        life_extend(&g->slot[t->value_slot].again, l.again);
     }
 }
 
@@ -132,8 +154,10 @@ static void plan_saved(nn_graph *g) {
         nn__op *op = &g->op[i];
         int64_t count = op->kind->saved != NULL ? op->kind->saved(g, op) : 0;
         if (count == 0) continue;
-        bool keep = g->train && nn__out(g, op)->needs_grad;
-        op->saved_slot = slot_append(g, count, i, keep ? time_of_backward(g, i) : i);
+        const int end = g->train && nn__out(g, op)->needs_grad ? time_of_backward(g, i) : i;
+        const bool twice = op->again_for >= 0 && nn__saves_again(g, op);
+        op->saved_slot = slot_append(g, count, i, twice ? i : end);
+        if (twice) g->slot[op->saved_slot].again = (nn__life){time_again(g, i), end};
     }
 }
 
@@ -189,8 +213,13 @@ static int larger_first(const void *a, const void *b) {
     return x < y ? -1 : x > y; /* order of birth: the plan is reproducible */
 }
 
+static bool meet(nn__life a, nn__life b) {
+    return a.first <= b.last && b.first <= a.last;
+}
+
 static bool live_together(const nn__slot *a, const nn__slot *b) {
-    return a->first <= b->last && b->first <= a->last;
+    return meet(a->there, b->there) || meet(a->there, b->again) || meet(a->again, b->there) ||
+           meet(a->again, b->again);
 }
 
 /* Offset for s in the smallest gap that holds it; `placed` is sorted by offset. */
@@ -295,11 +324,46 @@ static void mark_final(nn_graph *g) {
     }
 }
 
-static int64_t total_macs(const nn_graph *g) {
+static int64_t macs_of(const nn_graph *g, bool again) {
     int64_t total = 0;
     for (int i = 0; i < g->n_ops; i++)
-        if (g->op[i].kind->macs != NULL) total += g->op[i].kind->macs(g, &g->op[i]);
+        if (g->op[i].kind->macs != NULL && (!again || g->op[i].again_for >= 0))
+            total += g->op[i].kind->macs(g, &g->op[i]);
     return total;
+}
+
+/* ---- the whole ---- */
+
+/* All slots, with what is made again by segments of at most `most` floats (0: nothing is). Returns
+ * the bytes of the block. */
+static int64_t plan_block(nn_graph *g, int64_t most, bool share) {
+    g->n_slots = 0;
+    for (int i = 0; i < g->n_tensors; i++)
+        g->tensor[i].value_slot = g->tensor[i].grad_slot = g->tensor[i].moments_slot = -1;
+    for (int i = 0; i < g->n_ops; i++) g->op[i].saved_slot = g->op[i].work_slot = -1;
+    nn__graph_forget(g, most);
+    plan_values(g, share);
+    plan_moments(g);
+    plan_saved(g);
+    plan_gradients(g, share);
+    plan_work(g);
+    g->block_count = place_slots(g, share);
+    return g->block_count * (int64_t)sizeof(float);
+}
+
+/* Segments of half of all, a quarter, and so on, until the block is small enough, or the smallest
+ * of these. */
+static void plan_within_limit(nn_graph *g, const nn__plan_opt *opt) {
+    int64_t least = plan_block(g, 0, opt->share), best = 0, now = 0;
+    if (!opt->train || opt->most_bytes == 0) return;
+    for (int64_t most = nn__graph_floats_made(g) / 2; least > opt->most_bytes && most > 0;
+         most /= 2) {
+        const int64_t bytes = plan_block(g, now = most, opt->share);
+        if (bytes >= least) continue;
+        least = bytes;
+        best = most;
+    }
+    if (now != best) plan_block(g, best, opt->share);
 }
 
 sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, nn_plan *plan) {
@@ -312,20 +376,16 @@ sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, 
     g->slot = SX_NEW_ARRAY(nn__slot, 3 * (int64_t)g->n_tensors + 2 * (int64_t)g->n_ops);
     mark_gradients(g);
     mark_first_writers(g);
-    plan_values(g, opt.share);
-    plan_moments(g);
-    plan_saved(g);
-    plan_gradients(g, opt.share);
-    plan_work(g);
+    plan_within_limit(g, &opt);
     place_ready(g);
     mark_final(g);
-    g->block_count = place_slots(g, opt.share);
     const int threads = nn__threads(g);
     g->scratch_each = nn_whole_lines(largest_scratch(g) / threads + 1); /* never an empty block */
     const int64_t scratch_count = threads * g->scratch_each;
     *plan = (nn_plan){.activation_bytes = g->block_count * (int64_t)sizeof(float),
                       .scratch_bytes = scratch_count * (int64_t)sizeof(float),
-                      .macs = total_macs(g),
+                      .macs = macs_of(g, false),
+                      .again_macs = macs_of(g, true),
                       .n_ops = g->n_ops,
                       .n_tensors = g->n_tensors};
     g->block = sx_try_alloc(g->block_count, sizeof(float));
@@ -338,8 +398,9 @@ sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, 
 }
 
 sx_err nn_graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, nn_plan *plan) {
-    return nn__graph_plan(g, kernels, (nn__plan_opt){.train = train, .share = true, .fuse = true},
-                          plan);
+    const nn__plan_opt opt = {
+        .train = train, .share = true, .fuse = true, .most_bytes = g->most_bytes};
+    return nn__graph_plan(g, kernels, opt, plan);
 }
 
 void nn__graph_poison(nn_graph *g) {

@@ -6,7 +6,8 @@
  * Time runs over the program: forward of op i at i, the output's gradient is set at n, backward of
  * op i at 2n - i, end at 2n + 1. A slot is a stretch of memory with the first and last time it is
  * used; nn_graph_plan.c gives it an offset. Several tensors share a slot where an op works in
- * place. */
+ * place. What recomputation forgets (nn_graph_again.c) has a slot that is used twice: on the way
+ * forward, and from the backward before which it is made again. */
 #ifndef NN_OPS_H
 #define NN_OPS_H
 
@@ -60,6 +61,8 @@ typedef struct nn__op {
     int64_t final_from; /* after its backward the gradients of parameters from here on are final */
     bool first[NN__MAX_IN]; /* backward: the gradient of in[i] starts here (write) or goes on (add)
                              */
+    int again_for;          /* runs again right before the backward of this op; -1: it does not */
+    int again_from;         /* the first of the ops that run again for this one; n_ops: none does */
     int saved_slot, work_slot;
     float *saved; /* kept from forward to backward */
     float *work;  /* during backward */
@@ -88,10 +91,15 @@ struct nn__kind {
     void (*backward)(const nn_graph *g, const nn__op *op);
 };
 
+/* Program times, the ends included; none: first > last. */
+typedef struct nn__life {
+    int first, last;
+} nn__life;
+
 typedef struct nn__slot {
-    int64_t count;   /* floats, multiple of 16 */
-    int first, last; /* program times */
-    int64_t offset;  /* floats from the start of the block */
+    int64_t count;         /* floats, multiple of 16 */
+    nn__life there, again; /* again: with values that are made again, or none */
+    int64_t offset;        /* floats from the start of the block */
 } nn__slot;
 
 struct nn_graph {
@@ -105,6 +113,7 @@ struct nn_graph {
     const nn_kernels *kernels;
     sx_pool *pool; /* borrowed, or NULL */
     bool train;
+    int64_t most_bytes; /* of activations; 0: no limit */
     float *block, *scratch;
     int64_t scratch_each; /* floats of a thread's part of the scratch */
     int64_t ready_count;
@@ -117,6 +126,7 @@ struct nn_graph {
     const float *ready;  /* prepared weights [ready_count], borrowed, or NULL */
     float *grads;
     bool overwrite; /* grads */
+    bool again;     /* an op runs again: what it reads has no moments, statistics are kept */
     bool dropout_on;
     uint64_t dropout_seed, dropout_step, dropout_image;
 };
@@ -146,10 +156,21 @@ void nn__shape_of_input(const nn_graph *g, const nn__op *op, nn__tensor *out);
 /* Replace chains of ops around convolutions by fused ones, where the kernels can. */
 void nn__graph_fuse(nn_graph *g);
 
+/* Floats that the forward pass makes. */
+int64_t nn__graph_floats_made(const nn_graph *g);
+/* Marks what is forgotten and made again by segments of at most `most` floats; 0: nothing. */
+void nn__graph_forget(nn_graph *g, int64_t most);
+/* Whether what an op saves for backward is made again with its output: not the statistics of a
+ * norm, which come from moments. */
+static inline bool nn__saves_again(const nn_graph *g, const nn__op *op) {
+    return op->kind->saved != NULL && op->moments == 0 && op->kind->saved(g, op) > 0;
+}
+
 /* The plan with or without sharing of memory and fusion; tests compare the ways. Errors:
  * SX_E_NOMEM. */
 typedef struct nn__plan_opt {
     bool train, share, fuse;
+    int64_t most_bytes; /* as in nn_graph_limit */
 } nn__plan_opt;
 sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, nn_plan *plan);
 /* Fill the whole activation block with NaN. */

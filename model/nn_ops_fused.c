@@ -99,7 +99,7 @@ static void fused_forward(const nn_graph *g, const nn__op *op) {
     float *gain = g->scratch + 4 * (int64_t)s.c, *offset = gain + s.c;
     if (has_norm(op)) {
         const nn__affine f = affine_of(g, op);
-        take_statistics(g, op, room);
+        if (!g->again) take_statistics(g, op, room);
         nn__norm_coefficients(&f, op->saved, op->saved + s.c, s.c, gain, offset);
     }
     const nn_feed feed = feed_of(g, op, gain, offset);
@@ -108,7 +108,7 @@ static void fused_forward(const nn_graph *g, const nn__op *op) {
         .c = {y->c, 0},
         .residual = {nn__has(op, NN__RESIDUAL) ? nn__in(g, op, NN__RESIDUAL)->value : NULL, NULL},
         .bias = nn__value(g, op->bias),
-        .moments = y->moments};
+        .moments = g->again ? (nn_moments){NULL, NULL} : y->moments};
     const nn_room r = nn__room(g, coefficients_count(g, op));
     g->kernels->conv_forward(&s, &feed, nn__value(g, op->weight), nn__ready(g, op), &sink, &r);
 }

@@ -64,7 +64,7 @@ static void norm_forward(const nn_graph *g, const nn__op *op) {
     float *mean = op->saved, *rstd = op->saved + x->c;
     float *gain = g->scratch, *offset = gain + x->c;
     nn__affine f = affine_of(g, op);
-    nn__norm_statistics(x->moments, nn__pixels_of(x), x->c, mean, rstd);
+    if (!g->again) nn__norm_statistics(x->moments, nn__pixels_of(x), x->c, mean, rstd);
     nn__norm_coefficients(&f, mean, rstd, x->c, gain, offset);
     sx_pool_ranges(g->pool, nn__pixels_of(x), apply_range,
                    &(application){op, nn__out(g, op)->value, x->value, gain, offset, x->c});

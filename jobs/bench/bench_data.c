@@ -112,7 +112,7 @@ sx_err bench_training_begin(bench_training *t, const bench_config *c, mp_comm *c
     t->c.shards = train_default_shards(batch);
     t->c.threads = threads;
     rc = net_new(&t->n, &c->net, c->h, c->w, c->kernels,
-                 (net_opt){.train = true, .threads = threads});
+                 (net_opt){.train = true, .threads = threads, .most_bytes = t->c.activation_bytes});
     if (rc == SX_OK) rc = train_state_init(&t->state, net_params(t->n), NULL);
     SX_TRY(rc, mp_agree(comm, rc));
     bench_fill(t->state.params, t->state.param);

@@ -130,6 +130,7 @@ static sx_err read_config(const job *j, bench_config *c) {
     SX_TRY(rc, default_training(&c->train));
     c->train.net = c->net;
     c->train.kernels = c->kernels;
+    c->train.activation_bytes = job_activation_bytes(j);
     c->train.crop = c->h;
     c->train.degrade.hr_mm = 0.8571;
 out:

@@ -115,6 +115,10 @@ int job_threads(const job *j) {
     return threads;
 }
 
+int64_t job_activation_bytes(const job *j) {
+    return (int64_t)(job_real(j, "model.activations") * 0x1p20);
+}
+
 const char *job_engine_text(const nn_kernels *k, int threads, char text[JOB_ENGINE_TEXT]) {
     snprintf(text, JOB_ENGINE_TEXT, "kernels %s (%s), %d thread%s a rank", k->name, k->isa, threads,
              threads > 1 ? "s" : "");

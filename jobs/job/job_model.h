@@ -34,6 +34,8 @@ int job_threads(const job *j);
  * "", is filled. */
 enum { JOB_ADVICE = 256 };
 int job_threads_usable(int asked, char advice[JOB_ADVICE]);
+/* model.activations in bytes: net_opt.most_bytes. */
+int64_t job_activation_bytes(const job *j);
 /* What the engine runs on, for the log: "kernels wino (avx2), 4 threads a rank". Returns text. */
 enum { JOB_ENGINE_TEXT = 128 };
 const char *job_engine_text(const nn_kernels *k, int threads, char text[JOB_ENGINE_TEXT]);

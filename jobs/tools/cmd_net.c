@@ -131,7 +131,7 @@ out:
 /* With a spectral norm, params is what the network runs with, orig what is stored. */
 static sx_err make_net(const job *j, session *s, bool train, bool input_grad) {
     sx_err rc = net_new(&s->net, &s->config, s->h, s->w, s->kernels,
-                        (net_opt){train, input_grad, s->threads});
+                        (net_opt){train, input_grad, s->threads, job_activation_bytes(j)});
     if (rc != SX_OK) return rc;
     const nn_params *p = net_params(s->net);
     s->orig = nn_params_block(p);
@@ -473,7 +473,9 @@ static sx_err collect_info(job *j, info *f) {
     net_free(n);
     n = NULL;
     SX_TRY(rc, net_new(&n, &f->config, f->h, f->w, f->kernels,
-                       (net_opt){.train = true, .threads = f->threads}));
+                       (net_opt){.train = true,
+                                 .threads = f->threads,
+                                 .most_bytes = job_activation_bytes(j)}));
     f->train = *net_plan(n);
     f->n_parameters = net_params(n)->count;
     time_ops(n, f);
@@ -483,8 +485,9 @@ out:
 }
 
 static json_t *plan_json(const nn_plan *p) {
-    return json_pack("{s:I,s:I}", "activation_bytes", (json_int_t)p->activation_bytes,
-                     "scratch_bytes", (json_int_t)p->scratch_bytes);
+    return json_pack("{s:I,s:I,s:I}", "activation_bytes", (json_int_t)p->activation_bytes,
+                     "scratch_bytes", (json_int_t)p->scratch_bytes, "again_macs",
+                     (json_int_t)p->again_macs);
 }
 
 static json_t *ops_json(const info *f) {
@@ -531,6 +534,9 @@ static void print_info_text(const job *j, const info *f) {
     printf("memory      forward %.1f MiB + %.1f scratch, training %.1f MiB + %.1f scratch\n",
            (double)f->forward.activation_bytes / mib, (double)f->forward.scratch_bytes / mib,
            (double)f->train.activation_bytes / mib, (double)f->train.scratch_bytes / mib);
+    if (f->train.again_macs > 0)
+        printf("            training makes %.0f %% of the forward pass again (model.activations)\n",
+               100 * (double)f->train.again_macs / (double)f->train.macs);
     printf(
         "kernels     %s (%s), %d thread%s\n\nop                calls   forward ms  backward ms\n",
         f->kernels->name, f->kernels->isa, f->threads, f->threads > 1 ? "s" : "");

@@ -70,6 +70,20 @@ out:
 
 /* ---- preparation ---- */
 
+/* What model.activations does to the plan. */
+static void describe_limit(const train_config *c, const nn_plan *p) {
+    if (p->again_macs > 0)
+        sx_info("memory: the backward pass makes %.0f %% of the forward pass again, to keep to "
+                "model.activations = %g",
+                100 * (double)p->again_macs / (double)p->macs,
+                (double)c->activation_bytes / 0x1p20);
+    if (c->activation_bytes > 0 && p->activation_bytes > c->activation_bytes &&
+        mp_rank(c->comm) == 0)
+        sx_warn("model.activations = %g: an image of %d x %d takes %.0f MiB at least",
+                (double)c->activation_bytes / 0x1p20, c->crop, c->crop,
+                (double)p->activation_bytes / 0x1p20);
+}
+
 static void describe(const training *t) {
     const train_config *c = &t->c;
     const nn_plan *p = net_plan(t->n);
@@ -84,6 +98,7 @@ static void describe(const training *t) {
             c->net.arch, (long long)net_params(t->n)->count, (double)p->macs * 1e-9, c->crop,
             c->crop, (double)(p->activation_bytes + p->scratch_bytes) / 0x1p20,
             job_engine_text(c->kernels, c->threads, engine));
+    describe_limit(c, p);
     sx_info("training: %lld steps of %d images in %d shards on %d ranks", (long long)c->steps,
             c->batch, c->shards, mp_size(c->comm));
     if (mp_rank(c->comm) != 0) return;
@@ -101,8 +116,9 @@ static sx_err prepare(training *t) {
     SX_TRY(rc, open_data(t));
     io_cache_content_hash(t->cache, hash);
     t->identity = train_identity(t->j, hash);
-    rc = net_new(&t->n, &c->net, c->crop, c->crop, c->kernels,
-                 (net_opt){.train = true, .threads = c->threads});
+    rc =
+        net_new(&t->n, &c->net, c->crop, c->crop, c->kernels,
+                (net_opt){.train = true, .threads = c->threads, .most_bytes = c->activation_bytes});
     if (rc == SX_OK) rc = train_rival_net(c, &t->rival);
     if (rc == SX_OK)
         rc = train_state_init(&t->state, net_params(t->n), t->rival ? net_params(t->rival) : NULL);

@@ -50,7 +50,8 @@ typedef struct train_config {
     df_schedule schedule;
     dg_config degrade;
     const nn_kernels *kernels;
-    int threads; /* of a rank */
+    int threads;              /* of a rank */
+    int64_t activation_bytes; /* most of a rank; 0: no limit */
     int sampler_steps;
     int rival_channels; /* width of the discriminator */
     double gan_weight;  /* of its judgement in the loss */

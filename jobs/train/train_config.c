@@ -164,6 +164,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     SX_TRY(rc, check_kind(c));
     SX_TRY(rc, job_kernels(j, &c->kernels));
     c->threads = job_threads(j);
+    c->activation_bytes = job_activation_bytes(j);
     SX_TRY(rc, job_schedule(j, &c->schedule));
     SX_TRY(rc, job_degrade_config(j, &c->degrade));
     rc = check_networks(c);

@@ -47,10 +47,12 @@ sx_err train_rival_net(const train_config *c, net **n) {
     *n = NULL;
     if (!c->kind->rival) return SX_OK;
     const sx_err rc = train_rival_config(c, &d);
-    return rc != SX_OK
-               ? rc
-               : net_new(n, &d, c->crop, c->crop, c->kernels,
-                         (net_opt){.train = true, .input_grad = true, .threads = c->threads});
+    return rc != SX_OK ? rc
+                       : net_new(n, &d, c->crop, c->crop, c->kernels,
+                                 (net_opt){.train = true,
+                                           .input_grad = true,
+                                           .threads = c->threads,
+                                           .most_bytes = c->activation_bytes});
 }
 
 void train_rival_init(const train_config *c, const nn_params *p, float *block) {

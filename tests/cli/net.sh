@@ -21,6 +21,8 @@ json '[.groups, .blocks, .base_channels, .mult] | tostring' '[1,20,64,null]'
 expect 0 train cache.h5 run --print-config --set model.arch=rrdb --set train.batch=8
 json '[.train.lr, .train.batch, .train.beta2, .model.blocks] | map(.value, .origin) | tostring' \
     '[1e-05,"preset",8,"command line",0.99,"preset",23,"preset"]'
+expect 0 net info --net rcan --size 16x16 --set model.groups=2 --set model.activations=2.5 --json
+json '.train_plan | .activation_bytes <= 2.5 * 1048576 and .again_macs > 0' true
 expect 78 net info --size 20x16
 says err "multiples of 8"
 expect 64 net info --size small

@@ -50,6 +50,13 @@ for kind in regression adversarial; do
     says err "resumed step 7"
     same ${kind}1 parts$kind 10
 
+    # ---- what is made again in the backward pass, from the start or in between, changes nothing ----
+    train 0 2 again$kind $kind --steps 7 --set model.activations=0.001
+    says err "of the forward pass again"
+    train 0 2 again$kind $kind --steps 10
+    check "the limit is not part of what a training is" bash -c '! grep -q "of the forward pass again" err'
+    same ${kind}1 again$kind 10
+
     # ---- it learns: the loss on images that it does not train on ----
     train 0 1 long$kind $kind --steps 60
     check "$kind: the validation loss falls" \

@@ -173,6 +173,8 @@ static const way shared_ways[] = {
     {"wino", {.train = true, .share = true, .fuse = true}, 1, true},
     {"wino", {.train = true, .share = true, .fuse = true}, 2, true},
     {"wino", {.train = true, .share = true, .fuse = true}, 3, true},
+    {"ref", {.train = true, .share = true, .most_bytes = 1}, 1, true},
+    {"wino", {.train = true, .share = true, .fuse = true, .most_bytes = 1}, 2, true},
 };
 enum { N_SHARED = sizeof shared_ways / sizeof *shared_ways };
 
@@ -181,6 +183,7 @@ START_TEST(shared_memory_gives_the_bytes_of_memory_that_nobody_shares) {
     const int base = how.plan.fuse ? 16 : 8;
     outcome shared = outcome_of(unet(base), how);
     how.plan.share = false;
+    how.plan.most_bytes = 0;
     outcome apart = outcome_of(unet(base), how);
     check_same_bytes("the UNet", &shared, &apart);
     ck_assert_msg(2 * shared.plan.activation_bytes < apart.plan.activation_bytes,
@@ -188,6 +191,32 @@ START_TEST(shared_memory_gives_the_bytes_of_memory_that_nobody_shares) {
                   (long long)apart.plan.activation_bytes);
     outcome_clear(&shared);
     outcome_clear(&apart);
+}
+END_TEST
+
+/* Nothing where it is large enough. */
+START_TEST(what_is_made_again_depends_on_the_limit) {
+    way how = {"wino", {.train = true, .share = true, .fuse = true}, 1, false};
+    outcome all = outcome_of(unet(16), how);
+    how.plan.most_bytes = 1;
+    outcome least = outcome_of(unet(16), how);
+    how.plan.most_bytes = all.plan.activation_bytes;
+    outcome enough = outcome_of(unet(16), how);
+    how.plan.most_bytes--;
+    outcome less = outcome_of(unet(16), how);
+    ck_assert_int_eq(all.plan.again_macs, 0);
+    ck_assert_int_eq(enough.plan.again_macs, 0);
+    ck_assert_int_eq(enough.plan.activation_bytes, all.plan.activation_bytes);
+    ck_assert_int_gt(less.plan.again_macs, 0);
+    ck_assert_int_lt(less.plan.activation_bytes, all.plan.activation_bytes);
+    ck_assert_int_le(least.plan.activation_bytes, less.plan.activation_bytes);
+    ck_assert_int_lt(least.plan.again_macs, all.plan.macs); /* each op once at most */
+    check_same_bytes("less", &less, &all);
+    check_same_bytes("the least", &least, &all);
+    outcome_clear(&all);
+    outcome_clear(&least);
+    outcome_clear(&enough);
+    outcome_clear(&less);
 }
 END_TEST
 
@@ -200,9 +229,16 @@ START_TEST(equal_runs_of_a_team_give_equal_bytes) {
 }
 END_TEST
 
-static bool overlap(const nn__slot *x, const nn__slot *y) {
-    bool in_time = x->first <= y->last && y->first <= x->last;
-    return in_time && x->offset < y->offset + y->count && y->offset < x->offset + x->count;
+static bool lives_at(const nn__slot *s, int time) {
+    return (s->there.first <= time && time <= s->there.last) ||
+           (s->again.first <= time && time <= s->again.last);
+}
+
+static bool overlap(const nn_graph *g, const nn__slot *x, const nn__slot *y) {
+    if (x->offset >= y->offset + y->count || y->offset >= x->offset + x->count) return false;
+    for (int time = 0; time <= 2 * g->n_ops + 1; time++)
+        if (lives_at(x, time) && lives_at(y, time)) return true;
+    return false;
 }
 
 START_TEST(slots_that_live_together_do_not_overlap) {
@@ -213,7 +249,7 @@ START_TEST(slots_that_live_together_do_not_overlap) {
         const nn__slot *x = &g->slot[a];
         ck_assert(x->offset >= 0 && x->offset + x->count <= g->block_count);
         for (int b = 0; b < a; b++)
-            if (overlap(x, &g->slot[b])) ck_abort_msg("slots %d and %d overlap", a, b);
+            if (overlap(g, x, &g->slot[b])) ck_abort_msg("slots %d and %d overlap", a, b);
     }
     nn_graph_free(g);
 }
@@ -731,6 +767,7 @@ int main(void) {
     TCase *all = tcase_create("graph");
     tcase_add_loop_test(all, shared_memory_gives_the_bytes_of_memory_that_nobody_shares, 0,
                         N_SHARED);
+    tcase_add_test(all, what_is_made_again_depends_on_the_limit);
     tcase_add_loop_test(all, equal_runs_of_a_team_give_equal_bytes, 0, N_SHARED);
     tcase_add_loop_test(all, slots_that_live_together_do_not_overlap, 0, N_SHARED);
     tcase_add_test(all, inputs_stay_for_the_next_run);

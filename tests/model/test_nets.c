@@ -275,9 +275,10 @@ static float *random_params(const nn_params *p) {
     return block;
 }
 
-static run run_once(const subject *s, const char *kernels) {
+static run run_once(const subject *s, const char *kernels, int64_t most_bytes) {
     const net_config c = config_of(s->name, s->others);
-    net *n = new_net(&c, s->h, s->w, kernels, (net_opt){.train = true, .input_grad = true});
+    net *n = new_net(&c, s->h, s->w, kernels,
+                     (net_opt){.train = true, .input_grad = true, .most_bytes = most_bytes});
     run r = run_new(n, random_params(net_params(n)), 1);
     const int64_t n_in = net_pixels(n), n_out = n_in * net_channels(n);
     float *image = SX_NEW_ARRAY(float, n_in), *d_y = SX_NEW_ARRAY(float, n_out);
@@ -304,7 +305,7 @@ static void check_near(const char *arch, const char *what, const float *got, con
 
 START_TEST(other_sizes_agree_with_the_reference_kernels) {
     const subject *s = _i < N_SUBJECTS ? &subjects[_i] : &seg;
-    run want = run_once(s, "ref"), got = run_once(s, "auto");
+    run want = run_once(s, "ref", 0), got = run_once(s, "auto", 0);
     const nn_params *p = net_params(want.n);
     const double scale = nn_norm2(want.grads, p->block, NULL);
     ck_assert(scale > 0);
@@ -317,6 +318,21 @@ START_TEST(other_sizes_agree_with_the_reference_kernels) {
             check_near(s->name, p->item[i].name, got.grads + at, want.grads + at, p->item[i].count,
                        scale);
     }
+    run_clear(&want);
+    run_clear(&got);
+}
+END_TEST
+
+/* A network that is planned to forget what it can has the same bytes. */
+START_TEST(what_is_made_again_is_what_was_forgotten) {
+    const subject *s = _i < N_SUBJECTS ? &subjects[_i] : &seg;
+    run want = run_once(s, "auto", 0), got = run_once(s, "auto", 1);
+    const int64_t n_in = net_pixels(want.n), n_out = n_in * net_channels(want.n);
+    ck_assert_int_lt(net_plan(got.n)->activation_bytes, net_plan(want.n)->activation_bytes);
+    ck_assert_int_gt(net_plan(got.n)->again_macs, 0);
+    ck_assert_mem_eq(got.output, want.output, (size_t)n_out * sizeof(float));
+    ck_assert_mem_eq(got.d_input, want.d_input, (size_t)n_in * sizeof(float));
+    ck_assert_mem_eq(got.grads, want.grads, (size_t)net_params(want.n)->block * sizeof(float));
     run_clear(&want);
     run_clear(&got);
 }
@@ -357,6 +373,7 @@ int main(void) {
         tcase_add_loop_test(all, networks_give_the_published_outputs_and_gradients, 0,
                             N_SUBJECTS * N_KERNELS);
     tcase_add_loop_test(all, other_sizes_agree_with_the_reference_kernels, 0, N_SUBJECTS + 1);
+    tcase_add_loop_test(all, what_is_made_again_is_what_was_forgotten, 0, N_SUBJECTS + 1);
     tcase_add_loop_test(all, published_sizes_have_the_published_count_of_parameters, 0, 4);
     suite_add_tcase(suite, all);
     int rc = check_run_suite(suite);
