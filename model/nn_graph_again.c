@@ -82,10 +82,10 @@ static int reads_again_for(const nn_graph *g, int j, int k) {
     return backward && j > op->again_for ? j : op->again_for;
 }
 
-/* The op before whose backward op i must run again; -1: none. */
+/* The op before whose backward op i must run again, a later one; -1: none. */
 static int needed_again_for(const nn_graph *g, int i) {
     const nn__op *op = &g->op[i];
-    int first = nn__saves_again(g, op) && nn__out(g, op)->needs_grad ? i : -1;
+    int first = -1;
     for (int j = i + 1; j < g->n_ops; j++)
         for (int k = 0; k < g->op[j].n_in; k++) {
             if (g->op[j].in[k] != op->out) continue;

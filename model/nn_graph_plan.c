@@ -154,10 +154,12 @@ static void plan_saved(nn_graph *g) {
         nn__op *op = &g->op[i];
         int64_t count = op->kind->saved != NULL ? op->kind->saved(g, op) : 0;
         if (count == 0) continue;
-        const int end = g->train && nn__out(g, op)->needs_grad ? time_of_backward(g, i) : i;
         const bool twice = op->again_for >= 0 && nn__saves_again(g, op);
+        int end = g->train && nn__out(g, op)->needs_grad ? time_of_backward(g, i) : i;
         op->saved_slot = slot_append(g, count, i, twice ? i : end);
-        if (twice) g->slot[op->saved_slot].again = (nn__life){time_again(g, i), end};
+        if (!twice) continue;
+        const int again = time_again(g, i); /* it saves even if nobody will read it */
+        g->slot[op->saved_slot].again = (nn__life){again, end > again ? end : again};
     }
 }
 
@@ -351,19 +353,21 @@ static int64_t plan_block(nn_graph *g, int64_t most, bool share) {
     return g->block_count * (int64_t)sizeof(float);
 }
 
-/* Segments of half of all, a quarter, and so on, until the block is small enough, or the smallest
- * of these. */
+/* Segments of half of all that is made, a third, and so on down to an op on average, until the
+ * block is small enough; or those with which it is smallest. */
 static void plan_within_limit(nn_graph *g, const nn__plan_opt *opt) {
-    int64_t least = plan_block(g, 0, opt->share), best = 0, now = 0;
+    int64_t least = plan_block(g, 0, opt->share), best = 0, last = 0;
     if (!opt->train || opt->most_bytes == 0) return;
-    for (int64_t most = nn__graph_floats_made(g) / 2; least > opt->most_bytes && most > 0;
-         most /= 2) {
-        const int64_t bytes = plan_block(g, now = most, opt->share);
+    const int64_t made = nn__graph_floats_made(g);
+    for (int64_t most = made / 2; least > opt->most_bytes && most * g->n_ops > made;
+         most = most * 2 / 3) {
+        const int64_t bytes = plan_block(g, most, opt->share);
+        last = most;
         if (bytes >= least) continue;
         least = bytes;
         best = most;
     }
-    if (now != best) plan_block(g, best, opt->share);
+    if (best != last) plan_block(g, best, opt->share);
 }
 
 sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, nn_plan *plan) {

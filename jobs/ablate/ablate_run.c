@@ -120,7 +120,7 @@ static bool was_trained(const char *folder, const ablate_step *step, const char 
 /* Whether word i of a step is "--set", and the next one how it runs rather than what it makes; of
  * threads as the verbs see it: last bits are no reason to make anything again. */
 static bool is_about_running(const ablate_step *step, int i) {
-    static const char *const keys[] = {"run.", "model.threads="};
+    static const char *const keys[] = {"run.", "model.threads=", "model.activations="};
     if (i + 1 >= step->n || strcmp(step->word[i], "--set") != 0) return false;
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
         if (strncmp(step->word[i + 1], keys[k], strlen(keys[k])) == 0) return true;

@@ -190,7 +190,7 @@ static const struct kind {
     {ABLATE_PREPARE, "cache", &cmd_cache, always, put_cache, "cache.,data.,run."},
     {ABLATE_PREPARE, "labels", &cmd_cache, own_segmenter, put_labels, "cache.,data.,run."},
     {ABLATE_PREPARE, "segmenter", &cmd_train, own_segmenter, put_segmenter,
-     "model.kernels,model.threads,run."},
+     "model.kernels,model.threads,model.activations,run."},
     {ABLATE_ROWS, "train", &cmd_train, row_trains, put_train,
      "train.,model.,diffusion.,degrade.,run."},
     {ABLATE_ROWS, "sr", &cmd_sr, always, put_sr,

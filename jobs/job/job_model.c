@@ -1,5 +1,6 @@
 /* From configuration to net_config, nn_kernels, df_schedule and dg_config. */
 #include "jobs/job/job_model.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,7 @@ int job_threads(const job *j) {
 }
 
 int64_t job_activation_bytes(const job *j) {
-    return (int64_t)(job_real(j, "model.activations") * 0x1p20);
+    return (int64_t)ceil(job_real(j, "model.activations") * 0x1p20);
 }
 
 const char *job_engine_text(const nn_kernels *k, int threads, char text[JOB_ENGINE_TEXT]) {

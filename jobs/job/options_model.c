@@ -34,7 +34,8 @@ const job_option options_model[] = {
      "threads of a rank; 0: SLURM_CPUS_PER_TASK, else 1; at most the processors it is bound to "
      "(mpirun --map-by slot:PE=N)"},
     {"model.activations", JOB_REAL, "1024", NULL, 0, 1e9,
-     "MiB of activations a rank keeps in training; what is more is made again in the backward "
-     "pass: the same weights, up to a third more time; 0: no limit"},
+     "training: MiB a rank for activations and their gradients, of each network; where that is not "
+     "enough, activations are made again in the backward pass: the same weights, up to a third "
+     "more time; 0: no limit"},
     JOB_OPTIONS_END,
 };

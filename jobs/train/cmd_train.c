@@ -70,18 +70,16 @@ out:
 
 /* ---- preparation ---- */
 
-/* What model.activations does to the plan. */
-static void describe_limit(const train_config *c, const nn_plan *p) {
+/* What model.activations does to the plan of a network. */
+static void describe_limit(const train_config *c, const char *arch, const nn_plan *p) {
     if (p->again_macs > 0)
-        sx_info("memory: the backward pass makes %.0f %% of the forward pass again, to keep to "
-                "model.activations = %g",
-                100 * (double)p->again_macs / (double)p->macs,
-                (double)c->activation_bytes / 0x1p20);
+        sx_info("memory: %s makes %.0f %% of the forward pass again to keep to model.activations",
+                arch, 100 * (double)p->again_macs / (double)p->macs);
     if (c->activation_bytes > 0 && p->activation_bytes > c->activation_bytes &&
         mp_rank(c->comm) == 0)
-        sx_warn("model.activations = %g: an image of %d x %d takes %.0f MiB at least",
-                (double)c->activation_bytes / 0x1p20, c->crop, c->crop,
-                (double)p->activation_bytes / 0x1p20);
+        sx_warn("model.activations: %s with images of %d x %d takes %.0f MiB, more than the limit, "
+                "which no way found keeps",
+                arch, c->crop, c->crop, (double)p->activation_bytes / 0x1p20);
 }
 
 static void describe(const training *t) {
@@ -98,7 +96,8 @@ static void describe(const training *t) {
             c->net.arch, (long long)net_params(t->n)->count, (double)p->macs * 1e-9, c->crop,
             c->crop, (double)(p->activation_bytes + p->scratch_bytes) / 0x1p20,
             job_engine_text(c->kernels, c->threads, engine));
-    describe_limit(c, p);
+    describe_limit(c, c->net.arch, p);
+    if (t->rival) describe_limit(c, "the discriminator", net_plan(t->rival));
     sx_info("training: %lld steps of %d images in %d shards on %d ranks", (long long)c->steps,
             c->batch, c->shards, mp_size(c->comm));
     if (mp_rank(c->comm) != 0) return;

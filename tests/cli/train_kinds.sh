@@ -52,7 +52,7 @@ for kind in regression adversarial; do
 
     # ---- what is made again in the backward pass, from the start or in between, changes nothing ----
     train 0 2 again$kind $kind --steps 7 --set model.activations=0.001
-    says err "of the forward pass again"
+    says err "of the forward pass again to keep to"
     train 0 2 again$kind $kind --steps 10
     check "the limit is not part of what a training is" bash -c '! grep -q "of the forward pass again" err'
     same ${kind}1 again$kind 10

@@ -194,32 +194,6 @@ START_TEST(shared_memory_gives_the_bytes_of_memory_that_nobody_shares) {
 }
 END_TEST
 
-/* Nothing where it is large enough. */
-START_TEST(what_is_made_again_depends_on_the_limit) {
-    way how = {"wino", {.train = true, .share = true, .fuse = true}, 1, false};
-    outcome all = outcome_of(unet(16), how);
-    how.plan.most_bytes = 1;
-    outcome least = outcome_of(unet(16), how);
-    how.plan.most_bytes = all.plan.activation_bytes;
-    outcome enough = outcome_of(unet(16), how);
-    how.plan.most_bytes--;
-    outcome less = outcome_of(unet(16), how);
-    ck_assert_int_eq(all.plan.again_macs, 0);
-    ck_assert_int_eq(enough.plan.again_macs, 0);
-    ck_assert_int_eq(enough.plan.activation_bytes, all.plan.activation_bytes);
-    ck_assert_int_gt(less.plan.again_macs, 0);
-    ck_assert_int_lt(less.plan.activation_bytes, all.plan.activation_bytes);
-    ck_assert_int_le(least.plan.activation_bytes, less.plan.activation_bytes);
-    ck_assert_int_lt(least.plan.again_macs, all.plan.macs); /* each op once at most */
-    check_same_bytes("less", &less, &all);
-    check_same_bytes("the least", &least, &all);
-    outcome_clear(&all);
-    outcome_clear(&least);
-    outcome_clear(&enough);
-    outcome_clear(&less);
-}
-END_TEST
-
 START_TEST(equal_runs_of_a_team_give_equal_bytes) {
     const way how = shared_ways[_i];
     outcome once = outcome_of(unet(16), how), twice = outcome_of(unet(16), how);
@@ -592,6 +566,95 @@ static void hold_graph(int i, way how, const outcome *want) {
     outcome_clear(&other);
 }
 
+/* ---- what is made again ---- */
+
+/* Nothing where it is large enough. */
+START_TEST(what_is_made_again_depends_on_the_limit) {
+    way how = {"wino", {.train = true, .share = true, .fuse = true}, 1, false};
+    outcome all = outcome_of(unet(16), how);
+    how.plan.most_bytes = 1;
+    outcome least = outcome_of(unet(16), how);
+    how.plan.most_bytes = all.plan.activation_bytes;
+    outcome enough = outcome_of(unet(16), how);
+    how.plan.most_bytes--;
+    outcome less = outcome_of(unet(16), how);
+    ck_assert_int_eq(all.plan.again_macs, 0);
+    ck_assert_int_eq(enough.plan.again_macs, 0);
+    ck_assert_int_eq(enough.plan.activation_bytes, all.plan.activation_bytes);
+    ck_assert_int_gt(less.plan.again_macs, 0);
+    ck_assert_int_lt(less.plan.activation_bytes, all.plan.activation_bytes);
+    ck_assert_int_le(least.plan.activation_bytes, less.plan.activation_bytes);
+    ck_assert_int_lt(least.plan.again_macs, all.plan.macs); /* each op once at most */
+    check_same_bytes("less", &less, &all);
+    check_same_bytes("the least", &least, &all);
+    outcome_clear(&all);
+    outcome_clear(&least);
+    outcome_clear(&enough);
+    outcome_clear(&less);
+}
+END_TEST
+
+static nn_tensor convolved(nn_graph *g, nn_tensor x, int n, int k) {
+    for (int i = 0; i < n; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "conv%d.%d", g->n_ops, i);
+        x = nn_gelu(g, nn_conv(g, x, name, k, (nn_conv_opt){.kernel = 3}));
+    }
+    return x;
+}
+
+/* A norm in place that reads its input in backward, and whose output nobody needs again. */
+static nn_graph *norm_before_pooling(void) {
+    nn_graph *g = nn_graph_new();
+    nn_tensor x = convolved(g, nn_input(g, "a", H, W, 4), 4, 8);
+    x = nn_layer_norm(g, nn_conv(g, x, "last", 8, (nn_conv_opt){.kernel = 3}), "norm");
+    x = nn_bilinear2(g, nn_bilinear2(g, nn_avgpool2(g, nn_avgpool2(g, x))));
+    nn_output(g, convolved(g, x, 5, 8));
+    nn_graph_want_input_grad(g, "a");
+    return g;
+}
+
+/* An op that saves, on an input without gradient. */
+static nn_graph *attention_at_the_start(void) {
+    const nn_conv_opt three = {.kernel = 3};
+    nn_graph *g = nn_graph_new();
+    nn_tensor a = nn_input(g, "a", H, W, 4), b = nn_input(g, "b", H, W, 12);
+    nn_tensor x = nn_conv(g, a, "a", 4, three);
+    nn_tensor y = nn_conv(g, nn_attention(g, b), "b", 4, three);
+    nn_output(g, convolved(g, nn_add(g, nn_gelu(g, y), nn_gelu(g, x)), 16, 16));
+    nn_graph_want_input_grad(g, "a");
+    return g;
+}
+
+static nn_graph *wide_unet(void) {
+    return unet(16);
+}
+
+static nn_graph *(*const limited[])(void) = {norm_before_pooling, attention_at_the_start,
+                                             wide_unet};
+enum { N_LIMITED = sizeof limited / sizeof *limited };
+
+START_TEST(every_limit_gives_the_same_bytes) {
+    way how = {"ref", PLAN(.train = true, .share = true), 1, false};
+    outcome all = outcome_of(limited[_i](), how);
+    int64_t bytes = all.plan.activation_bytes;
+    int n_plans = 0;
+    for (int64_t limit = bytes - 1; limit > bytes / 10; limit = limit * 9 / 10) {
+        how.plan.most_bytes = limit;
+        outcome o = outcome_of(limited[_i](), how);
+        check_same_bytes("a limit", &o, &all);
+        ck_assert_int_gt(o.plan.again_macs, 0);
+        n_plans += o.plan.activation_bytes < bytes;
+        bytes = o.plan.activation_bytes < bytes ? o.plan.activation_bytes : bytes;
+        outcome_clear(&o);
+    }
+    ck_assert_int_ge(n_plans, 2); /* more than one way was taken */
+    outcome_clear(&all);
+}
+END_TEST
+
+/* ---- graphs of their own ---- */
+
 START_TEST(fused_and_plain_graphs_agree) {
     for (int bits = 0; bits < 4; bits++) {
         way how = {"wino", PLAN(.train = bits & 1, .share = true), 1, bits >> 1};
@@ -768,6 +831,7 @@ int main(void) {
     tcase_add_loop_test(all, shared_memory_gives_the_bytes_of_memory_that_nobody_shares, 0,
                         N_SHARED);
     tcase_add_test(all, what_is_made_again_depends_on_the_limit);
+    tcase_add_loop_test(all, every_limit_gives_the_same_bytes, 0, N_LIMITED);
     tcase_add_loop_test(all, equal_runs_of_a_team_give_equal_bytes, 0, N_SHARED);
     tcase_add_loop_test(all, slots_that_live_together_do_not_overlap, 0, N_SHARED);
     tcase_add_test(all, inputs_stay_for_the_next_run);

@@ -328,8 +328,12 @@ START_TEST(what_is_made_again_is_what_was_forgotten) {
     const subject *s = _i < N_SUBJECTS ? &subjects[_i] : &seg;
     run want = run_once(s, "auto", 0), got = run_once(s, "auto", 1);
     const int64_t n_in = net_pixels(want.n), n_out = n_in * net_channels(want.n);
-    ck_assert_int_lt(net_plan(got.n)->activation_bytes, net_plan(want.n)->activation_bytes);
-    ck_assert_int_gt(net_plan(got.n)->again_macs, 0);
+    const nn_plan *least = net_plan(got.n), *all = net_plan(want.n);
+    const double share = (double)least->activation_bytes / (double)all->activation_bytes;
+    const double again = (double)least->again_macs / (double)all->macs;
+    const double most = strcmp(s->name, "hat") == 0 ? 0.38 : 0.85; /* the deep one forgets most */
+    ck_assert_msg(share <= most, "%s: %.3f of the activations, at most %.2f", s->name, share, most);
+    ck_assert_msg(again > 0 && again <= 0.9, "%s: %.2f of the forward pass", s->name, again);
     ck_assert_mem_eq(got.output, want.output, (size_t)n_out * sizeof(float));
     ck_assert_mem_eq(got.d_input, want.d_input, (size_t)n_in * sizeof(float));
     ck_assert_mem_eq(got.grads, want.grads, (size_t)net_params(want.n)->block * sizeof(float));
