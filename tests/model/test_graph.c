@@ -596,7 +596,7 @@ END_TEST
 
 static nn_tensor convolved(nn_graph *g, nn_tensor x, int n, int k) {
     for (int i = 0; i < n; i++) {
-        char name[16];
+        char name[40];
         snprintf(name, sizeof name, "conv%d.%d", g->n_ops, i);
         x = nn_gelu(g, nn_conv(g, x, name, k, (nn_conv_opt){.kernel = 3}));
     }
