@@ -260,13 +260,18 @@ static void held_drop(mp_leases *l, int i) {
     l->held[i] = l->held[--l->n_held];
 }
 
+static mp_claim claim_failed(sx_err rc) {
+    return rc == SX_E_IO ? MP_CLAIM_IO : MP_CLAIM_ERROR;
+}
+
 mp_claim mp_lease_claim(mp_leases *l, const char *key, char holder[MP_HOLDER_TEXT]) {
     char made[FILE_NAME] = "", owner[MP__OWNER];
     if (holder) snprintf(holder, MP_HOLDER_TEXT, "somebody");
     for (int i = 0; i < TRIES; i++) {
         chain c;
         mp__entry e;
-        if (chain_walk(l, key, &c) != SX_OK) return MP_CLAIM_ERROR;
+        sx_err rc = chain_walk(l, key, &c);
+        if (rc != SX_OK) return claim_failed(rc);
         if (made[0] && !c.with_me) link_take_back(l, made);
         if (is_mine(l, c.last)) {
             held_add(l, key);
@@ -280,7 +285,7 @@ mp_claim mp_lease_claim(mp_leases *l, const char *key, char holder[MP_HOLDER_TEX
                 return MP_CLAIM_HELD;
             }
         }
-        if (link_make(l, c.next) != SX_OK) return MP_CLAIM_ERROR;
+        if ((rc = link_make(l, c.next)) != SX_OK) return claim_failed(rc);
         memcpy(made, c.next, FILE_NAME);
     }
     return MP_CLAIM_HELD;

@@ -60,10 +60,15 @@ void mp_lease_move(mp_leases *l, const char *doing);
 void mp_lease_wait(mp_leases *l, const char *doing);
 
 typedef enum mp_claim {
-    MP_CLAIM_MINE, /* this process has it, now or already before */
-    MP_CLAIM_HELD, /* another one that is alive, or not silent for long enough yet: ask again */
-    MP_CLAIM_ERROR /* the folder cannot be written: sx_err_text */
+    MP_CLAIM_MINE,  /* this process has it, now or already before */
+    MP_CLAIM_HELD,  /* another one that is alive, or not silent for long enough yet: ask again */
+    MP_CLAIM_ERROR, /* nothing can be created in the folder: sx_err_text */
+    MP_CLAIM_IO     /* reading or writing failed, as on a full disk: sx_err_text */
 } mp_claim;
+/* The error that a claim met; SX_OK if none. */
+static inline sx_err mp_claim_error(mp_claim c) {
+    return c == MP_CLAIM_ERROR ? SX_E_CREATE : c == MP_CLAIM_IO ? SX_E_IO : SX_OK;
+}
 
 /* Try to get the lease of `key` (any text; file names are made from it). `holder` (may be NULL)
  * learns who has it, "job 17, rank 2 on n1, pid 811". Does not wait. Not collective. */

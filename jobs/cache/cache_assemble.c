@@ -31,7 +31,7 @@ bool cache_is_complete(const cache_run *r) {
 static sx_err ask(const cache_run *r, mp_claim *claim, char holder[MP_HOLDER_TEXT]) {
     int64_t answer = MP_CLAIM_HELD;
     if (mp_rank(r->c) == 0) answer = mp_lease_claim(work_leases(r->w), lease, holder);
-    sx_err rc = mp_agree(r->c, answer == MP_CLAIM_ERROR ? SX_E_CREATE : SX_OK);
+    sx_err rc = mp_agree(r->c, mp_claim_error((mp_claim)answer));
     mp_bcast(r->c, &answer, sizeof answer, 0);
     *claim = (mp_claim)answer;
     return rc;

@@ -137,9 +137,9 @@ static void process(work *w, mp_comm *share, int64_t i) {
 }
 
 /* Nobody can get a lease where nothing can be written. */
-static void lose(work *w, int64_t i) {
+static void lose(work *w, int64_t i, sx_err why) {
     work_outcome *o = &w->outcome[i];
-    *o = (work_outcome){.item = i, .state = WORK_FAILED, .code = SX_E_CREATE, .rank = o->rank};
+    *o = (work_outcome){.item = i, .state = WORK_FAILED, .code = why, .rank = o->rank};
     o->lost = w->lost = true;
     snprintf(o->reason, sizeof o->reason, "%s", plain(sx_err_text()));
 }
@@ -174,8 +174,9 @@ static bool attempt(work *w, mp_comm *share, int64_t i) {
     int64_t claim = first ? (int64_t)mp_lease_claim(w->leases, w->name[i], NULL) : 0;
     mp_bcast(share, &claim, sizeof claim, 0);
     if (claim == MP_CLAIM_HELD) return false;
-    if (claim == MP_CLAIM_ERROR) {
-        lose(w, i);
+    const sx_err error = mp_claim_error((mp_claim)claim);
+    if (error != SX_OK) {
+        lose(w, i, error);
     } else {
         if (first && w->kind->keep) refresh(w);
         process(w, share, i);
@@ -280,7 +281,7 @@ static sx_err write_table(work *w) {
     static const char key[] = "table of outcomes";
     mp_claim claim;
     while ((claim = mp_lease_claim(w->leases, key, NULL)) == MP_CLAIM_HELD) wait_a_little(w, 1);
-    if (claim == MP_CLAIM_ERROR) return SX_E_CREATE;
+    if (claim != MP_CLAIM_MINE) return mp_claim_error(claim);
     sx_err rc = work_table_write(w->kind->table, (const char *const *)w->name, w->outcome, w->n);
     mp_lease_release(w->leases, key);
     return rc;

@@ -24,8 +24,7 @@ static sx_err claim(const train_config *c) {
     bool told = false;
     for (;;) {
         const mp_claim got = mp_lease_claim(c->leases, key, holder);
-        if (got == MP_CLAIM_MINE) return SX_OK;
-        if (got == MP_CLAIM_ERROR) return SX_E_CREATE;
+        if (got != MP_CLAIM_HELD) return mp_claim_error(got);
         if (sx_now_s() > until_s || mp_stop_wanted()) break;
         if (!told)
             sx_info("%s is in use by %s: waiting for %.0f s at most", c->run_path, holder,
