@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -343,6 +344,23 @@ static void move_sub(const char *from, const char *to) {
     snprintf(b, sizeof b, "%s/%s", root, to);
     ck_assert_int_eq(rename(a, b), 0);
 }
+
+/* A limit of 0 bytes a file stands for a full disk: files are made, and stay empty. */
+START_TEST(a_claim_that_finds_no_room_is_an_error_of_writing) {
+    struct rlimit usual, none;
+    mp_leases *a = owner_new(30);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &usual), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    none = (struct rlimit){0, usual.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+    const mp_claim claim = mp_lease_claim(a, "x", NULL);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &usual), 0);
+    ck_assert_int_eq(claim, MP_CLAIM_IO);
+    ck_assert_int_eq(mp_claim_error(claim), SX_E_IO);
+    ck_assert_int_eq(mp_lease_claim(a, "x", NULL), MP_CLAIM_MINE);
+    mp_leases_close(a);
+}
+END_TEST
 
 START_TEST(a_folder_that_cannot_be_written_is_an_error_and_no_end) {
     mp_leases *a = owner_new(0.2), *b = NULL;
@@ -762,6 +780,7 @@ int main(void) {
     tcase_add_test(t, a_successor_of_a_claim_given_back_meanwhile_finds_itself_on_no_chain);
     tcase_add_test(t, two_who_find_an_owner_dead_do_not_both_succeed);
     tcase_add_test(t, giving_back_what_another_takes_just_then_leaves_it_with_the_other);
+    tcase_add_test(t, a_claim_that_finds_no_room_is_an_error_of_writing);
     tcase_add_test(t, a_folder_that_cannot_be_written_is_an_error_and_no_end);
     tcase_add_test(t, a_killed_process_of_this_machine_is_succeeded_at_once);
     tcase_add_test(t, a_zombie_of_which_a_thread_is_left_is_not_dead_yet);
