@@ -44,7 +44,6 @@ void nn_graph_free(nn_graph *g) {
 static nn_tensor tensor_append(nn_graph *g, nn__tensor t) {
     SX_ASSERT(t.h > 0 && t.w > 0 && t.c > 0);
     t.count = (int64_t)t.h * t.w * t.c;
-    t.value_slot = t.grad_slot = t.moments_slot = -1;
     g->tensor = sx_grow(g->tensor, g->n_tensors, sizeof *g->tensor);
     g->tensor[g->n_tensors] = t;
     return g->n_tensors++;
@@ -63,10 +62,7 @@ nn__op nn__op_make(const nn__kind *kind, nn_tensor a, nn_tensor b) {
                     .n_in = b < 0 ? 1 : 2,
                     .weight = -1,
                     .bias = -1,
-                    .ready_at = -1,
-                    .again_for = -1,
-                    .saved_slot = -1,
-                    .work_slot = -1};
+                    .ready_at = -1};
 }
 
 nn_tensor nn__op_append(nn_graph *g, nn__op op) {

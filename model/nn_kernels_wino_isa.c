@@ -350,9 +350,8 @@ static int64_t weight_carve(const nn__plan *p, int n, float *scratch, weight_roo
     return c.used;
 }
 
-/* dweight [outs][3][3][in] = start + G^T dU G, dU [point][outs][in_pad]; start: dweight or NULL,
- * for zero. */
-static void put_weight_gradient(const nn__plan *p, int outs, const float *du, const float *start,
+/* dweight [outs][3][3][in] (+)= G^T dU G, dU [point][outs][in_pad]. */
+static void put_weight_gradient(const nn__plan *p, int outs, const float *du, bool add,
                                 float *dweight) {
     for (int k = 0; k < outs; k++)
         for (int c = 0; c < p->in; c += NN_VL) {
@@ -360,9 +359,9 @@ static void put_weight_gradient(const nn__plan *p, int outs, const float *du, co
             nn__weight_gradient_tile(du + (int64_t)k * p->in_pad + c, du_slice(p), g);
 #pragma GCC unroll 9
             for (int t = 0; t < NN__TAPS; t++) {
-                const int64_t at = ((int64_t)k * NN__TAPS + t) * p->in + c;
-                if (start) g[t] += nn_load_n(start + at, p->in - c);
-                nn_store_n(dweight + at, g[t], p->in - c);
+                float *to = dweight + ((int64_t)k * NN__TAPS + t) * p->in + c;
+                if (add) g[t] += nn_load_n(to, p->in - c);
+                nn_store_n(to, g[t], p->in - c);
             }
         }
 }
@@ -419,7 +418,7 @@ static void weight_in_blocks(const sx_team *t, weight_member *w) {
     memset(w->r.dbias, 0, (size_t)p->out * sizeof *w->r.dbias);
     nn__each_block(p, t, false, weight_block, w);
     if (w->add)
-        put_weight_gradient(p, p->out, w->r.du, t->id == 0 ? dweight : NULL, dweight);
+        put_weight_gradient(p, p->out, w->r.du, t->id == 0, dweight);
     else if (t->id > 0)
         memset(dweight, 0, (size_t)dweight_floats(p) * sizeof *dweight);
     sx_team_barrier(t);
@@ -443,8 +442,7 @@ static void weight_at_once(const sx_team *t, weight_member *w) {
         for (int i = 0; i < NN__POINTS; i++)
             product_weight(p, tiles, n, w->r.d + i * p->out_slice + k, w->r.v + i * p->in_slice, 0,
                            w->r.du + i * du_slice(p));
-        float *dweight = w->g->dweight + (int64_t)k * NN__TAPS * p->in;
-        put_weight_gradient(p, n, w->r.du, dweight, dweight);
+        put_weight_gradient(p, n, w->r.du, true, w->g->dweight + (int64_t)k * NN__TAPS * p->in);
     }
     nn__column_sums(tile_sums(p, w->r.d) + own.first, tiles, last - own.first, p->out_pad,
                     w->g->dbias + own.first);
