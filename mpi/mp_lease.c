@@ -291,9 +291,14 @@ mp_claim mp_lease_claim(mp_leases *l, const char *key, char holder[MP_HOLDER_TEX
     return MP_CLAIM_HELD;
 }
 
-bool mp_lease_holds(mp_leases *l, const char *key) {
+/* A file system that went away takes all claims with it, and nobody's lease. */
+mp_hold mp_lease_holds(mp_leases *l, const char *key) {
     chain c;
-    return chain_walk(l, key, &c) == SX_OK && is_mine(l, c.last);
+    if (chain_walk(l, key, &c) != SX_OK) return MP_HOLD_UNKNOWN;
+    if (is_mine(l, c.last)) return MP_HOLD_MINE;
+    if (c.last[0] || sx_file_is_dir(l->claims)) return MP_HOLD_LOST;
+    sx_fail(SX_E_IO, "%s: is not there any more", l->claims);
+    return MP_HOLD_UNKNOWN;
 }
 
 void mp_lease_release(mp_leases *l, const char *key) {

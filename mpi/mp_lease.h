@@ -23,7 +23,7 @@
  * that waits. While any rank moves, others may wait for it as long as they like.
  *
  * A lease can be lost only by an owner that was silent for silence_s. Whoever holds one asks
- * mp_lease_holds before a result gets its final name. */
+ * mp_lease_holds before a result gets its final name: it is published only if that is certain. */
 #ifndef MP_LEASE_H
 #define MP_LEASE_H
 
@@ -73,9 +73,14 @@ static inline sx_err mp_claim_error(mp_claim c) {
 /* Try to get the lease of `key` (any text; file names are made from it). `holder` (may be NULL)
  * learns who has it, "job 17, rank 2 on n1, pid 811". Does not wait. Not collective. */
 mp_claim mp_lease_claim(mp_leases *l, const char *key, char holder[MP_HOLDER_TEXT]);
-/* Whether the lease of `key` is still this process's; false too when the folder cannot be read. Not
- * collective. */
-bool mp_lease_holds(mp_leases *l, const char *key);
+typedef enum mp_hold {
+    MP_HOLD_MINE,   /* still this process's */
+    MP_HOLD_LOST,   /* not any more: another's, or nobody's */
+    MP_HOLD_UNKNOWN /* the folder cannot be read, so it may be either: sx_err_text; for writers
+                       SX_E_IO */
+} mp_hold;
+/* What has become of the lease of `key`. Not collective. */
+mp_hold mp_lease_holds(mp_leases *l, const char *key);
 /* Give it back; nothing happens when it is not held. In a folder that cannot be written it stays
  * until this process leaves. Not collective. */
 void mp_lease_release(mp_leases *l, const char *key);

@@ -58,12 +58,13 @@ void cache_release(const cache_run *r) {
     if (mp_rank(r->c) == 0) mp_lease_release(work_leases(r->w), lease);
 }
 
-/* Collective. Errors: SX_E_AGAIN. */
+/* Rank 0. Errors: SX_E_AGAIN, SX_E_IO (nobody can tell). */
 static sx_err check_lease(const cache_run *r) {
-    const bool lost = mp_rank(r->c) == 0 && !mp_lease_holds(work_leases(r->w), lease);
-    return mp_agree(r->c,
-                    lost ? sx_fail(SX_E_AGAIN, "%s: another run has taken over, run again", r->path)
-                         : SX_OK);
+    const mp_hold hold = mp_lease_holds(work_leases(r->w), lease);
+    if (hold == MP_HOLD_MINE) return SX_OK;
+    if (hold == MP_HOLD_UNKNOWN)
+        return sx_fail_context(SX_E_IO, "%s: who puts it together cannot be read", r->path);
+    return sx_fail(SX_E_AGAIN, "%s: another run has taken over, run again", r->path);
 }
 
 /* ---- rounds ---- */
@@ -134,7 +135,7 @@ sx_err cache_assemble(cache_run *r, int64_t counts[N_COUNTS]) {
     if (rc != SX_OK) return rc;
     io_cache_watch(w, read_back, r);
     rc = all_rounds(r, w, counts);
-    if (rc == SX_OK) rc = check_lease(r);
+    if (rc == SX_OK) rc = mp_agree(r->c, mp_rank(r->c) == 0 ? check_lease(r) : SX_OK);
     const bool keep = rc == SX_OK;
     io_cache_close(r->old); /* before the rename: nobody reads the file that goes away */
     r->old = NULL;

@@ -30,11 +30,10 @@ static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *
     cache_volume_name(&v, &r->items.item[i], r->split[i]);
     cache_step_sign(s, &v);
     made = cache_volume_make(&v, &r->recipe, cache_run_mask(r, i));
-    SX_TRY(rc, work_holds(r->w));
-    rc = cache_part_write(r->parts, s, r->config, &v);
-    *lost = rc != SX_OK;
+    rc = work_holds(r->w);
+    if (rc == SX_OK) rc = cache_part_write(r->parts, s, r->config, &v);
+    *lost = rc != SX_OK && rc != SX_E_AGAIN;
     if (rc == SX_OK && made != SX_OK) rc = sx_fail(made, "%s", v.message);
-out:
     io_cache_volume_clear(&v);
     return rc;
 }

@@ -72,7 +72,9 @@ static void end_item(work *w) {
 }
 
 sx_err work_holds(work *w) {
-    if (mp_lease_holds(w->leases, w->name[w->item])) return SX_OK;
+    const mp_hold hold = mp_lease_holds(w->leases, w->name[w->item]);
+    if (hold == MP_HOLD_MINE) return SX_OK;
+    if (hold == MP_HOLD_UNKNOWN) return SX_E_IO;
     w->taken = true;
     return sx_fail(SX_E_AGAIN, "another process took it over while this one was silent");
 }
@@ -92,12 +94,17 @@ static sx_err decide_together(work *w, mp_comm *share, int64_t i, char print[65]
 }
 
 /* After a failure: when another process has the item now, it may be why (it sweeps temporaries
- * away), and nothing is lost. */
+ * away), and nothing is lost. Where nobody can tell, the failure stands as it is. */
 static void ask_whose(work *w, mp_comm *share, work_outcome *o) {
+    char *text = sx_strdup(sx_err_text());
     const sx_err rc = mp_agree(share, mp_rank(share) == 0 ? work_holds(w) : SX_OK);
-    if (rc == SX_OK) return;
-    o->code = rc;
-    o->lost = false;
+    if (rc == SX_E_AGAIN) {
+        o->code = rc;
+        o->lost = false;
+    } else {
+        sx_fail(o->code, "%s", text);
+    }
+    sx_free(text);
 }
 
 static void make(work *w, mp_comm *share, int64_t i, const char *print, const char *why,
@@ -255,7 +262,8 @@ static void process_alone(work *w) {
     mp_lease_wait(w->leases, "waiting for other ranks");
 }
 
-/* Every rank's outcomes on all ranks. */
+/* Every rank's outcomes on all ranks; of several for one item, which another process took over
+ * while it was made, the first one's. */
 static void exchange(work *w) {
     work_outcome *mine = SX_NEW_ARRAY(work_outcome, w->n + 1);
     void *all = NULL;
@@ -264,8 +272,7 @@ static void exchange(work *w) {
         if (w->outcome[i].state != WORK_WAITING) mine[n++] = w->outcome[i];
     mp_allgather(w->comm, mine, n * sizeof *mine, &all, &n_bytes);
     const work_outcome *from = all;
-    for (size_t i = 0; i < n_bytes / sizeof *from; i++)
-        if (w->outcome[from[i].item].state == WORK_WAITING) w->outcome[from[i].item] = from[i];
+    for (size_t i = n_bytes / sizeof *from; i-- > 0;) w->outcome[from[i].item] = from[i];
     sx_free(all);
     sx_free(mine);
 }

@@ -111,9 +111,11 @@ mp_leases *work_leases(const work *w);
  * other ranks. */
 void work_step(work *w, int64_t done, int64_t total, const char *unit);
 /* Whether the item under way is still this process's, asked before a file gets its final name.
- * Errors: SX_E_AGAIN (another process took it over). */
+ * Errors: SX_E_AGAIN (another process took it over; it is come back to), SX_E_IO (nobody can tell,
+ * for what says so cannot be read). */
 sx_err work_holds(work *w);
-/* Whether an error in writing outputs is the disk's fault, not the item's: for *lost. */
+/* Whether an error of work_holds or in writing outputs is the disk's fault, not the item's: for
+ * *lost. */
 bool work_is_loss(sx_err rc);
 
 #endif

@@ -84,8 +84,8 @@ static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, boo
         goto out;
     }
     say(item, &p);
-    SX_TRY(rc, work_holds(w));
-    rc = pt_write(c, item, &in, &p, &grid);
+    rc = work_holds(w);
+    if (rc == SX_OK) rc = pt_write(c, item, &in, &p, &grid);
     *lost = work_is_loss(rc);
 out:
     im_labels_clear(&vert);

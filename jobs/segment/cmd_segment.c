@@ -46,8 +46,8 @@ static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, boo
                            : seg_command_make(c, item, w, &m, lost);
     if (rc != SX_OK) goto out;
     if (!m.mask[SEG_VERT].voxel) SX_TRY(rc, seg_label(c, item, &m));
-    SX_TRY(rc, work_holds(w));
-    rc = seg_write(c, item, &m);
+    rc = work_holds(w);
+    if (rc == SX_OK) rc = seg_write(c, item, &m);
     *lost = work_is_loss(rc);
 out:
     seg_masks_clear(&m);

@@ -53,7 +53,10 @@ void train_owner_leave(train_config *c) {
 
 sx_err train_owner_holds(void *config) {
     const train_config *c = config;
-    if (!c->leases || mp_lease_holds(c->leases, key)) return SX_OK;
+    const mp_hold hold = c->leases ? mp_lease_holds(c->leases, key) : MP_HOLD_MINE;
+    if (hold == MP_HOLD_MINE) return SX_OK;
+    if (hold == MP_HOLD_UNKNOWN)
+        return sx_fail_context(SX_E_IO, "%s: whose folder this is cannot be read", c->run_path);
     return sx_fail(SX_E_AGAIN,
                    "%s: this process was silent for so long that another one took the folder over; "
                    "run me again when that has ended",

@@ -13,7 +13,7 @@ sx_err train_owner_enter(train_config *c);
 /* Give it back; takes a configuration without. Not collective. */
 void train_owner_leave(train_config *c);
 /* Asked by rank 0 before a file gets its final name (an sx_file_gate; user: the train_config).
- * Errors: SX_E_AGAIN (another process took the folder over). */
+ * Errors: SX_E_AGAIN (another process took the folder over), SX_E_IO (nobody can tell). */
 sx_err train_owner_holds(void *config);
 /* This rank got on with what the format says. Takes a configuration without leases. */
 void train_owner_moves(const train_config *c, const char *format, ...)

@@ -36,6 +36,7 @@ typedef struct world {
     int signal;
     int guest;  /* item during which another process does half of all, or -1 */
     int robbed; /* item whose lease is lost the first time, which makes it fail, or -1 */
+    int unsure; /* item of which nobody can tell whose it is while it is made, or -1 */
     work *w;
 } world;
 
@@ -55,6 +56,7 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
 
 static void be_visited(const world *x);
 static sx_err be_robbed(world *x, bool *lost);
+static void hide_claims(const world *x);
 
 static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
     world *x = user;
@@ -63,13 +65,16 @@ static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *
     if (x->crash == i) raise(x->signal);
     if (x->guest == i) be_visited(x);
     if (x->robbed == i) return be_robbed(x, lost);
-    ck_assert_int_eq(work_holds(x->w), SX_OK);
+    if (x->unsure == i) hide_claims(x);
+    const sx_err holds = work_holds(x->w);
+    ck_assert_int_eq(holds, x->unsure == i ? SX_E_IO : SX_OK);
     x->made[i]++;
     if (x->text) *payload = sx_strdup(x->text);
     *lost = x->fails[i] == SX_E_IO;
     if (x->fails[i] != SX_OK) return sx_fail(x->fails[i], "item %d is bad", (int)i);
-    x->done[i] = true;
-    return SX_OK;
+    *lost = work_is_loss(holds);
+    x->done[i] = holds == SX_OK;
+    return holds;
 }
 
 static sx_err keep(void *user, int64_t i, const char *payload) {
@@ -80,7 +85,8 @@ static sx_err keep(void *user, int64_t i, const char *payload) {
 }
 
 static world new_world(void) {
-    world x = {.version = 'v', .crash = -1, .signal = SIGSEGV, .guest = -1, .robbed = -1};
+    world x = {
+        .version = 'v', .crash = -1, .signal = SIGSEGV, .guest = -1, .robbed = -1, .unsure = -1};
     strcpy(x.folder, "/tmp/sx_work_XXXXXX");
     ck_assert(mkdtemp(x.folder) != NULL);
     return x;
@@ -266,6 +272,45 @@ START_TEST(what_fails_because_another_process_took_it_over_is_no_loss) {
     x.robbed = 2;
     ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
     ck_assert_int_eq(sum(x.made), N);
+    remove_world(&x);
+}
+
+/* Folders in place of claims stand for ones that cannot be read. */
+static void hide_claims(const world *x) {
+    char *command = sx_strf("for f in %s/claims/*; do rm $f && mkdir $f; done", x->folder);
+    ck_assert_int_eq(system(command), 0);
+    sx_free(command);
+}
+
+START_TEST(what_fails_while_nobody_can_tell_whose_it_is_has_failed_once) {
+    world x = new_world();
+    work_history h;
+    int64_t n;
+    x.unsure = 2;
+    x.fails[2] = SX_E_DATA;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_E_ITEMS);
+    for (int i = 0; i < N; i++) ck_assert_int_eq(x.made[i], 1);
+    ck_assert_int_eq(work_history_read(x.folder, &h), SX_OK);
+    const work_record *r = work_history_find(&h, names[2], &n), *end = work_record_end(r, n);
+    ck_assert_int_eq(end->state, WORK_FAILED);
+    ck_assert_str_eq(end->code, sx_err_name(SX_E_DATA));
+    ck_assert_str_eq(end->reason, "item 2 is bad");
+    work_history_clear(&h);
+    remove_world(&x);
+}
+
+START_TEST(what_nobody_can_tell_whose_it_is_is_not_published_and_ends_the_run) {
+    world x = new_world();
+    char *command = sx_strf("rmdir %s/claims/*", x.folder);
+    x.unsure = 2;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_E_IO);
+    ck_assert_msg(strstr(sx_err_text(), "/claims/") != NULL, "%s", sx_err_text());
+    ck_assert_int_eq(x.made[3] + x.made[4] + x.made[5], 0);
+    ck_assert_int_eq(system(command), 0);
+    x.unsure = -1;
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    ck_assert_int_eq(sum(x.made), 4);
+    sx_free(command);
     remove_world(&x);
 }
 
@@ -506,6 +551,8 @@ int main(void) {
                      what_was_written_down_is_given_back_while_nothing_changed,
                      what_another_run_writes_down_meanwhile_is_not_made_again,
                      what_fails_because_another_process_took_it_over_is_no_loss,
+                     what_fails_while_nobody_can_tell_whose_it_is_has_failed_once,
+                     what_nobody_can_tell_whose_it_is_is_not_published_and_ends_the_run,
                      an_item_that_crashes_twice_is_left_alone,
                      an_item_in_which_the_program_is_killed_comes_last_and_is_never_left_out,
                      whoever_helps_with_an_item_writes_down_only_that_it_crashed,

@@ -123,6 +123,10 @@ static void pause_s(double s) {
 
 /* ---- owners in this process ---- */
 
+static bool holds(mp_leases *l, const char *key) {
+    return mp_lease_holds(l, key) == MP_HOLD_MINE;
+}
+
 static mp_leases *owner_new(double silence_s) {
     mp_leases *l = NULL;
     const mp_lease_opt opt = {.silence_s = silence_s};
@@ -145,15 +149,15 @@ START_TEST(one_has_a_key_until_it_gives_it_back) {
     ck_assert_int_eq(mp_lease_claim(b, "x", holder), MP_CLAIM_HELD);
     snprintf(want, sizeof want, "pid %d", (int)getpid());
     ck_assert_msg(strstr(holder, "job 0, rank 0 on ") && strstr(holder, want), "%s", holder);
-    ck_assert(mp_lease_holds(a, "x") && !mp_lease_holds(b, "x"));
+    ck_assert(holds(a, "x") && !holds(b, "x"));
     ck_assert_int_eq(mp_lease_claim(b, "y", NULL), MP_CLAIM_MINE);
     mp_lease_release(b, "x"); // not its own
-    ck_assert(mp_lease_holds(a, "x"));
+    ck_assert(holds(a, "x"));
     mp_lease_release(a, "x");
-    ck_assert(!mp_lease_holds(a, "x"));
+    ck_assert(!holds(a, "x"));
     ck_assert_int_eq(mp_lease_claim(b, "x", NULL), MP_CLAIM_MINE);
     mp_leases_close(a);
-    ck_assert(mp_lease_holds(b, "x") && mp_lease_holds(b, "y"));
+    ck_assert(holds(b, "x") && holds(b, "y"));
     mp_leases_close(b);
     mp_leases_close(NULL);
     ck_assert_int_eq(n_files("claims"), 0);
@@ -188,14 +192,14 @@ START_TEST(the_dead_are_succeeded_in_a_chain_that_a_release_takes_away) {
         }
         ck_assert_int_eq(mp_lease_claim(l[i], "x", NULL), MP_CLAIM_MINE);
         ck_assert_int_eq(n_files("claims"), i + 1);
-        for (int k = 0; k < i; k++) ck_assert(!mp_lease_holds(l[k], "x"));
+        for (int k = 0; k < i; k++) ck_assert(!holds(l[k], "x"));
     }
     for (int i = 0; i < N - 1; i++) mp_lease_release(l[i], "x"); // nothing of theirs any more
-    ck_assert(mp_lease_holds(l[N - 1], "x"));
+    ck_assert(holds(l[N - 1], "x"));
     mp_lease_release(l[N - 1], "x");
     ck_assert_int_eq(n_files("claims"), 0);
     ck_assert_int_eq(mp_lease_claim(l[0], "x", NULL), MP_CLAIM_MINE); // it was not dead after all
-    ck_assert(mp_lease_holds(l[0], "x") && !mp_lease_holds(l[N - 1], "x"));
+    ck_assert(holds(l[0], "x") && !holds(l[N - 1], "x"));
     for (int i = 0; i < N; i++) mp_leases_close(l[i]);
     ck_assert_int_eq(n_files("claims"), 0);
 }
@@ -206,11 +210,12 @@ START_TEST(who_lost_a_lease_can_follow_its_successor) {
     ck_assert_int_eq(mp_lease_claim(a, "x", NULL), MP_CLAIM_MINE);
     seems_dead(a);
     ck_assert_int_eq(mp_lease_claim(b, "x", NULL), MP_CLAIM_MINE);
+    ck_assert_int_eq(mp_lease_holds(a, "x"), MP_HOLD_LOST);
     seems_dead(b);
     ck_assert_int_eq(mp_lease_claim(a, "x", NULL), MP_CLAIM_MINE);
-    ck_assert(mp_lease_holds(a, "x") && !mp_lease_holds(b, "x"));
+    ck_assert(holds(a, "x") && !holds(b, "x"));
     mp_leases_close(b);
-    ck_assert(mp_lease_holds(a, "x"));
+    ck_assert(holds(a, "x"));
     mp_leases_close(a);
     ck_assert_int_eq(n_files("claims"), 0);
 }
@@ -236,7 +241,7 @@ START_TEST(without_hard_links_claims_are_made_under_their_name) {
     ck_assert_int_eq(mp_lease_claim(b, "x", NULL), MP_CLAIM_HELD);
     seems_dead(a);
     ck_assert_int_eq(mp_lease_claim(b, "x", NULL), MP_CLAIM_MINE);
-    ck_assert(!mp_lease_holds(a, "x"));
+    ck_assert(!holds(a, "x"));
     mp_leases_close(b);
     mp_leases_close(a);
     links = LINKS_WORK;
@@ -254,7 +259,7 @@ START_TEST(a_claim_that_says_nothing_is_respected_for_a_while) {
     while ((got = mp_lease_claim(b, "x", NULL)) == MP_CLAIM_HELD) pause_s(0.02);
     ck_assert_int_eq(got, MP_CLAIM_MINE);
     ck_assert(sx_now_s() - begin_s > 0.4);
-    ck_assert(mp_lease_holds(b, "x") && !mp_lease_holds(a, "x"));
+    ck_assert(holds(b, "x") && !holds(a, "x"));
     mp_leases_close(a);
     mp_leases_close(b);
     ck_assert_int_eq(n_files("claims"), 0);
@@ -294,7 +299,7 @@ START_TEST(a_successor_of_a_claim_given_back_meanwhile_finds_itself_on_no_chain)
         /* It makes its link behind a claim that is gone by then. */
         ck_assert_int_eq(mp_lease_claim(a, "x", NULL), i < 2 ? MP_CLAIM_MINE : MP_CLAIM_HELD);
         ck_assert_int_eq(n_files("claims"), 1);
-        ck_assert(mp_lease_holds(i < 2 ? a : third, "x"));
+        ck_assert(holds(i < 2 ? a : third, "x"));
         mp_lease_release(a, "x");
         if (i != 1) mp_leases_close(other);
         mp_leases_close(third);
@@ -311,11 +316,11 @@ START_TEST(two_who_find_an_owner_dead_do_not_both_succeed) {
     seems_dead(dead);
     before_link = other_succeeds;
     ck_assert_int_eq(mp_lease_claim(a, "x", NULL), MP_CLAIM_HELD);
-    ck_assert(mp_lease_holds(other, "x") && !mp_lease_holds(a, "x"));
+    ck_assert(holds(other, "x") && !holds(a, "x"));
     mp_leases_close(a);
-    ck_assert(mp_lease_holds(other, "x"));
+    ck_assert(holds(other, "x"));
     mp_leases_close(dead);
-    ck_assert(mp_lease_holds(other, "x"));
+    ck_assert(holds(other, "x"));
     mp_leases_close(other);
     ck_assert_int_eq(n_files("claims"), 0);
 }
@@ -328,9 +333,9 @@ START_TEST(giving_back_what_another_takes_just_then_leaves_it_with_the_other) {
     seems_dead(a);
     before_link = other_succeeds;
     mp_lease_release(a, "x");
-    ck_assert(mp_lease_holds(other, "x"));
+    ck_assert(holds(other, "x"));
     mp_leases_close(a);
-    ck_assert(mp_lease_holds(other, "x"));
+    ck_assert(holds(other, "x"));
     mp_leases_close(other);
     ck_assert_int_eq(n_files("claims"), 0);
 }
@@ -344,6 +349,28 @@ static void move_sub(const char *from, const char *to) {
     snprintf(b, sizeof b, "%s/%s", root, to);
     ck_assert_int_eq(rename(a, b), 0);
 }
+
+/* A folder in place of a claim stands for one that cannot be read. */
+START_TEST(a_lease_of_which_nobody_can_tell_is_not_lost) {
+    mp_leases *a = owner_new(30);
+    char claim[640], folder[256];
+    snprintf(folder, sizeof folder, "%s/claims", root);
+    ck_assert_int_eq(mp_lease_claim(a, "x", NULL), MP_CLAIM_MINE);
+    strcpy(claim, file_of("claims", "x-"));
+    move_sub("claims", "claims.away");
+    ck_assert(mkdir(folder, 0777) == 0 && mkdir(claim, 0777) == 0);
+    sx_fail(SX_E_DATA, "another error");
+    ck_assert_int_eq(mp_lease_holds(a, "x"), MP_HOLD_UNKNOWN);
+    ck_assert_msg(strstr(sx_err_text(), claim) != NULL, "%s", sx_err_text());
+    ck_assert_int_eq(rmdir(claim), 0);
+    ck_assert_int_eq(mp_lease_holds(a, "x"), MP_HOLD_LOST); // somebody has removed it
+    ck_assert_int_eq(rmdir(folder), 0);
+    move_sub("claims.away", "claims");
+    ck_assert_int_eq(mp_lease_holds(a, "x"), MP_HOLD_MINE);
+    mp_leases_close(a);
+    ck_assert_int_eq(n_files("claims"), 0);
+}
+END_TEST
 
 /* A limit of 0 bytes a file stands for a full disk: files are made, and stay empty. */
 START_TEST(a_claim_that_finds_no_room_is_an_error_of_writing) {
@@ -370,12 +397,12 @@ START_TEST(a_folder_that_cannot_be_written_is_an_error_and_no_end) {
     move_sub("crew", "crew.away");
     ck_assert_int_eq(mp_lease_claim(a, "y", NULL), MP_CLAIM_ERROR);
     ck_assert_msg(strstr(sx_err_text(), "claims/") != NULL, "%s", sx_err_text());
-    ck_assert(!mp_lease_holds(a, "x"));
+    ck_assert_int_eq(mp_lease_holds(a, "x"), MP_HOLD_UNKNOWN);
     mp_lease_move(a, "second");
     pause_s(0.3); // some beats find no folder
     move_sub("claims.away", "claims");
     move_sub("crew.away", "crew");
-    ck_assert(mp_lease_holds(a, "x"));
+    ck_assert(holds(a, "x"));
     mp_member *all = NULL;
     int n = 0;
     do { // and later ones find it again
@@ -415,7 +442,7 @@ static void serve(int ask, int answer, double silence_s) {
         if (line[0] == 'c')
             said = "MHE"[mp_lease_claim(l, key, NULL)];
         else if (line[0] == 'h')
-            said = mp_lease_holds(l, key) ? 'y' : 'n';
+            said = holds(l, key) ? 'y' : 'n';
         else if (line[0] == 'm')
             mp_lease_move(l, key);
         else if (line[0] == 'e')
@@ -706,7 +733,7 @@ static void work_on(mp_leases *l, int key, unsigned *seed) {
     int alone = lock_alone(key);
     if (!done(key)) {
         pause_s(1e-3 * (rand_r(seed) % 8));
-        if (rand_r(seed) % 4 && mp_lease_holds(l, name)) { // sometimes it comes to nothing
+        if (rand_r(seed) % 4 && holds(l, name)) { // sometimes it comes to nothing
             snprintf(path, sizeof path, "%s/done/%d.%s", root, key, mp_leases_owner(l));
             int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
             if (fd < 0) _exit(4);
@@ -780,6 +807,7 @@ int main(void) {
     tcase_add_test(t, a_successor_of_a_claim_given_back_meanwhile_finds_itself_on_no_chain);
     tcase_add_test(t, two_who_find_an_owner_dead_do_not_both_succeed);
     tcase_add_test(t, giving_back_what_another_takes_just_then_leaves_it_with_the_other);
+    tcase_add_test(t, a_lease_of_which_nobody_can_tell_is_not_lost);
     tcase_add_test(t, a_claim_that_finds_no_room_is_an_error_of_writing);
     tcase_add_test(t, a_folder_that_cannot_be_written_is_an_error_and_no_end);
     tcase_add_test(t, a_killed_process_of_this_machine_is_succeeded_at_once);
