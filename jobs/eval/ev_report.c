@@ -36,16 +36,6 @@ static double metric_of(const ev_row *r, int metric) {
 
 /* ---- rows ---- */
 
-static int by_item(const void *a, const void *b) {
-    const ev_row *x = a, *y = b;
-    if (x->item != y->item) return x->item < y->item ? -1 : 1;
-    return (x->place > y->place) - (x->place < y->place);
-}
-
-void ev_rows_sort(ev_row *row, int64_t n) {
-    qsort(row, (size_t)n, sizeof *row, by_item);
-}
-
 void ev_number_text(char text[32], double x) {
     if (isnan(x))
         snprintf(text, 32, "nan");

@@ -9,14 +9,10 @@
 /* One method on one item. Plain data without pointers: ranks exchange it as bytes. */
 typedef struct ev_row {
     int64_t item;    /* index into the low-resolution items */
-    int64_t place;   /* order of the rows of one item */
     char method[16]; /* "cubic", "sr", "sr-mean" */
     int64_t failed;  /* 1: scores are NaN */
     ev_scores scores;
 } ev_row;
-
-/* Sort by item, then place: the order of the files, whoever computed what. */
-void ev_rows_sort(ev_row *row, int64_t n);
 
 /* Rows on the way to a later run (ev_rows.c). The rows of one item, none of which failed, as text
  * that says each number to the last bit; new (sx_free). */

@@ -56,7 +56,7 @@ sx_err ev_rows_parse(const char *text, int64_t item, ev_row **row, int64_t *n) {
     ev_row *list = SX_NEW_ARRAY(ev_row, (int64_t)count + 1);
     bool good = count > 0;
     for (size_t i = 0; good && i < count; i++) {
-        list[i] = (ev_row){.item = item, .place = (int64_t)i};
+        list[i] = (ev_row){.item = item};
         good = row_parse(json_array_get(rows, i), &list[i]);
     }
     json_decref(rows);

@@ -51,21 +51,17 @@ static sx_err score_file(const ev_exam *x, const char *path, const io_read_opt *
     return rc;
 }
 
-static void put_row(ev_rows *l, const ev_row *r) {
-    l->row = sx_grow(l->row, l->n, sizeof *l->row);
-    l->row[l->n++] = *r;
-}
-
 /* Add a row to those of one item; of a failure the reason is said and the scores stay NaN. The
  * first failure stays in *first. */
 static void add_row(ev_rows *l, int64_t item, const char *method, sx_err rc, const ev_scores *s,
                     sx_err *first) {
-    ev_row r = {.item = item, .place = l->n, .failed = rc != SX_OK};
+    ev_row r = {.item = item, .failed = rc != SX_OK};
     snprintf(r.method, sizeof r.method, "%s", method);
     if (rc == SX_OK) r.scores = *s;
     if (rc != SX_OK) sx_warn("%s: %s", method, sx_err_text());
     if (*first == SX_OK) *first = rc;
-    put_row(l, &r);
+    l->row = sx_grow(l->row, l->n, sizeof *l->row);
+    l->row[l->n++] = r;
 }
 
 static void score_predictions(const ev_session *e, const ev_exam *x, sx_err ready, int64_t item,
@@ -139,8 +135,8 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
 }
 
 /* The rows of one item to those of the rank; *l is taken. */
-static void take_rows(ev_session *e, ev_rows *l) {
-    for (int64_t k = 0; k < l->n; k++) put_row(&e->rows, &l->row[k]);
+static void take_rows(ev_session *e, int64_t i, ev_rows *l) {
+    ev_item_rows_replace(e->by_item, i, l->row, l->n);
     sx_free(l->row);
 }
 
@@ -151,7 +147,7 @@ static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *
     work_step(e->work, 0, 1, "item");
     const sx_err rc = score_item(e, e->cohort.scored[i], SX_OK, &l);
     if (rc == SX_OK) *payload = ev_rows_text(l.row, l.n);
-    take_rows(e, &l);
+    take_rows(e, i, &l);
     return rc;
 }
 
@@ -159,25 +155,19 @@ static sx_err keep(void *user, int64_t i, const char *payload) {
     ev_session *e = user;
     ev_rows l = {NULL, 0};
     const sx_err rc = ev_rows_parse(payload, e->cohort.scored[i], &l.row, &l.n);
-    take_rows(e, &l);
+    if (rc == SX_OK) take_rows(e, i, &l);
     return rc;
-}
-
-static bool has_rows(const ev_session *e, int64_t item) {
-    for (int64_t k = 0; k < e->rows.n; k++)
-        if (e->rows.row[k].item == item) return true;
-    return false;
 }
 
 /* Items of this rank that made the program crash before were not tried: they have failed. */
 static void add_untried(ev_session *e) {
     for (int64_t i = 0; i < e->cohort.n_scored; i++) {
         const work_outcome *o = &work_outcomes(e->work)[i];
-        const int64_t item = e->cohort.scored[i];
-        if (o->state != WORK_FAILED || o->rank != mp_rank(e->comm) || has_rows(e, item)) continue;
         ev_rows l = {NULL, 0};
-        score_item(e, item, sx_fail(o->code, "%s", o->reason), &l);
-        take_rows(e, &l);
+        if (o->state != WORK_FAILED || o->rank != mp_rank(e->comm)) continue;
+        if (ev_item_rows_has(e->by_item, i)) continue;
+        score_item(e, e->cohort.scored[i], sx_fail(o->code, "%s", o->reason), &l);
+        take_rows(e, i, &l);
     }
 }
 
@@ -189,20 +179,18 @@ sx_err ev_score_all(ev_session *e, const char *out) {
                                    .make = make,
                                    .keep = keep};
     char *folder = work_folder(out, false);
-    void *all = NULL;
-    size_t n_bytes = 0;
     sx_err rc;
+    e->by_item = ev_item_rows_new(e->cohort.n_scored, sizeof(ev_row));
     SX_TRY(rc, work_open(&e->work, e->j, folder, &kind, e, e->cohort.n_scored));
     rc = work_run(e->work);
     if (rc != SX_OK && rc != SX_E_ITEMS) goto out;
     add_untried(e);
-    mp_allgather(e->comm, e->rows.row, (size_t)e->rows.n * sizeof *e->rows.row, &all, &n_bytes);
-    sx_free(e->rows.row);
-    e->rows = (ev_rows){all, (int64_t)(n_bytes / sizeof(ev_row))};
-    ev_rows_sort(e->rows.row, e->rows.n);
+    e->rows.row = ev_item_rows_gather(e->by_item, e->comm, work_outcomes(e->work), &e->rows.n);
 out:
     work_close(e->work);
+    ev_item_rows_free(e->by_item);
     e->work = NULL;
+    e->by_item = NULL;
     sx_free(folder);
     return rc;
 }

@@ -6,6 +6,7 @@
 #define EV_SCORE_H
 
 #include "io/io_nifti.h"
+#include "jobs/eval/ev_item_rows.h"
 #include "jobs/eval/ev_match.h"
 #include "jobs/eval/ev_report.h"
 #include "jobs/items/work.h"
@@ -21,8 +22,9 @@ typedef struct ev_session {
     ev_cohort cohort;
     io_read_opt read;
     double hr_mm, quantile;
-    work *work;   /* while items are scored */
-    ev_rows rows; /* of the items that this rank scored, then of all */
+    work *work;            /* while items are scored */
+    ev_item_rows *by_item; /* likewise: rows of the items that this rank scored */
+    ev_rows rows;          /* of all, afterwards */
 } ev_session;
 
 /* What all predictions of one item share. */

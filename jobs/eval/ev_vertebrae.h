@@ -12,6 +12,7 @@
 
 #include "io/io_bids.h"
 #include "jobs/job/job_scheme.h"
+#include "jobs/eval/ev_item_rows.h"
 #include "jobs/eval/ev_stat.h"
 #include "jobs/job/job_data.h"
 #include "jobs/items/work.h"
@@ -95,8 +96,7 @@ enum {
 extern const char *const ev_instance_columns[EVI_N];
 
 typedef struct ev_instance_row {
-    int64_t item, place; /* order of the rows of one item */
-    int64_t what;
+    int64_t item, what;
     double value[EVI_N]; /* NAN: does not apply */
 } ev_instance_row;
 
@@ -107,8 +107,6 @@ typedef struct ev_vert_rows {
 } ev_vert_rows;
 
 void ev_vert_rows_clear(ev_vert_rows *r);
-void ev_vert_rows_add(ev_vert_rows *r, const ev_vert_rows *more);
-void ev_vert_rows_sort(ev_vert_rows *r);
 /* The rows of one item as text that says each number to the last bit, new (sx_free); and the way
  * back, as rows of `item`. Errors: SX_E_DATA. */
 char *ev_vert_rows_text(const ev_vert_rows *r);
@@ -142,7 +140,9 @@ typedef struct ev_vertebrae {
     bool surfaces, box, whole_scans;
     bool partial; /* count true vertebrae that the field of view cuts off, too */
     work *work;   /* while items are scored */
-    ev_vert_rows rows;
+    ev_item_rows *session_rows,
+        *instance_rows; /* likewise: rows of the items that this rank scored */
+    ev_vert_rows rows;  /* of all, afterwards: session [n_sessions * n_methods] by item */
 } ev_vertebrae;
 
 extern const job_option ev_vertebrae_options[];

@@ -1,4 +1,4 @@
-/* Rows of sessions and instances: lists, order, and text for the journal,
+/* Rows of sessions and instances: lists, and text for the journal,
  * {"state", "values": ["0x1.8p+4", …], "instances": [{"what", "values"}, …]}. Numbers are
  * hexadecimal, which is exact, and texts, since JSON has no word for what is not finite. */
 #include <math.h>
@@ -69,34 +69,6 @@ void ev_vert_rows_clear(ev_vert_rows *r) {
     *r = (ev_vert_rows){NULL, NULL, 0, 0};
 }
 
-void ev_vert_rows_add(ev_vert_rows *r, const ev_vert_rows *more) {
-    for (int64_t i = 0; i < more->n_sessions; i++) {
-        r->session = sx_grow(r->session, r->n_sessions, sizeof *r->session);
-        r->session[r->n_sessions++] = more->session[i];
-    }
-    for (int64_t i = 0; i < more->n_instances; i++) {
-        r->instance = sx_grow(r->instance, r->n_instances, sizeof *r->instance);
-        r->instance[r->n_instances++] = more->instance[i];
-    }
-}
-
-static int session_order(const void *a, const void *b) {
-    const int64_t x = ((const ev_session_row *)a)->item, y = ((const ev_session_row *)b)->item;
-    return (x > y) - (x < y);
-}
-
-static int instance_order(const void *a, const void *b) {
-    const ev_instance_row *x = a, *y = b;
-    if (x->item != y->item) return x->item < y->item ? -1 : 1;
-    return (x->place > y->place) - (x->place < y->place);
-}
-
-void ev_vert_rows_sort(ev_vert_rows *r) {
-    if (r->n_sessions) qsort(r->session, (size_t)r->n_sessions, sizeof *r->session, session_order);
-    if (r->n_instances)
-        qsort(r->instance, (size_t)r->n_instances, sizeof *r->instance, instance_order);
-}
-
 /* ---- text ---- */
 
 static json_t *values_json(const double *x, int n) {
@@ -150,7 +122,7 @@ sx_err ev_vert_rows_parse(const char *text, int64_t item, ev_vert_rows *r) {
     r->session = sx_grow(NULL, 0, sizeof row);
     r->session[r->n_sessions++] = row;
     for (int64_t i = 0; good && i < n; i++) {
-        ev_instance_row one = {.item = item, .place = i};
+        ev_instance_row one = {.item = item};
         good = instance_parse(json_array_get(instances, (size_t)i), &one);
         r->instance = sx_grow(r->instance, r->n_instances, sizeof one);
         r->instance[r->n_instances++] = one;

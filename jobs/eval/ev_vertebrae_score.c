@@ -45,6 +45,13 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
     return SX_OK;
 }
 
+/* The rows of one item to those of the rank; *r is taken. */
+static void take_rows(ev_vertebrae *e, int64_t i, ev_vert_rows *r) {
+    ev_item_rows_replace(e->session_rows, i, r->session, r->n_sessions);
+    ev_item_rows_replace(e->instance_rows, i, r->instance, r->n_instances);
+    ev_vert_rows_clear(r);
+}
+
 static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
     ev_vertebrae *e = user;
     ev_vert_rows r = {NULL, NULL, 0, 0};
@@ -52,8 +59,7 @@ static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *
     work_step(e->work, 0, 1, "item");
     const sx_err rc = ev_vertebrae_item(e, i, SX_OK, &r);
     if (rc == SX_OK) *payload = ev_vert_rows_text(&r);
-    ev_vert_rows_add(&e->rows, &r);
-    ev_vert_rows_clear(&r);
+    take_rows(e, i, &r);
     return rc;
 }
 
@@ -61,33 +67,27 @@ static sx_err keep(void *user, int64_t i, const char *payload) {
     ev_vertebrae *e = user;
     ev_vert_rows r = {NULL, NULL, 0, 0};
     const sx_err rc = ev_vert_rows_parse(payload, i, &r);
-    ev_vert_rows_add(&e->rows, &r);
-    ev_vert_rows_clear(&r);
+    if (rc == SX_OK) take_rows(e, i, &r);
     return rc;
-}
-
-static bool has_row(const ev_vertebrae *e, int64_t item) {
-    for (int64_t k = 0; k < e->rows.n_sessions; k++)
-        if (e->rows.session[k].item == item) return true;
-    return false;
 }
 
 /* Items of this rank that made the program crash before were not tried: they have failed. */
 static void add_untried(ev_vertebrae *e, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         const work_outcome *o = &work_outcomes(e->work)[i];
-        if (o->state != WORK_FAILED || o->rank != mp_rank(e->comm) || has_row(e, i)) continue;
-        ev_vertebrae_item(e, i, sx_fail(o->code, "%s", o->reason), &e->rows);
+        ev_vert_rows r = {NULL, NULL, 0, 0};
+        if (o->state != WORK_FAILED || o->rank != mp_rank(e->comm)) continue;
+        if (ev_item_rows_has(e->session_rows, i)) continue;
+        ev_vertebrae_item(e, i, sx_fail(o->code, "%s", o->reason), &r);
+        take_rows(e, i, &r);
     }
 }
 
-static void gather(mp_comm *comm, void **rows, int64_t *n, size_t size) {
-    void *all = NULL;
-    size_t n_bytes = 0;
-    mp_allgather(comm, *rows, (size_t)*n * size, &all, &n_bytes);
-    sx_free(*rows);
-    *rows = all;
-    *n = (int64_t)(n_bytes / size);
+static void gather(ev_vertebrae *e) {
+    const work_outcome *o = work_outcomes(e->work);
+    ev_vert_rows *r = &e->rows;
+    r->session = ev_item_rows_gather(e->session_rows, e->comm, o, &r->n_sessions);
+    r->instance = ev_item_rows_gather(e->instance_rows, e->comm, o, &r->n_instances);
 }
 
 sx_err ev_vertebrae_score(ev_vertebrae *e, const char *out) {
@@ -99,22 +99,20 @@ sx_err ev_vertebrae_score(ev_vertebrae *e, const char *out) {
                                    .keep = keep};
     const int64_t n = e->n_sessions * e->n_methods;
     char *folder = work_folder(out, false);
-    void *sessions, *instances;
     sx_err rc;
+    e->session_rows = ev_item_rows_new(n, sizeof(ev_session_row));
+    e->instance_rows = ev_item_rows_new(n, sizeof(ev_instance_row));
     SX_TRY(rc, work_open(&e->work, e->j, folder, &kind, e, n));
     rc = work_run(e->work);
     if (rc != SX_OK && rc != SX_E_ITEMS) goto out;
     add_untried(e, n);
-    sessions = e->rows.session;
-    instances = e->rows.instance;
-    gather(e->comm, &sessions, &e->rows.n_sessions, sizeof *e->rows.session);
-    gather(e->comm, &instances, &e->rows.n_instances, sizeof *e->rows.instance);
-    e->rows.session = sessions;
-    e->rows.instance = instances;
-    ev_vert_rows_sort(&e->rows);
+    gather(e);
 out:
     work_close(e->work);
+    ev_item_rows_free(e->session_rows);
+    ev_item_rows_free(e->instance_rows);
     e->work = NULL;
+    e->session_rows = e->instance_rows = NULL;
     sx_free(folder);
     return rc;
 }

@@ -55,8 +55,8 @@ static void put_distances(const sp_match *m, double v[EVS_N]) {
 
 static ev_instance_row *add_instance(ev_vert_rows *r, int64_t item, int64_t what) {
     r->instance = sx_grow(r->instance, r->n_instances, sizeof *r->instance);
-    ev_instance_row *row = &r->instance[r->n_instances];
-    *row = (ev_instance_row){.item = item, .place = r->n_instances++, .what = what};
+    ev_instance_row *row = &r->instance[r->n_instances++];
+    *row = (ev_instance_row){.item = item, .what = what};
     for (int v = 0; v < EVI_N; v++) row->value[v] = (double)NAN;
     row->value[EVI_TRUTH] = row->value[EVI_PREDICTION] = row->value[EVI_PARTNER] = 0.0;
     return row;

@@ -52,7 +52,9 @@ static int64_t *subjects_of(const ev_vertebrae *e, int64_t *n) {
 }
 
 static const ev_session_row *row_of(const ev_vertebrae *e, int64_t session, int method) {
-    return &e->rows.session[session * e->n_methods + method];
+    const int64_t item = session * e->n_methods + method;
+    SX_ASSERT(item < e->rows.n_sessions && e->rows.session[item].item == item);
+    return &e->rows.session[item];
 }
 
 static const double *values_of(const ev_vertebrae *e, int64_t session, int method) {

@@ -1,10 +1,11 @@
 /* A bad disk, to be preloaded (LD_PRELOAD) into a program. Of the calls that change files below the
  * folder FAULT_UNDER, and whose path does not hold FAULT_EXCEPT, the FAULT_AT-th one fails:
  *
- *   FAULT_CALLS: which count, words of write fsync rename link truncate close allocate read
- *     (unset: all but read)
+ *   FAULT_CALLS: which count, words of write fsync rename link truncate close allocate read open
+ *     (unset: all but read and open, which is that of files that are read only)
  *   FAULT_AT: number, from 1 on
- *   FAULT_DO: kill (SIGKILL instead of the call), eio, enospc, eintr, short (half of a write)
+ *   FAULT_DO: kill (SIGKILL instead of the call), eio, enospc, eintr, enoent, short (half of a
+ *     write)
  *   FAULT_ROOM: in place of FAULT_AT; all files there together may have so many bytes. The write
  *     that wants more is cut short, the next one fails, as on a full disk
  *   FAULT_MARK: a file that is made when it happens
@@ -18,6 +19,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -74,12 +76,19 @@ static action count(const char *call) {
     static atomic_llong n_calls;
     const char *calls = getenv("FAULT_CALLS"), *at = getenv("FAULT_AT"), *what = getenv("FAULT_DO");
     if (!at || !what) return GO_ON;
-    if (calls ? !strstr(calls, call) : strcmp(call, "read") == 0) return GO_ON;
+    const bool reads = strcmp(call, "read") == 0 || strcmp(call, "open") == 0;
+    if (calls ? !strstr(calls, call) : reads) return GO_ON;
     if (atomic_fetch_add(&n_calls, 1) + 1 != atoll(at)) return GO_ON;
     mark();
     if (strcmp(what, "kill") == 0) raise(SIGKILL);
     if (strcmp(what, "short") == 0) return SHORT;
-    errno = strcmp(what, "enospc") == 0 ? ENOSPC : strcmp(what, "eintr") == 0 ? EINTR : EIO;
+    static const struct {
+        const char *name;
+        int number;
+    } errors[] = {{"enospc", ENOSPC}, {"eintr", EINTR}, {"enoent", ENOENT}};
+    errno = EIO;
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (strcmp(what, errors[i].name) == 0) errno = errors[i].number;
     return FAIL;
 }
 
@@ -172,6 +181,31 @@ ssize_t writev(int fd, const struct iovec *v, int n) {
     if (some == all) return REAL(writev)(fd, v, n);
     const size_t first = v[0].iov_len;
     return REAL(write)(fd, v[0].iov_base, (size_t)some < first ? (size_t)some : first);
+}
+
+static bool open_fails(const char *path, int how) {
+    if ((how & O_ACCMODE) != O_RDONLY || how & O_DIRECTORY) return false;
+    return path_counts(path) && count("open") == FAIL;
+}
+
+static mode_t mode_of(int how, va_list rest) {
+    return how & (O_CREAT | O_TMPFILE) ? (mode_t)va_arg(rest, int) : 0;
+}
+
+int open(const char *path, int how, ...) {
+    va_list rest;
+    va_start(rest, how);
+    const mode_t mode = mode_of(how, rest);
+    va_end(rest);
+    return open_fails(path, how) ? -1 : REAL(open)(path, how, mode);
+}
+
+int open64(const char *path, int how, ...) {
+    va_list rest;
+    va_start(rest, how);
+    const mode_t mode = mode_of(how, rest);
+    va_end(rest);
+    return open_fails(path, how) ? -1 : REAL(open64)(path, how, mode);
 }
 
 ssize_t pread(int fd, void *data, size_t n, off_t at) {

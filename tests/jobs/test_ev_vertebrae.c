@@ -2,8 +2,11 @@
 #include "jobs/eval/ev_vertebrae.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "spine/sp_labels.h"
@@ -13,7 +16,7 @@ START_TEST(rows_come_back_to_the_last_bit) {
     const double odd[6] = {1.0 / 3, (double)INFINITY, -(double)INFINITY, 5e-324, -0.0, 0.1};
     ev_session_row session = {.item = 7, .state = EV_MISSING};
     ev_instance_row instance[2] = {{.item = 7, .what = EV_FALSE},
-                                   {.item = 7, .place = 1, .what = EV_DUPLICATE}};
+                                   {.item = 7, .what = EV_DUPLICATE}};
     const ev_vert_rows rows = {&session, instance, 1, 2};
     ev_vert_rows back = {NULL, NULL, 0, 0};
     memcpy(session.value, odd, sizeof odd);
@@ -86,6 +89,26 @@ START_TEST(a_session_that_failed_for_one_method_counts_for_none) {
     ck_assert_double_eq_tol(summary[1][0].macro.mean, 0.25, 1e-12);
     ck_assert_double_eq_tol(summary[1][0].difference.mean, -0.65, 1e-12);
     ck_assert_int_eq(summary[0][0].macro.n, 2);
+}
+END_TEST
+
+START_TEST(rows_that_are_not_one_a_session_and_method_are_no_statistics) {
+    static ev_vertebrae e;
+    ev_summary summary[1][EV_N_METRICS];
+    io_item item[2] = {{.subject = "1"}, {.subject = "2"}};
+    const io_item *visit[2] = {&item[0], &item[1]};
+    ev_session_row row[3] = {{.item = 0}, {.item = 0}, {.item = 1}};
+    e = (ev_vertebrae){.n_methods = 1, .n_sessions = 2, .visit = visit, .rows = {row, NULL, 3, 0}};
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGABRT, SIG_DFL);
+        ev_summarise(&e, summary);
+        _exit(0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 END_TEST
 
@@ -163,6 +186,7 @@ int main(void) {
     return CHECK_RUN("eval vertebrae", rows_come_back_to_the_last_bit,
                      texts_that_are_no_rows_are_refused,
                      a_session_that_failed_for_one_method_counts_for_none,
+                     rows_that_are_not_one_a_session_and_method_are_no_statistics,
                      schemes_translate_numbers_and_drop_what_they_do_not_name,
                      the_scheme_of_spineps_changes_nothing,
                      tables_that_are_no_schemes_are_refused_with_their_line);
