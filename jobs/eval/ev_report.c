@@ -72,6 +72,24 @@ sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row,
 
 /* ---- the page ---- */
 
+/* All rows, and whose they are. */
+typedef struct results {
+    const io_items *items;
+    const ev_row *row; /* [n] */
+    int64_t n;
+    int64_t *subject; /* [items->n] number of each item's subject; owned */
+    int64_t n_subjects;
+} results;
+
+static results results_of(const io_items *items, const ev_row *row, int64_t n) {
+    results r = {.items = items, .row = row, .n = n};
+    const char **name = SX_NEW_ARRAY(const char *, items->n + 1);
+    for (int64_t i = 0; i < items->n; i++) name[i] = items->item[i].subject;
+    r.subject = ev_groups(name, items->n, &r.n_subjects);
+    sx_free(name);
+    return r;
+}
+
 /* A line of the page: a method, or its difference to another one. */
 static const struct series {
     const char *title, *method, *minus;
@@ -84,55 +102,50 @@ static const struct series {
 };
 
 /* Mean over the samples of a method on an item; NaN if there is none or one failed. */
-static double item_value(const ev_row *row, int64_t n, int64_t item, const char *method,
-                         int metric) {
+static double item_value(const results *r, int64_t item, const char *method, int metric) {
     double sum = 0.0;
     int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (row[i].item != item || strcmp(row[i].method, method) != 0) continue;
-        sum += metric_of(&row[i], metric);
+    for (int64_t i = 0; i < r->n; i++) {
+        if (r->row[i].item != item || strcmp(r->row[i].method, method) != 0) continue;
+        sum += metric_of(&r->row[i], metric);
         count++;
     }
     return count ? sum / (double)count : (double)NAN;
 }
 
-/* value [items->n] -> mean of each subject's finite values; returns the number of subjects. Items
- * are sorted by path, so those of a subject follow one another. */
-static int64_t subject_means(const io_items *items, const double *value, double *mean) {
-    int64_t subjects = 0;
-    for (int64_t i = 0; i < items->n;) {
-        const char *subject = items->item[i].subject;
-        double sum = 0.0;
-        int64_t count = 0;
-        for (; i < items->n && strcmp(items->item[i].subject, subject) == 0; i++) {
-            if (!isfinite(value[i])) continue;
-            sum += value[i];
-            count++;
-        }
-        mean[subjects++] = count ? sum / (double)count : (double)NAN;
+/* value [items->n] -> mean [n_subjects] of each subject's finite values. */
+static void subject_means(const results *r, const double *value, double *mean) {
+    int64_t *count = SX_NEW_ARRAY(int64_t, r->n_subjects + 1);
+    for (int64_t s = 0; s < r->n_subjects; s++) mean[s] = 0.0;
+    for (int64_t i = 0; i < r->items->n; i++) {
+        if (!isfinite(value[i])) continue;
+        mean[r->subject[i]] += value[i];
+        count[r->subject[i]]++;
     }
-    return subjects;
+    for (int64_t s = 0; s < r->n_subjects; s++)
+        mean[s] = count[s] ? mean[s] / (double)count[s] : (double)NAN;
+    sx_free(count);
 }
 
-static int64_t count_method(const ev_row *row, int64_t n, const char *method, bool failed_only) {
+static int64_t count_method(const results *r, const char *method, bool failed_only) {
     int64_t count = 0;
-    for (int64_t i = 0; i < n; i++)
-        count += strcmp(row[i].method, method) == 0 && (!failed_only || row[i].failed);
+    for (int64_t i = 0; i < r->n; i++)
+        count += strcmp(r->row[i].method, method) == 0 && (!failed_only || r->row[i].failed);
     return count;
 }
 
 /* One cell of the page. */
-static ev_estimate summarise(const struct series *s, int metric, const io_items *items,
-                             const ev_row *row, int64_t n) {
-    double *value = SX_NEW_ARRAY(double, items->n + 1), *means = SX_NEW_ARRAY(double, items->n + 1);
-    for (int64_t i = 0; i < items->n; i++) {
-        value[i] = item_value(row, n, i, s->method, metric);
-        if (s->minus) value[i] -= item_value(row, n, i, s->minus, metric);
+static ev_estimate summarise(const struct series *s, int metric, const results *r) {
+    const int64_t n = r->items->n;
+    double *value = SX_NEW_ARRAY(double, n + 1), *mean = SX_NEW_ARRAY(double, r->n_subjects + 1);
+    for (int64_t i = 0; i < n; i++) {
+        value[i] = item_value(r, i, s->method, metric);
+        if (s->minus) value[i] -= item_value(r, i, s->minus, metric);
     }
-    const int64_t subjects = subject_means(items, value, means);
-    const ev_estimate y = ev_bootstrap(means, subjects, (uint64_t)metric);
+    subject_means(r, value, mean);
+    const ev_estimate y = ev_bootstrap(mean, r->n_subjects, (uint64_t)metric);
     sx_free(value);
-    sx_free(means);
+    sx_free(mean);
     return y;
 }
 
@@ -145,24 +158,23 @@ static void print_cell(FILE *f, const ev_estimate *y) {
         fprintf(f, " %.3f [%.3f, %.3f] |", y->mean, y->low, y->high);
 }
 
-static void print_series(FILE *f, const struct series *s, const io_items *items, const ev_row *row,
-                         int64_t n) {
+static void print_series(FILE *f, const struct series *s, const results *r) {
     for (int m = 0; m < N_METRICS; m++) {
-        const ev_estimate y = summarise(s, m, items, row, n);
+        const ev_estimate y = summarise(s, m, r);
         if (m == 0) fprintf(f, "| %s | %lld |", s->title, (long long)y.n);
         print_cell(f, &y);
     }
     fprintf(f, "\n");
 }
 
-static void print_page(FILE *f, const io_items *items, const ev_row *row, int64_t n) {
+static void print_page(FILE *f, const results *r) {
     fprintf(f, "# Image quality against the isotropic truth\n\n");
     fprintf(f, "| method | rows | failed |\n|---|---|---|\n");
     for (size_t s = 0; s < 3; s++)
-        if (count_method(row, n, all_series[s].method, false) > 0)
+        if (count_method(r, all_series[s].method, false) > 0)
             fprintf(f, "| %s | %lld | %lld |\n", all_series[s].title,
-                    (long long)count_method(row, n, all_series[s].method, false),
-                    (long long)count_method(row, n, all_series[s].method, true));
+                    (long long)count_method(r, all_series[s].method, false),
+                    (long long)count_method(r, all_series[s].method, true));
     fprintf(f,
             "\nMean over the n subjects of a line [95 %% bootstrap interval over subjects, %d "
             "resamples; from %d subjects on]. Lines of different n are not of the same subjects; "
@@ -173,8 +185,7 @@ static void print_page(FILE *f, const io_items *items, const ev_row *row, int64_
     for (int m = 0; m < N_METRICS; m++) fprintf(f, "---|");
     fprintf(f, "\n");
     for (size_t s = 0; s < sizeof all_series / sizeof all_series[0]; s++)
-        if (count_method(row, n, all_series[s].method, false) > 0)
-            print_series(f, &all_series[s], items, row, n);
+        if (count_method(r, all_series[s].method, false) > 0) print_series(f, &all_series[s], r);
 }
 
 sx_err ev_report_markdown(const char *path, const io_items *items, const ev_row *row, int64_t n,
@@ -183,7 +194,9 @@ sx_err ev_report_markdown(const char *path, const io_items *items, const ev_row 
     size_t n_bytes = 0;
     FILE *f = open_memstream(&text, &n_bytes);
     if (!f) return sx_fail(SX_E_NOMEM, "%s: no memory for the page", path);
-    print_page(f, items, row, n);
+    results r = results_of(items, row, n);
+    print_page(f, &r);
+    sx_free(r.subject);
     fprintf(f, "\n%lld scans without truth, %lld predictions without a scan.\n",
             (long long)n_truthless, (long long)n_unclaimed);
     const bool complete = fclose(f) == 0;
@@ -206,11 +219,10 @@ static json_t *row_json(const io_items *items, const ev_row *r) {
     return o;
 }
 
-static json_t *series_json(const struct series *s, const io_items *items, const ev_row *row,
-                           int64_t n) {
+static json_t *series_json(const struct series *s, const results *r) {
     json_t *o = json_pack("{s:s}", "method", s->title);
     for (int m = 0; m < N_METRICS; m++) {
-        const ev_estimate y = summarise(s, m, items, row, n);
+        const ev_estimate y = summarise(s, m, r);
         const bool enough = y.n >= EV_LEAST_SUBJECTS;
         json_object_set_new(o, metrics[m].name,
                             json_pack("{s:I, s:o, s:o, s:o}", "n", (json_int_t)y.n, "mean",
@@ -223,10 +235,12 @@ static json_t *series_json(const struct series *s, const io_items *items, const 
 
 void ev_report_print(const io_items *items, const ev_row *row, int64_t n) {
     json_t *rows = json_array(), *means = json_array();
+    results r = results_of(items, row, n);
     for (int64_t i = 0; i < n; i++) json_array_append_new(rows, row_json(items, &row[i]));
     for (size_t s = 0; s < sizeof all_series / sizeof all_series[0]; s++)
-        if (count_method(row, n, all_series[s].method, false) > 0)
-            json_array_append_new(means, series_json(&all_series[s], items, row, n));
+        if (count_method(&r, all_series[s].method, false) > 0)
+            json_array_append_new(means, series_json(&all_series[s], &r));
+    sx_free(r.subject);
     job_json_print(json_pack("{s:o, s:o}", "rows", rows, "means", means),
                    JSON_INDENT(2) | JSON_REAL_PRECISION(9));
 }

@@ -3,9 +3,25 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
 #include "image/im_stat.h"
+
+/* ---- groups ---- */
+
+int64_t *ev_groups(const char *const *name, int64_t n, int64_t *n_groups) {
+    int64_t *group = SX_NEW_ARRAY(int64_t, n + 1), *first = SX_NEW_ARRAY(int64_t, n + 1);
+    *n_groups = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t g = *n_groups; // backwards: files of a group mostly follow one another
+        while (g > 0 && strcmp(name[first[g - 1]], name[i]) != 0) g--;
+        if (g == 0) first[(*n_groups)++] = i;
+        group[i] = g > 0 ? g - 1 : *n_groups - 1;
+    }
+    sx_free(first);
+    return group;
+}
 
 /* ---- intervals ---- */
 

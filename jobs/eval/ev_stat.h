@@ -14,6 +14,10 @@ typedef struct ev_estimate {
     double mean, low, high;
 } ev_estimate;
 
+/* The group of each of name [n], numbered by first appearance: those of equal names, wherever they
+ * stand. New [n] (sx_free); *n_groups of them. */
+int64_t *ev_groups(const char *const *name, int64_t n, int64_t *n_groups);
+
 /* A mean over the parts of subjects (sessions, instances): sum [n] of what was measured on a
  * subject, weight [n] its number of parts. The mean is all sums over all weights, its 95 % interval
  * that of 2000 resamples of whole subjects (percentiles; Efron, "Bootstrap methods", Ann. Statist.

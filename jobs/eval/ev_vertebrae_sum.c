@@ -1,7 +1,6 @@
 /* From rows to means, intervals and tests (ev_vertebrae.h). The unit of all statistics is the
  * subject: its sessions, and the instances of those, are not independent. */
 #include <math.h>
-#include <string.h>
 
 #include "base/sx_mem.h"
 #include "jobs/eval/ev_vertebrae.h"
@@ -39,15 +38,12 @@ static void parts_add(parts *p, int64_t subject, double x, double weight) {
     p->weight[subject] += weight;
 }
 
-/* Number of each session's subject, by first appearance, new [n_sessions]; *n of them. */
+/* Number of each session's subject, new [n_sessions]; *n of them. */
 static int64_t *subjects_of(const ev_vertebrae *e, int64_t *n) {
-    int64_t *subject = SX_NEW_ARRAY(int64_t, e->n_sessions + 1);
-    *n = 0;
-    for (int64_t s = 0; s < e->n_sessions; s++) {
-        int64_t before = 0;
-        while (before < s && strcmp(e->visit[before]->subject, e->visit[s]->subject) != 0) before++;
-        subject[s] = before < s ? subject[before] : (*n)++;
-    }
+    const char **name = SX_NEW_ARRAY(const char *, e->n_sessions + 1);
+    for (int64_t s = 0; s < e->n_sessions; s++) name[s] = e->visit[s]->subject;
+    int64_t *subject = ev_groups(name, e->n_sessions, n);
+    sx_free(name);
     return subject;
 }
 

@@ -16,6 +16,14 @@ check "header" [ "$(head -n 1 base.tsv | tr '\t' ' ')" = \
 check "four rows" [ "$(column method cubic base.tsv | wc -l)" -eq 4 ]
 check "plausible scores" sh -c "awk -F'\t' 'NR > 1 && !(\$5 > 10 && \$5 < 60 && \$7 > 0 && \$7 < 1 && \$9 < 1) {exit 1}' base.tsv"
 
+# A subject is one, wherever its scans lie.
+cp -r cohort apart
+mkdir -p apart/extra/sub-002/ses-01/anat
+mv apart/sub-002/ses-01/anat/*chunk-2* apart/extra/sub-002/ses-01/anat
+expect 0 eval images apart --truth cohort/derivatives/truth --lr apart
+check "four rows of a tree in two" [ "$(column method cubic apart.tsv | wc -l)" -eq 4 ]
+check "two subjects, their means as before" cmp base.md apart.md
+
 # Predictions: the truth for one scan, two samples and their mean for the next, the scan itself for the others.
 for lr in cohort/sub-*/ses-*/anat/*_acq-ax_*T2w.nii.gz; do
     to=sr/${lr#cohort/}

@@ -3,6 +3,7 @@
 #include "jobs/eval/ev_stat.h"
 
 #include <math.h>
+#include "base/sx_mem.h"
 #include "base/sx_rng.h"
 #include "tests/check_run.h"
 
@@ -10,6 +11,19 @@ static void expect_near(double got, double want, double tolerance, const char *w
     ck_assert_msg(fabs(got - want) <= tolerance, "%s: got %.9g, want %.9g within %g", what, got,
                   want, tolerance);
 }
+
+START_TEST(a_group_is_one_wherever_its_members_stand) {
+    static const char *const name[6] = {"1", "0", "1", "10", "0", "1"};
+    const int64_t want[6] = {0, 1, 0, 2, 1, 0};
+    int64_t n, *group = ev_groups(name, 6, &n);
+    ck_assert_int_eq(n, 3);
+    for (int i = 0; i < 6; i++) ck_assert_int_eq(group[i], want[i]);
+    sx_free(group);
+    group = ev_groups(name, 0, &n);
+    ck_assert_int_eq(n, 0);
+    sx_free(group);
+}
+END_TEST
 
 START_TEST(the_bootstrap_of_equal_values_is_a_point_and_passes_over_nan) {
     const double x[4] = {2.5, (double)NAN, 2.5, 2.5};
@@ -112,7 +126,8 @@ START_TEST(holm_steps_down_and_never_falls) {
 END_TEST
 
 int main(void) {
-    return CHECK_RUN("statistics", the_bootstrap_of_equal_values_is_a_point_and_passes_over_nan,
+    return CHECK_RUN("statistics", a_group_is_one_wherever_its_members_stand,
+                     the_bootstrap_of_equal_values_is_a_point_and_passes_over_nan,
                      the_bootstrap_interval_is_that_of_the_normal_mean,
                      subjects_count_by_their_parts_and_are_drawn_whole,
                      few_differences_are_flipped_in_all_ways,
