@@ -91,6 +91,22 @@ done
 echo "eio at reads of a checkpoint: met at $n_unread"
 check "reads were met" [ $n_unread = 4 ]
 
+# Where nobody can tell whose the folder is, no checkpoint gets its name, and nobody is said to have taken it.
+for n in 4 5; do
+    code=0
+    rm -rf run mark
+    cp -r begun run
+    last="eio at look $n at the claim of the folder"
+    FAULT_UNDER=$PWD/run/.sagax/claims FAULT_CALLS=open FAULT_MARK=$PWD/mark FAULT_AT=$n FAULT_DO=eio \
+        LD_PRELOAD=$faults run run --steps 4 || code=$?
+    check "$last: met" [ -e mark ]
+    check "$last: exit $code" [ $code = 74 ]
+    check "$last: says why" grep -q "whose folder this is cannot be read: .*: Input/output error" err
+    check "$last: no checkpoint" [ "$(ls run/ckpt)" = step-00000002.h5 ]
+    run run --steps 4
+    check "$last: then the same weights" cmp run/weights.h5 whole/weights.h5
+done
+
 # Nor is a cache damaged then, which a training reads while it goes on.
 for n in 1 5 10 20; do
     for what in "cache verify cache.h5" "train cache.h5 unread --steps 4 ${tiny[*]}"; do
