@@ -21,12 +21,13 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
     return SX_OK;
 }
 
-static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
+static sx_err make(void *user, mp_comm *share, int64_t i, const char print[65], char **payload,
+                   bool *lost) {
     cache_run *r = user;
     const cache_step *s = &r->steps[i];
     io_cache_volume v;
     sx_err made, rc;
-    (void)share, (void)payload;
+    (void)share, (void)print, (void)payload; // the step has the hashes
     cache_volume_name(&v, &r->items.item[i], r->split[i]);
     cache_step_sign(s, &v);
     made = cache_volume_make(&v, &r->recipe, cache_run_mask(r, i));

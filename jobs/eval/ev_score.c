@@ -140,10 +140,11 @@ static void take_rows(ev_session *e, int64_t i, ev_rows *l) {
     sx_free(l->row);
 }
 
-static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
+static sx_err make(void *user, mp_comm *share, int64_t i, const char print[65], char **payload,
+                   bool *lost) {
     ev_session *e = user;
     ev_rows l = {NULL, 0};
-    (void)share, (void)lost;
+    (void)share, (void)print, (void)lost;
     work_step(e->work, 0, 1, "item");
     const sx_err rc = score_item(e, e->cohort.scored[i], SX_OK, &l);
     if (rc == SX_OK) *payload = ev_rows_text(l.row, l.n);

@@ -52,10 +52,11 @@ static void take_rows(ev_vertebrae *e, int64_t i, ev_vert_rows *r) {
     ev_vert_rows_clear(r);
 }
 
-static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
+static sx_err make(void *user, mp_comm *share, int64_t i, const char print[65], char **payload,
+                   bool *lost) {
     ev_vertebrae *e = user;
     ev_vert_rows r = {NULL, NULL, 0, 0};
-    (void)share, (void)lost;
+    (void)share, (void)print, (void)lost;
     work_step(e->work, 0, 1, "item");
     const sx_err rc = ev_vertebrae_item(e, i, SX_OK, &r);
     if (rc == SX_OK) *payload = ev_vert_rows_text(&r);

@@ -60,10 +60,11 @@ static sx_err inspect(void *user, int64_t i, char print[65], char why[WORK_WHY])
     return h->kind->inspect(h->user, &h->items.item[i], print, why);
 }
 
-static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
+static sx_err make(void *user, mp_comm *share, int64_t i, const char print[65], char **payload,
+                   bool *lost) {
     const cohort *h = user;
     (void)payload; /* the outputs say it all */
-    return h->kind->make(h->user, h->work, share, &h->items.item[i], lost);
+    return h->kind->make(h->user, h->work, share, &h->items.item[i], print, lost);
 }
 
 /* ---- the run ---- */

@@ -25,7 +25,8 @@ typedef struct cohort_kind {
     /* As in work_kind. */
     sx_err (*inspect)(void *user, const io_item *item, char print[65], char why[WORK_WHY]);
     /* As in work_kind; `w` for work_step and work_holds. */
-    sx_err (*make)(void *user, work *w, mp_comm *share, const io_item *item, bool *lost);
+    sx_err (*make)(void *user, work *w, mp_comm *share, const io_item *item, const char print[65],
+                   bool *lost);
 } cohort_kind;
 
 /* The whole run, all arguments of the job being checked. `config`: the hash of what in

@@ -107,7 +107,7 @@ static void ask_whose(work *w, mp_comm *share, work_outcome *o) {
     sx_free(text);
 }
 
-static void make(work *w, mp_comm *share, int64_t i, const char *print, const char *why,
+static void make(work *w, mp_comm *share, int64_t i, const char print[65], const char *why,
                  char **payload) {
     work_outcome *o = &w->outcome[i];
     if (job_explain(w->j)) sx_info("%s: %s", w->name[i], why);
@@ -116,7 +116,7 @@ static void make(work *w, mp_comm *share, int64_t i, const char *print, const ch
     else
         work_journal_join(w->journal, w->name[i], print);
     o->state = WORK_MADE;
-    o->code = w->kind->make(w->user, share, i, payload, &o->lost);
+    o->code = w->kind->make(w->user, share, i, print, payload, &o->lost);
     if (o->code != SX_OK) ask_whose(w, share, o);
     work_journal_leave();
     end_item(w);

@@ -64,10 +64,13 @@ typedef struct work_kind {
     /* Why item i has to be made, "" when what is there is what would be made; and the hash of all
      * that decides about its result (input, weights, configuration). Errors: why it cannot be. */
     sx_err (*inspect)(void *user, int64_t i, char print[65], char why[WORK_WHY]);
-    /* Make it, by all ranks of `share`; work_step now and then. *payload: a text for the journal,
-     * new (sx_free), or left NULL. *lost is set when an output could not be written: then the next
-     * one cannot either. The same error on all ranks. */
-    sx_err (*make)(void *user, mp_comm *share, int64_t i, char **payload, bool *lost);
+    /* Make it, by all ranks of `share`; work_step now and then. `print` is what `inspect` gave
+     * before anything was read to make it, and what outputs must say they were made from: inputs
+     * may be replaced meanwhile. *payload: a text for the journal, new (sx_free), or left NULL.
+     * *lost is set when an output could not be written: then the next one cannot either. The same
+     * error on all ranks. */
+    sx_err (*make)(void *user, mp_comm *share, int64_t i, const char print[65], char **payload,
+                   bool *lost);
     /* May be NULL. An item whose fingerprint equals that of an earlier run is not made again: here
      * is what that run wrote down about it. Errors: it is of no use, and the item is made. */
     sx_err (*keep)(void *user, int64_t i, const char *payload);

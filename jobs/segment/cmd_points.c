@@ -69,7 +69,8 @@ static sx_err inspect(void *user, const io_item *item, char print[65], char why[
     return pt_inspect(user, item, print, why);
 }
 
-static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, bool *lost) {
+static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, const char print[65],
+                   bool *lost) {
     const pt_config *c = user;
     pt_inputs in = {.subreg = NULL};
     im_labels vert = {.voxel = NULL}, subreg = {.voxel = NULL}, grid = {.voxel = NULL};
@@ -85,7 +86,7 @@ static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, boo
     }
     say(item, &p);
     rc = work_holds(w);
-    if (rc == SX_OK) rc = pt_write(c, item, &in, &p, &grid);
+    if (rc == SX_OK) rc = pt_write(c, item, &in, &p, &grid, print);
     *lost = work_is_loss(rc);
 out:
     im_labels_clear(&vert);

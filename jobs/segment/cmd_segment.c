@@ -3,6 +3,7 @@
  * INPUT is a BIDS tree (as `sagax sr` writes it), a TSV list or one NIfTI file. Volumes are work
  * (work.h), shared out whole. Masks are made by a trained network, slice by slice, or by another
  * program, which is run once a volume. */
+#include <string.h>
 #include "base/sx_hash.h"
 #include "jobs/items/cohort.h"
 #include "jobs/segment/seg.h"
@@ -37,17 +38,19 @@ static sx_err inspect(void *user, const io_item *item, char print[65], char why[
     return seg_inspect(user, item, print, why);
 }
 
-static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, bool *lost) {
+static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, const char print[65],
+                   bool *lost) {
     seg_config *c = user;
     seg_masks m = {.how = {.anchor = SP_N_ANCHORS}};
     sx_err rc;
-    (void)share; /* is this rank alone */
+    (void)share; /* is this rank alone: it has looked at the item */
+    SX_ASSERT(strcmp(print, c->seen.print) == 0);
     rc = c->network.params ? seg_network_make(c, item, w, &m)
                            : seg_command_make(c, item, w, &m, lost);
     if (rc != SX_OK) goto out;
     if (!m.mask[SEG_VERT].voxel) SX_TRY(rc, seg_label(c, item, &m));
     rc = work_holds(w);
-    if (rc == SX_OK) rc = seg_write(c, item, &m);
+    if (rc == SX_OK) rc = seg_write(c, item, &m, &c->seen);
     *lost = work_is_loss(rc);
 out:
     seg_masks_clear(&m);

@@ -54,9 +54,10 @@ char *pt_output_name(const io_item *item);
 /* `why`: "" when the points are there and still valid; `print`: hash of what decides about them.
  * Errors: SX_E_NOINPUT, SX_E_IO, those of pt_inputs_find. */
 sx_err pt_inspect(const pt_config *c, const io_item *item, char print[65], char why[WORK_WHY]);
-/* Draw points on `grid` and write them with their sidecar, and balls if asked for, atomically.
- * Errors: SX_E_CREATE, SX_E_IO, SX_E_NOMEM. */
+/* Draw points on `grid` and write them with their sidecar, and balls if asked for, atomically;
+ * `print` is that of pt_inspect, from before the masks were read. Errors: SX_E_CREATE, SX_E_IO,
+ * SX_E_NOMEM. */
 sx_err pt_write(const pt_config *c, const io_item *item, const pt_inputs *in, const sp_points *p,
-                im_labels *grid);
+                im_labels *grid, const char print[65]);
 
 #endif

@@ -170,11 +170,10 @@ static sx_err write_balls(const pt_config *c, const io_item *item, const pt_inpu
 }
 
 sx_err pt_write(const pt_config *c, const io_item *item, const pt_inputs *in, const sp_points *p,
-                im_labels *grid) {
+                im_labels *grid, const char print[65]) {
     bool drawn[SP_MOST_POINTS] = {false};
-    char *image = output_path(c, item, "label-discs_dlabel"), print[SX_HASH_HEX];
+    char *image = output_path(c, item, "label-discs_dlabel");
     sx_err rc;
-    SX_TRY(rc, fingerprint(c, item, in, print));
     sp_points_draw(p, grid, 0.0, sp_level_value, drawn);
     SX_TRY(rc, write_one(image,
                          "Points on the cord at the levels of discs, numbered as by the Spinal "

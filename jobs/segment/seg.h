@@ -45,6 +45,11 @@ void seg_network_clear(seg_network *n); /* takes a zeroed struct */
 
 /* ---- configuration ---- */
 
+/* Hashes of the input and of the anchors of an item, and of all that decides about its outputs. */
+typedef struct seg_print {
+    char source[65], anchor[65], print[65];
+} seg_print;
+
 typedef struct seg_config {
     mp_comm *comm;
     const char *input, *out; /* borrowed from the job, as all texts */
@@ -59,6 +64,7 @@ typedef struct seg_config {
     io_items anchors;  /* vertebra masks of sagittal scans; owned */
     char *values;      /* JSON of what decides about an output; sorted keys */
     char hash[65];     /* SHA-256 of `values` */
+    seg_print seen;    /* of the item that seg_inspect looked at last */
 } seg_config;
 
 extern const job_option options_segment[];
@@ -112,10 +118,6 @@ sx_err seg_anchor_hash(const seg_config *c, const io_item *item, char hex[65]);
 
 /* ---- outputs ---- */
 
-/* Hashes of the input and of the anchors of an item, and of all that decides about its outputs. */
-typedef struct seg_print {
-    char source[65], anchor[65], print[65];
-} seg_print;
 /* Whether outputs have this mask. */
 bool seg_config_has(const seg_config *c, seg_mask m);
 /* Hash of an input's hash, the anchor's and of all in configuration and program that decides about
@@ -123,11 +125,12 @@ bool seg_config_has(const seg_config *c, seg_mask m);
 void seg_config_print(const seg_config *c, const char *source_sha256, const char *anchor_sha256,
                       char print[65]);
 /* `why`: "" when the masks of the item are there, made from this input by this configuration, and
- * have the bytes they were written with; else why they must be made. Errors: SX_E_NOINPUT, SX_E_IO.
- */
-sx_err seg_inspect(const seg_config *c, const io_item *item, char print[65], char why[WORK_WHY]);
-/* Write masks and sidecars, atomically. Errors: SX_E_CREATE, SX_E_IO. */
-sx_err seg_write(const seg_config *c, const io_item *item, const seg_masks *m);
+ * have the bytes they were written with; else why they must be made. `c->seen` is filled, of which
+ * `print` is one. Errors: SX_E_NOINPUT, SX_E_IO. */
+sx_err seg_inspect(seg_config *c, const io_item *item, char print[65], char why[WORK_WHY]);
+/* Write masks and sidecars, atomically; `p` is from before the input was read. Errors: SX_E_CREATE,
+ * SX_E_IO. */
+sx_err seg_write(const seg_config *c, const io_item *item, const seg_masks *m, const seg_print *p);
 /* The tables of labels at the root of OUT. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err seg_write_tables(const char *out);
 

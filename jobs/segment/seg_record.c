@@ -26,14 +26,15 @@ static char *mask_path(const seg_config *c, const io_item *item, seg_mask m) {
 
 /* ---- is it done? ---- */
 
-sx_err seg_inspect(const seg_config *c, const io_item *item, char print[65], char why[WORK_WHY]) {
+sx_err seg_inspect(seg_config *c, const io_item *item, char print[65], char why[WORK_WHY]) {
     const job_claim claim = {"Fingerprint", print,
                              "the input, an anchor, the weights or the configuration changed"};
-    char source[SX_HASH_HEX], anchor[SX_HASH_HEX];
-    sx_err rc = io_nifti_hash(item->path, source);
-    if (rc == SX_OK) rc = seg_anchor_hash(c, item, anchor);
+    seg_print *p = &c->seen;
+    sx_err rc = io_nifti_hash(item->path, p->source);
+    if (rc == SX_OK) rc = seg_anchor_hash(c, item, p->anchor);
     if (rc != SX_OK) return rc;
-    seg_config_print(c, source, anchor, print);
+    seg_config_print(c, p->source, p->anchor, p->print);
+    memcpy(print, p->print, sizeof p->print);
     *why = '\0';
     for (seg_mask m = 0; m < SEG_N_MASKS && !*why; m++) {
         char *mask = mask_path(c, item, m);
@@ -115,13 +116,10 @@ static sx_err write_mask(const seg_config *c, const io_item *item, seg_mask mask
     return rc;
 }
 
-sx_err seg_write(const seg_config *c, const io_item *item, const seg_masks *m) {
-    seg_print p;
-    sx_err rc = io_nifti_hash(item->path, p.source);
-    if (rc == SX_OK) rc = seg_anchor_hash(c, item, p.anchor);
-    if (rc == SX_OK) seg_config_print(c, p.source, p.anchor, p.print);
+sx_err seg_write(const seg_config *c, const io_item *item, const seg_masks *m, const seg_print *p) {
+    sx_err rc = SX_OK;
     for (seg_mask k = 0; k < SEG_N_MASKS && rc == SX_OK; k++)
-        if (m->mask[k].voxel) rc = write_mask(c, item, k, m, &p);
+        if (m->mask[k].voxel) rc = write_mask(c, item, k, m, p);
     return rc;
 }
 

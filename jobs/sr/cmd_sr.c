@@ -68,7 +68,9 @@ static sx_err inspect(void *user, const io_item *item, char print[65], char why[
     return sr_inspect(&((restoring *)user)->c, item, print, why);
 }
 
-static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, bool *lost) {
+static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, const char print[65],
+                   bool *lost) {
+    (void)print; /* sr_make hashes before it reads, too: the sidecar has hashes of its own */
     return sr_make(&((restoring *)user)->engine, share, w, item, lost);
 }
 

@@ -27,7 +27,8 @@ static sx_err inspect(void *user, const io_item *item, char print[65], char why[
     return st_inspect(&s->c, s->out, item, print, why);
 }
 
-static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, bool *lost) {
+static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, const char print[65],
+                   bool *lost) {
     const stitching *s = user;
     im_volume v = {0};
     st_result r = {0};
@@ -36,7 +37,7 @@ static sx_err make(void *user, work *w, mp_comm *share, const io_item *item, boo
     SX_TRY(rc, st_stitch(&s->c, item, &v, &r));
     st_warn(item, &r);
     rc = work_holds(w);
-    if (rc == SX_OK) rc = st_write(&s->c, s->out, item, &v, &r);
+    if (rc == SX_OK) rc = st_write(s->out, item, &v, &r, print);
     *lost = work_is_loss(rc);
 out:
     st_result_clear(&r);

@@ -181,12 +181,11 @@ static json_t *sidecar(const io_item *item, const st_result *r, const char *prin
     return o;
 }
 
-sx_err st_write(const st_config *c, const char *out, const io_item *item, const im_volume *v,
-                const st_result *r) {
-    char *image = output_path(out, item), print[SX_HASH_HEX];
-    sx_err rc = fingerprint(c, item, print);
-    if (rc == SX_OK)
-        rc = job_output_write(image, v, IO_FLOAT32, "sagax stitch", sidecar(item, r, print), 9);
+sx_err st_write(const char *out, const io_item *item, const im_volume *v, const st_result *r,
+                const char print[65]) {
+    char *image = output_path(out, item);
+    const sx_err rc =
+        job_output_write(image, v, IO_FLOAT32, "sagax stitch", sidecar(item, r, print), 9);
     sx_free(image);
     return rc;
 }

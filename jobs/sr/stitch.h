@@ -60,8 +60,9 @@ char *st_output_name(const io_item *item);
  * was written with; `print`: the hash of what decides about it. Errors: those of st_hash. */
 sx_err st_inspect(const st_config *c, const char *out, const io_item *item, char print[65],
                   char why[WORK_WHY]);
-/* Write the volume and its sidecar, atomically. Errors: SX_E_CREATE, SX_E_IO. */
-sx_err st_write(const st_config *c, const char *out, const io_item *item, const im_volume *v,
-                const st_result *r);
+/* Write the volume and its sidecar, atomically; `print` is that of st_inspect, from before the
+ * images were read. Errors: SX_E_CREATE, SX_E_IO. */
+sx_err st_write(const char *out, const io_item *item, const im_volume *v, const st_result *r,
+                const char print[65]);
 
 #endif

@@ -58,8 +58,10 @@ static void be_visited(const world *x);
 static sx_err be_robbed(world *x, bool *lost);
 static void hide_claims(const world *x);
 
-static sx_err make(void *user, mp_comm *share, int64_t i, char **payload, bool *lost) {
+static sx_err make(void *user, mp_comm *share, int64_t i, const char print[65], char **payload,
+                   bool *lost) {
     world *x = user;
+    ck_assert_int_eq(print[0], x->version);
     (void)share;
     work_step(x->w, 1, 2, "part");
     if (x->crash == i) raise(x->signal);
