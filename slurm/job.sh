@@ -48,6 +48,7 @@ sagax_srun() {
     # Rank 0, which runs on this node, leaves its exit code there.
     export SAGAX_VERDICT=${TMPDIR:-/tmp}/sagax-verdict-${SLURM_JOB_ID:-0}-$$
     rm -f "$SAGAX_VERDICT"
+    export SAGAX_JOB=${SLURM_JOB_ID:-} # what was asked for in this job (--retry) is asked for once
     # srun 22.05 takes the processors of a task from nobody else; --no-kill is the batch job's alone.
     srun --mpi="${SAGAX_MPI:-pmix}" --kill-on-bad-exit=1 --no-kill=off \
         ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} ${SAGAX_SRUN:-} "$@" &

@@ -75,15 +75,16 @@ void cache_count(const io_cache_volume *v, int64_t counts[N_COUNTS]) {
     if (v->ok) counts[N_SLICES + v->split] += v->n;
 }
 
-/* What is kept comes from the older cache, whatever part of it an earlier run has left: that may be
- * a failure. A part that was damaged since it was looked at is made again here, while the others
- * wait. */
+/* What is kept comes from the older cache, but when it was made again, by this run or by one before
+ * it that was asked to (a part of it that is good). A part that was damaged since it was looked at
+ * is made again here, while the others wait. */
 static void one_volume(cache_run *r, int64_t i, io_cache_volume *v) {
     const cache_step *s = &r->steps[i];
     const work_outcome *o = &work_outcomes(r->w)[i];
     const bool made = o->state == WORK_MADE || o->state == WORK_FAILED;
     cache_volume_name(v, &r->items.item[i], r->split[i]);
-    if (s->action == CACHE_KEEP && !made && cache_volume_take(v, r->old, s->old)) {
+    if (s->action == CACHE_KEEP && !made && !cache_part_is_good(r->parts, s, r->config) &&
+        cache_volume_take(v, r->old, s->old)) {
         v->reused = true;
         return;
     }

@@ -274,6 +274,7 @@ static sx_err take_turns(cache_run *r, int64_t counts[N_COUNTS], turn *t) {
         }
         rc = take_turn(r, counts, t);
         if (*t != PLAN_AGAIN || (rc != SX_OK && rc != SX_E_ITEMS)) return rc;
+        work_goes_on(r->w);
         work_close(r->w);
         r->w = NULL;
         r->whole = true;
@@ -335,6 +336,7 @@ sx_err cache_build(const job *j, const char *root, const char *path) {
     if (rc == SX_OK) rc = check_share(&r);
     if (rc == SX_OK) rc = prepare(&r, root);
     if (rc == SX_OK) rc = run_plan(&r, start_s);
+    if (rc != SX_OK && rc != SX_E_ITEMS) work_goes_on(r.w); // its parts are kept
     work_close(r.w);
     io_cache_close(r.old);
     io_items_clear(&r.items);

@@ -185,7 +185,7 @@ static bool attempt(work *w, mp_comm *share, int64_t i) {
     if (error != SX_OK) {
         lose(w, i, error);
     } else {
-        if (first && w->kind->keep) refresh(w);
+        if (first && (w->kind->keep || w->request)) refresh(w);
         process(w, share, i);
     }
     if (first) mp_lease_release(w->leases, w->name[i]);
@@ -351,7 +351,13 @@ sx_err work_run(work *w) {
         process_shared_out(w);
         if (w->n_alone > 0) process_alone(w);
     }
-    return conclude(w, start_s);
+    const sx_err rc = conclude(w, start_s);
+    w->through = rc == SX_OK || rc == SX_E_ITEMS;
+    return rc;
+}
+
+void work_goes_on(work *w) {
+    if (w) w->through = false;
 }
 
 const work_outcome *work_outcomes(const work *w) {

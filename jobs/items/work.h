@@ -14,7 +14,8 @@
  *
  * An item that failed for what it is (bad data, too little memory) is not tried again by itself
  * while input, weights, configuration and program are the same; nor is one that made the program
- * crash or stall twice. run.retry decides otherwise. Items in which earlier runs were killed (the
+ * crash or stall twice. run.retry decides otherwise, once for an item however often the same
+ * command is started again before it is through. Items in which earlier runs were killed (the
  * memory limit) come last; from the second kill on one at a time, by all ranks or by one while the
  * others wait. The journal never decides that something is done: outputs do, by their hashes.
  * Volumes that fail elsewhere (a disk that is full, an input that is not there) are tried in every
@@ -100,6 +101,9 @@ void work_close(work *w); /* takes NULL. Not collective */
  * is. Afterwards all ranks know all outcomes. Collective. Errors: SX_E_CREATE, SX_E_IO (an output
  * that could not be written), SX_E_AGAIN (asked to stop), SX_E_ITEMS (some failed). */
 sx_err work_run(work *w);
+/* What follows after work_run has not come to an end: another run of the same command goes on with
+ * what run.retry asks of this one. Takes NULL. Not collective. */
+void work_goes_on(work *w);
 /* Print for each item whether and why it would be made. Not collective. Errors: SX_E_ITEMS. */
 sx_err work_plan(work *w);
 

@@ -42,6 +42,7 @@ static bool parse(const char *line, size_t n_bytes, work_record *r) {
         take_text(r->config, sizeof r->config, o, "config");
         take_text(r->code, sizeof r->code, o, "code");
         take_text(r->owner, sizeof r->owner, o, "owner");
+        take_text(r->request, sizeof r->request, o, "request");
         r->run = json_integer_value(json_object_get(o, "run"));
         r->rank = (int)json_integer_value(json_object_get(o, "rank"));
         r->seconds = json_number_value(json_object_get(o, "seconds"));
@@ -250,6 +251,14 @@ static bool lives(const char *owner, const mp_member *crew, int n) {
     return false;
 }
 
+/* Whether a record says how the item ended, and none behind it does so for the same request. */
+static bool is_last_of_request(const work_record *r, int64_t n, int64_t i) {
+    if (!*r[i].request || !is_end(r[i].state)) return false;
+    for (int64_t k = i + 1; k < n; k++)
+        if (is_end(r[k].state) && strcmp(r[k].request, r[i].request) == 0) return false;
+    return true;
+}
+
 char *work_history_text(const work_history *h, const mp_member *crew, int n_crew) {
     char *text = NULL;
     size_t n_bytes = 0;
@@ -259,7 +268,7 @@ char *work_history_text(const work_history *h, const mp_member *crew, int n_crew
         const work_record *r = work_history_find(h, h->record[i].item, &n);
         const work_record *end = work_record_end(r, n);
         for (int64_t k = 0; k < n; k++)
-            if (&r[k] == end || r[k].state == WORK_CRASHED ||
+            if (&r[k] == end || r[k].state == WORK_CRASHED || is_last_of_request(r, n, k) ||
                 (!run_ended(r, n, k) && !lives(r[k].owner, crew, n_crew)))
                 fprintf(f, "%s\n", r[k].line);
     }

@@ -1,10 +1,10 @@
 /* The journal of a work folder: reading all of it, and writing one's own. Shared by work*.c and
  * cmd_status.c only.
  *
- * A line is one JSON object: run (number of the run), config (of the run), item, print (its
- * fingerprint), state, owner and rank (who), time (s since 1970, to be shown only); when the item
- * ended also code, reason, seconds and perhaps payload. A line that a killed process left
- * unfinished is passed over.
+ * A line is one JSON object: run (number of the run), config (of the run), request (which it
+ * served; absent without run.retry), item, print (its fingerprint), state, owner and rank (who),
+ * time (s since 1970, to be shown only); when the item ended also code, reason, seconds and perhaps
+ * payload. A line that a killed process left unfinished is passed over.
  *
  * What counts about an item is its last run; in it, having been made counts more than having
  * failed, because two tasks may have met the same item. */
@@ -14,10 +14,12 @@
 #include "jobs/items/work.h"
 #include "mpi/mp_lease.h"
 
+enum { WORK_REQUEST = 128 };
+
 typedef struct work_record {
     char *line; /* the text of it, owned; `item`, `reason`, `payload` are owned too */
     char *item, *reason, *payload; /* payload NULL: none */
-    char print[65], config[65], code[16], owner[160];
+    char print[65], config[65], code[16], owner[160], request[WORK_REQUEST]; /* "": none */
     work_state state;
     int64_t run, order; /* of lines: files by name, lines as they stand */
     int rank;
@@ -50,8 +52,9 @@ int work_record_crashes(const work_record *r, int64_t n, const char *print);
 /* In how many runs the item was begun and nothing says how that ended, since it was last made: what
  * SIGKILL leaves (the memory limit), or a node that is lost; or somebody is at it just now. */
 int work_record_kills(const work_record *r, int64_t n);
-/* Lines of what a later run needs to know: how each item ended last, its crashes, and that it was
- * begun in runs that did not end it, but by those of `crew` [n] that are known to live; new. */
+/* Lines of what a later run needs to know: how each item ended last and last for each request, its
+ * crashes, and that it was begun in runs that did not end it, but by those of `crew` [n] that are
+ * known to live; new. */
 char *work_history_text(const work_history *h, const mp_member *crew, int n);
 
 /* Put the journals of processes that have ended into one file when there are many of them. For the
@@ -61,9 +64,9 @@ sx_err work_journal_fold(const char *folder, const char *owner);
 /* ---- this process's own ---- */
 typedef struct work_journal work_journal;
 /* FOLDER/journal/OWNER.jsonl; the file appears with the first line. One a process at a time: it
- * holds the handlers of signals that end a program. */
+ * holds the handlers of signals that end a program. `request`: NULL for none. */
 work_journal *work_journal_new(const char *folder, const char *owner, const char *config,
-                               int64_t run, int rank);
+                               const char *request, int64_t run, int rank);
 void work_journal_free(work_journal *k); /* takes NULL */
 /* An item begins. Should the process crash before work_journal_end, a line says so. */
 void work_journal_begin(work_journal *k, const char *item, const char *print);

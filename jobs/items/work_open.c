@@ -167,9 +167,10 @@ static sx_err begin(work *w) {
     sx_err rc = mp_agree(w->comm, first ? describe(w) : SX_OK);
     if (rc == SX_OK) rc = mp_leases_open(&w->leases, w->comm, w->folder, &opt);
     if (rc != SX_OK) return rc;
+    if ((rc = work__request_begin(w)) != SX_OK) return rc;
     learn_owners(w);
-    w->journal = work_journal_new(w->folder, mp_leases_owner(w->leases), w->kind->config, w->run,
-                                  mp_rank(w->comm));
+    w->journal = work_journal_new(w->folder, mp_leases_owner(w->leases), w->kind->config,
+                                  w->request, w->run, mp_rank(w->comm));
     if (first) tidy(w);
     return SX_OK;
 }
@@ -185,7 +186,9 @@ sx_err work_open(work **out, const job *j, const char *folder, const work_kind *
     copy_names(w);
     sx_err rc = mp_agree(w->comm, choose_part(w));
     if (rc == SX_OK) rc = read_past(w);
-    if (rc == SX_OK && !job_dry_run(j)) {
+    if (rc == SX_OK && job_dry_run(j)) {
+        rc = work__request_begin(w);
+    } else if (rc == SX_OK) {
         work__order(w);
         rc = begin(w);
     }
@@ -199,6 +202,7 @@ sx_err work_open(work **out, const job *j, const char *folder, const work_kind *
 
 void work_close(work *w) {
     if (!w) return;
+    work__request_end(w);
     work_journal_free(w->journal);
     mp_leases_close(w->leases);
     work_history_clear(&w->past);
@@ -207,6 +211,7 @@ void work_close(work *w) {
     sx_free(w->mine);
     sx_free(w->own);
     sx_free(w->outcome);
+    sx_free(w->request);
     sx_free(w->folder);
     sx_free(w);
 }

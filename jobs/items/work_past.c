@@ -19,22 +19,40 @@ static bool stays(sx_err code) {
     return code == SX_E_DATA || code == SX_E_NOMEM || code == SX_E_BUG || code == SX_E_CONFIG;
 }
 
-static bool asked_again(const work *w, sx_err code) {
-    return w->retry == WORK_RETRY_FAILED || (w->retry == WORK_RETRY_OOM && code == SX_E_NOMEM);
+/* Whether this is what came of a request, for good: not that the disk was full, or of a stop. */
+static bool is_answer(const work_record *r) {
+    return r->state == WORK_MADE || r->state == WORK_UNCHANGED || r->state == WORK_CRASHED ||
+           (r->state == WORK_FAILED && stays(code_parse(r->code)));
+}
+
+/* What run.retry asks for of item i: once, in whatever start of the program. */
+static work_retry asked_for(const work *w, int64_t i, const char *print) {
+    int64_t n;
+    const work_record *r = work_history_find(&w->past, w->name[i], &n);
+    for (int64_t k = 0; w->request && k < n; k++)
+        if (strcmp(r[k].request, w->request) == 0 && strcmp(r[k].print, print) == 0 &&
+            is_answer(&r[k]))
+            return WORK_RETRY_NONE;
+    return w->retry;
+}
+
+static bool asks_for(work_retry asked, sx_err code) {
+    return asked == WORK_RETRY_FAILED || (asked == WORK_RETRY_OOM && code == SX_E_NOMEM);
 }
 
 /* The failure that an item has had for the same reasons and will have again, else SX_OK. */
-static sx_err former_failure(const work *w, int64_t i, const char *print) {
+static sx_err former_failure(const work *w, int64_t i, const char *print, work_retry asked) {
     int64_t n;
     const work_record *r = work_history_find(&w->past, w->name[i], &n);
     const work_record *end = work_record_end(r, n);
     const int crashes = work_record_crashes(r, n, print);
-    if (crashes >= CRASHES_ENOUGH && !asked_again(w, SX_E_BUG))
-        return sx_fail(SX_E_BUG, "the program died in it %d times; --retry failed tries it again",
-                       crashes);
+    if (crashes >= CRASHES_ENOUGH && !asks_for(asked, SX_E_BUG))
+        return sx_fail(SX_E_BUG, "the program died in it %d times%s", crashes,
+                       asks_for(w->retry, SX_E_BUG) ? ", and has tried it again as asked for"
+                                                    : "; --retry failed tries it again");
     if (!end || end->state != WORK_FAILED || strcmp(end->print, print) != 0) return SX_OK;
     const sx_err code = code_parse(end->code);
-    if (w->kind->forgives || !stays(code) || asked_again(w, code)) return SX_OK;
+    if (w->kind->forgives || !stays(code) || asks_for(asked, code)) return SX_OK;
     return sx_fail(code, "%s", end->reason ? end->reason : "failed before");
 }
 
@@ -53,13 +71,14 @@ static void take_kept(work *w, int64_t i, const char *print, char why[WORK_WHY],
 sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY], char **payload) {
     sx_err rc = w->kind->inspect(w->user, i, print, why);
     if (rc != SX_OK) return rc;
-    if (w->retry == WORK_RETRY_ALL) {
+    const work_retry asked = asked_for(w, i, print);
+    if (asked == WORK_RETRY_ALL) {
         snprintf(why, WORK_WHY, "asked for again");
         return SX_OK;
     }
     if (!*why) return SX_OK;
     take_kept(w, i, print, why, payload);
-    return *why ? former_failure(w, i, print) : SX_OK;
+    return *why ? former_failure(w, i, print, asked) : SX_OK;
 }
 
 /* ---- what was under way when the program was killed ---- */

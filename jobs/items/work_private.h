@@ -26,6 +26,7 @@ struct work {
     int64_t *mine, n_mine; /* items of this run's part, in the order in which they are begun */
     int64_t n_alone;       /* of these, the last ones are made one at a time */
     work_retry retry;
+    char *request;     /* name of what `retry` asks for (work_request.c); NULL without */
     int64_t run;       /* number of this run */
     mp_leases *leases; /* NULL in a dry run */
     work_journal *journal;
@@ -38,6 +39,7 @@ struct work {
     int64_t item; /* under way */
     bool lost;    /* an output could not be written */
     bool taken;   /* another process took the item under way over */
+    bool through; /* with all items, for good */
 };
 
 /* Put the items last that were under way when the program was killed. Not collective; the same
@@ -47,5 +49,12 @@ void work__order(work *w);
 /* Why item i has to be made, "": it has not, by what is there and by what earlier runs wrote down,
  * which is *payload then, new, else left alone. Not collective. Errors: why it cannot be made. */
 sx_err work__decide(work *w, int64_t i, char print[65], char why[WORK_WHY], char **payload);
+
+/* Set w->request: that of an earlier run of the same command when it still stands, else a new one,
+ * which stands from now on. In a dry run nothing is written. Collective. Errors: SX_E_CREATE,
+ * SX_E_IO. */
+sx_err work__request_begin(work *w);
+/* When w is through, the request stands no more. Not collective. */
+void work__request_end(const work *w);
 
 #endif

@@ -18,7 +18,7 @@
 #include "jobs/items/work_journal.h"
 
 struct work_journal {
-    char *path, *owner, *config;
+    char *path, *owner, *config, *request; /* request NULL: none */
     int64_t run;
     int rank, fd; /* fd -1: not open yet */
     bool warned;
@@ -28,10 +28,10 @@ struct work_journal {
 
 static json_t *line_of(const work_journal *k, const char *item, work_state state,
                        const char *print) {
-    return json_pack("{s:I, s:s, s:o, s:s, s:s, s:s, s:i, s:I}", "run", (json_int_t)k->run,
-                     "config", k->config, "item", job_json_string(item), "state",
-                     work_state_name(state), "print", print, "owner", k->owner, "rank", k->rank,
-                     "time", (json_int_t)time(NULL));
+    return json_pack("{s:I, s:s, s:s*, s:o, s:s, s:s, s:s, s:i, s:I}", "run", (json_int_t)k->run,
+                     "config", k->config, "request", k->request, "item", job_json_string(item),
+                     "state", work_state_name(state), "print", print, "owner", k->owner, "rank",
+                     k->rank, "time", (json_int_t)time(NULL));
 }
 
 static char *text_of(json_t *o) {
@@ -125,11 +125,12 @@ static void arm(work_journal *k, const char *item, const char *print) {
 /* ---- a process's items ---- */
 
 work_journal *work_journal_new(const char *folder, const char *owner, const char *config,
-                               int64_t run, int rank) {
+                               const char *request, int64_t run, int rank) {
     work_journal *k = SX_NEW(work_journal);
     k->path = sx_strf("%s/journal/%s.jsonl", folder, owner);
     k->owner = sx_strdup(owner);
     k->config = sx_strdup(config);
+    k->request = request ? sx_strdup(request) : NULL;
     k->run = run;
     k->rank = rank;
     k->fd = -1;
@@ -144,6 +145,7 @@ void work_journal_free(work_journal *k) {
     if (k->fd >= 0) close(k->fd);
     sx_free(k->owner);
     sx_free(k->config);
+    sx_free(k->request);
     sx_free(k->path);
     sx_free(k);
 }

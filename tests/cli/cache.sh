@@ -98,6 +98,21 @@ json '.volumes[4] | .state, .reason, .subject' $'failed\nbug\n04'
 expect 0 cache build bids crash.h5 --retry failed
 check "asked for, it is made" cmp serial.h5 crash.h5
 
+# ---- all again, in two starts: the second one takes the parts that the first one left ----
+cp serial.h5 again.h5
+expect 0 cache build bids again.h5 --retry all --json
+says err "10 made, 0 unchanged"
+expect 0 cache build bids half.h5 --set run.part=0/2
+cp half.h5.sagax/parts/* again.h5.sagax/parts/ # as a stop leaves them
+sed -i 's/"stands": false/"stands": true/' again.h5.sagax/requests/*.json
+expect 0 cache build bids again.h5 --retry all --json
+says err "goes on behind the items"
+says err "0 made, 10 unchanged"
+json .reused 5
+check "the cache is the same" cmp serial.h5 again.h5
+expect 0 cache build bids again.h5 --retry all --json
+says err "10 made, 0 unchanged"
+
 # ---- volumes in which the program was killed twice are made by one rank, one after the other ----
 for run in 90 91; do
     for n in 01 02 03 04 05 06 07 08 09; do

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "jobs/items/work.h"
 #include "jobs/items/work_journal.h"
 #include "mpi/mp_lease.h"
+#include "mpi/mp_stop.h"
 #include "tests/check_run.h"
 
 static const job_option *const sections[] = {options_run, options_run_crew, NULL};
@@ -34,6 +36,7 @@ typedef struct world {
     const char *text; /* payload */
     int crash;        /* item that raises `signal`, or -1 */
     int signal;
+    int stop;   /* item during which the run is asked to stop, or -1 */
     int guest;  /* item during which another process does half of all, or -1 */
     int robbed; /* item whose lease is lost the first time, which makes it fail, or -1 */
     int unsure; /* item of which nobody can tell whose it is while it is made, or -1 */
@@ -65,6 +68,7 @@ static sx_err make(void *user, mp_comm *share, int64_t i, const char print[65], 
     (void)share;
     work_step(x->w, 1, 2, "part");
     if (x->crash == i) raise(x->signal);
+    if (x->stop == i) raise(SIGUSR1);
     if (x->guest == i) be_visited(x);
     if (x->robbed == i) return be_robbed(x, lost);
     if (x->unsure == i) hide_claims(x);
@@ -87,8 +91,13 @@ static sx_err keep(void *user, int64_t i, const char *payload) {
 }
 
 static world new_world(void) {
-    world x = {
-        .version = 'v', .crash = -1, .signal = SIGSEGV, .guest = -1, .robbed = -1, .unsure = -1};
+    world x = {.version = 'v',
+               .crash = -1,
+               .signal = SIGSEGV,
+               .stop = -1,
+               .guest = -1,
+               .robbed = -1,
+               .unsure = -1};
     strcpy(x.folder, "/tmp/sx_work_XXXXXX");
     ck_assert(mkdtemp(x.folder) != NULL);
     return x;
@@ -100,9 +109,8 @@ static void remove_world(world *x) {
     sx_free(command);
 }
 
-/* One run with up to two words of options; its result. Counts of this run are in *x. */
-static sx_err run(world *x, const char *option, const char *value) {
-    char *argv[2] = {(char *)option, (char *)value};
+/* One run with n words of options; its result. Counts of this run are in *x. */
+static sx_err run_words(world *x, int n, char **word) {
     work_kind kind = {.verb = "test",
                       .name = name_of,
                       .inspect = inspect,
@@ -111,12 +119,17 @@ static sx_err run(world *x, const char *option, const char *value) {
     job *j;
     memset(x->made, 0, sizeof x->made);
     memset(x->kept, 0, sizeof x->kept);
-    ck_assert_int_eq(job_new(&j, &verb, mp_self(), option ? 2 : 0, argv), SX_OK);
+    ck_assert_int_eq(job_new(&j, &verb, mp_self(), n, word), SX_OK);
     sx_err rc = work_open(&x->w, j, x->folder, &kind, x, N);
     if (rc == SX_OK) rc = work_run(x->w);
     work_close(x->w);
     job_free(j);
     return rc;
+}
+
+static sx_err run(world *x, const char *option, const char *value) {
+    char *word[2] = {(char *)option, (char *)value};
+    return run_words(x, option ? 2 : 0, word);
 }
 
 static int sum(const int *x) {
@@ -318,17 +331,25 @@ START_TEST(what_nobody_can_tell_whose_it_is_is_not_published_and_ends_the_run) {
 
 /* ---- crashes ---- */
 
-/* A run in a process of its own; the signal that it dies of, or 0. */
-static int run_apart(world *x) {
+/* A run with these values of run.retry and run.part in a process of its own; the signal that it
+ * dies of, or 0. */
+static int run_apart_asked(world *x, const char *retry, const char *part) {
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
         signal(SIGSEGV, SIG_DFL); /* not the sanitizer's report */
-        _exit(run(x, NULL, NULL) == SX_OK ? 0 : 1);
+        mp_stop_install();
+        char set[] = "--set",
+             *word[4] = {set, sx_strf("run.retry=%s", retry), set, sx_strf("run.part=%s", part)};
+        _exit(run_words(x, 4, word) == SX_OK ? 0 : 1);
     }
     int status;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static int run_apart(world *x) {
+    return run_apart_asked(x, "none", "");
 }
 
 START_TEST(an_item_that_crashes_twice_is_left_alone) {
@@ -396,6 +417,92 @@ START_TEST(an_item_in_which_the_program_is_killed_comes_last_and_is_never_left_o
     remove_world(&x);
 }
 
+/* ---- what is asked for, across starts ---- */
+
+START_TEST(retry_all_gets_on_across_stops_and_then_is_a_new_request) {
+    world x = new_world();
+    char order[N + 1];
+    static const struct {
+        int stop;
+        const char *made;
+    } starts[] = {{1, "01"}, {3, "23"}, {-1, "45"}, {2, "012"}, {-1, "345"}};
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    for (int k = 0; k < 5; k++) {
+        x.stop = starts[k].stop;
+        ck_assert_int_eq(run_apart_asked(&x, "all", ""), 0);
+        made_in_order(&x, 2 + 3 * k, order);
+        ck_assert_str_eq(order, starts[k].made);
+        x.stop = -1;
+        ck_assert_int_eq(run(&x, NULL, NULL), SX_OK); /* what others do in between is no answer */
+        ck_assert_int_eq(sum(x.made), 0);
+        ck_assert_int_eq(run(&x, "--set", "run.part=0/2"), SX_OK);
+    }
+    remove_world(&x);
+}
+
+START_TEST(a_crash_in_what_was_to_be_tried_again_is_not_met_by_the_next_start) {
+    world x = new_world();
+    char order[N + 1];
+    x.crash = 3;
+    ck_assert_int_eq(run_apart(&x), SIGSEGV);
+    ck_assert_int_eq(run_apart(&x), SIGSEGV);
+    x.done[0] = x.done[1] = x.done[2] = true; /* by those two */
+    for (int run = 3; run < 7; run += 2) {    /* asked twice */
+        ck_assert_int_eq(run_apart_asked(&x, "failed", ""), SIGSEGV);
+        ck_assert_int_eq(run_apart_asked(&x, "failed", ""), 0);
+        made_in_order(&x, run + 1, order);
+        ck_assert_str_eq(order, "45");
+    }
+    remove_world(&x);
+}
+
+START_TEST(tasks_of_an_array_get_on_each_by_itself) {
+    world x = new_world();
+    char order[N + 1];
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    x.stop = 2;
+    ck_assert_int_eq(run_apart_asked(&x, "all", "0/2"), 0);
+    made_in_order(&x, 2, order);
+    ck_assert_str_eq(order, "02");
+    x.stop = -1;
+    ck_assert_int_eq(run_apart_asked(&x, "all", "1/2"), 0);
+    made_in_order(&x, 3, order);
+    ck_assert_str_eq(order, "135");
+    ck_assert_int_eq(run_apart_asked(&x, "all", "0/2"), 0);
+    made_in_order(&x, 4, order);
+    ck_assert_str_eq(order, "4");
+    remove_world(&x);
+}
+
+START_TEST(what_a_full_disk_kept_from_being_made_again_is_still_asked_for) {
+    world x = new_world();
+    ck_assert_int_eq(run(&x, NULL, NULL), SX_OK);
+    x.fails[2] = SX_E_IO;
+    ck_assert_int_eq(run(&x, "--set", "run.retry=all"), SX_E_IO);
+    x.fails[2] = SX_OK;
+    ck_assert_int_eq(run(&x, "--set", "run.retry=all"), SX_OK);
+    ck_assert_int_eq(x.made[0] + x.made[1], 0);
+    ck_assert_int_eq(sum(x.made), 4);
+    remove_world(&x);
+}
+
+START_TEST(in_a_batch_job_the_same_command_asks_once) {
+    static const struct {
+        const char *job;
+        int made;
+    } runs[] = {{"7", N}, {"7", 0}, {"8", N}, {"8", 0}, {NULL, N}, {NULL, N}};
+    world x = new_world();
+    for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+        if (runs[k].job)
+            setenv("SAGAX_JOB", runs[k].job, 1);
+        else
+            unsetenv("SAGAX_JOB");
+        ck_assert_int_eq(run(&x, "--set", "run.retry=all"), SX_OK);
+        ck_assert_msg(sum(x.made) == runs[k].made, "run %d made %d", (int)k, sum(x.made));
+    }
+    remove_world(&x);
+}
+
 START_TEST(whoever_helps_with_an_item_writes_down_only_that_it_crashed) {
     world x = new_world();
     char *journal = sx_path_join(x.folder, "journal");
@@ -405,7 +512,7 @@ START_TEST(whoever_helps_with_an_item_writes_down_only_that_it_crashed) {
         pid_t pid = fork();
         if (pid == 0) {
             signal(SIGSEGV, SIG_DFL);
-            work_journal *k = work_journal_new(x.folder, "helper", "c", 1, 1);
+            work_journal *k = work_journal_new(x.folder, "helper", "c", NULL, 1, 1);
             work_journal_join(k, names[2], "p");
             if (!crashes) work_journal_leave();
             raise(SIGSEGV);
@@ -480,6 +587,26 @@ START_TEST(a_short_form_says_the_same) {
     work_history_clear(&again);
 }
 
+START_TEST(a_short_form_has_the_last_end_of_each_request) {
+    static const char text[] = "{\"run\":1,\"item\":\"x\",\"request\":\"a\",\"state\":\"failed\"}\n"
+                               "{\"run\":2,\"item\":\"x\",\"request\":\"a\",\"state\":\"made\"}\n"
+                               "{\"run\":3,\"item\":\"x\",\"request\":\"b\",\"state\":\"made\"}\n"
+                               "{\"run\":4,\"item\":\"x\",\"state\":\"unchanged\"}\n"
+                               "{\"run\":5,\"item\":\"x\",\"state\":\"unchanged\"}\n";
+    work_history h, again;
+    work_history_parse(text, &h);
+    char *shorter = work_history_text(&h, NULL, 0);
+    work_history_parse(shorter, &again);
+    ck_assert_int_eq(again.n, 3);
+    ck_assert_int_eq(again.record[0].run, 2);
+    ck_assert_str_eq(again.record[0].request, "a");
+    ck_assert_str_eq(again.record[1].request, "b");
+    ck_assert_str_eq(again.record[2].request, "");
+    sx_free(shorter);
+    work_history_clear(&h);
+    work_history_clear(&again);
+}
+
 static int count_files(const char *folder) {
     char *path = sx_path_join(folder, "journal");
     int n = 0;
@@ -500,7 +627,7 @@ static void leave_journals(const world *x) {
     for (int i = 0; i < GONE; i++) {
         char owner[32];
         snprintf(owner, sizeof owner, "gone-%d", i);
-        work_journal *k = work_journal_new(x->folder, owner, "c", i, 0);
+        work_journal *k = work_journal_new(x->folder, owner, "c", NULL, i, 0);
         work_outcome o = {.state = WORK_FAILED, .code = SX_E_DATA, .reason = "bad"};
         work_journal_end(k, names[i % N], "p", &o, NULL);
         work_journal_free(k);
@@ -557,8 +684,14 @@ int main(void) {
                      what_nobody_can_tell_whose_it_is_is_not_published_and_ends_the_run,
                      an_item_that_crashes_twice_is_left_alone,
                      an_item_in_which_the_program_is_killed_comes_last_and_is_never_left_out,
+                     retry_all_gets_on_across_stops_and_then_is_a_new_request,
+                     a_crash_in_what_was_to_be_tried_again_is_not_met_by_the_next_start,
+                     tasks_of_an_array_get_on_each_by_itself,
+                     what_a_full_disk_kept_from_being_made_again_is_still_asked_for,
+                     in_a_batch_job_the_same_command_asks_once,
                      whoever_helps_with_an_item_writes_down_only_that_it_crashed,
                      the_last_run_counts_and_success_counts_in_a_run, a_short_form_says_the_same,
+                     a_short_form_has_the_last_end_of_each_request,
                      many_journals_become_one_and_nothing_is_forgotten,
                      a_reader_misses_nothing_while_journals_become_one);
 }

@@ -64,6 +64,7 @@ sagax_answering() { printf 'n1\nn3\n'; }
 SLURM_TASKS_PER_NODE="2(x3)" SAGAX=tries sagax_restarts=0
 tries() {
     echo x >>tries
+    echo "$SAGAX_JOB" >>jobs
     [ "$(wc -l <tries)" -ge 3 ] || exit 137
     echo 0 >"$SAGAX_VERDICT"
 }
@@ -72,6 +73,7 @@ last="a node lost, then a rank"
 sagax_run 2>err
 check "$last: ends well" [ $? = 0 ]
 check "started on the others" [ "$(sort -u where | tr '\n' ' ')" = "-N 2 -n 4 -w n1,n3 " ]
+check "the program knows in each start whose it is" [ "$(uniq -c jobs | tr -s ' ')" = " 3 7" ]
 says err "exit code 137, nodes of n1,n2,n3 lost: goes on with 4 ranks on n1 n3"
 says err "exit code 137, a rank died: goes on with 4 ranks on n1 n3"
 rm tries

@@ -81,8 +81,21 @@ mkdir bin && printf '#!/bin/sh\nexit 0\n' >bin/srun && chmod +x bin/srun
 PATH=$PWD/bin:$PATH submit --ntasks 2 --nodes 1 train cache.h5 other "${small[@]}"
 wait_end 60 "$id"
 ended "$id" FAILED 69:0
-# One of three images is no image: the others are made, the code says that some failed.
+# ---- --retry all, stopped: goes on where it was, each image is made again once ----
+again=(sr bids again --weights run --steps 100)
 expect 0 train cache.h5 run --steps 2 "${small[@]}"
+expect 0 "${again[@]}"
+asked() { cat again/.sagax/journal/*.jsonl | jq -r 'select(.request and .state == "made") | .item'; }
+made_again() { [ "$(asked | wc -l)" -ge 1 ]; }
+submit --ntasks 1 --nodes 1 --time 10:00 "${again[@]}" --retry all
+wait_until 60 made_again
+scancel --batch -s USR1 "$id"
+wait_end 120 "$id"
+ended "$id" COMPLETED 0:0
+check "it came back" [ "$(restarts "$id")" = 1 ]
+check "each image once" [ "$(asked | sort | uniq -c | awk '{print $1}' | tr '\n' ' ')" = "1 1 1 " ]
+
+# One of three images is no image: the others are made, the code says that some failed.
 echo nonsense >bids/sub-002/anat/sub-002_acq-ax_T2w.nii.gz
 submit --ntasks 2 --nodes 1 sr bids some --weights run --steps 2
 wait_end 60 "$id"
