@@ -146,10 +146,13 @@ sagax_run() {
 
 # ---- the end ----
 
+# What Slurm calls this job, of an array this task alone: SLURM_JOB_ID of one task is the id of the array.
+sagax_job_id() { echo "${SLURM_ARRAY_TASK_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"; }
+
 # Whether somebody ended this job for good. The time limit ends it, too, but means: later.
 sagax_cancelled() {
     local state
-    state=$(squeue -h -t all -j "$SLURM_JOB_ID" -o '%T %r' 2>/dev/null)
+    state=$(squeue -h -t all -j "$(sagax_job_id)" -o '%T %r' 2>/dev/null)
     case $state in
     *TimeLimit*) return 1 ;;
     COMPLETING* | CANCELLED*) return 0 ;;
@@ -158,10 +161,8 @@ sagax_cancelled() {
 }
 
 sagax_requeue() {
-    local id=$SLURM_JOB_ID
-    [ -z "${SLURM_ARRAY_TASK_ID:-}" ] || id=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
     sagax_say "stopped, no crash, whatever srun and Slurm say here: back into the queue under the same id, and on from there"
-    scontrol requeue "$id" || return 1
+    scontrol requeue "$(sagax_job_id)" || return 1
     sleep 120 # Slurm ends this script meanwhile, or the sleep before it
     return 0
 }

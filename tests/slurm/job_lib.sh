@@ -19,7 +19,13 @@ scontrol() {
     requeue) requeued=$2 ;;
     esac
 }
-squeue() { echo "$queue_says"; }
+# One task of array 7 has the array's id, as Slurm gives it to the last one: asked about 7 it tells of all.
+squeue() {
+    local asked
+    while [ $# -gt 0 ]; do case $1 in -j) asked=$2 && shift 2 ;; *) shift ;; esac; done
+    [ -z "$SLURM_ARRAY_TASK_ID" ] || [ "$asked" != 7 ] || printf 'CANCELLED None\nPENDING None\n'
+    [ "$asked" != "7${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}" ] || echo "$queue_says"
+}
 
 # ---- a signal at any moment does not change the code ----
 sagax_listen
@@ -132,6 +138,8 @@ done <<'END'
 75||COMPLETING None|0||no 75
 75|USR1|CANCELLED None|0||no 75
 75|TERM|COMPLETING TimeLimit|0||7 75
+75|TERM|COMPLETING TimeLimit|0|3|7_3 75
+75|USR1|CANCELLED None|0|3|no 75
 137|TERM|COMPLETING TimeLimit|0||no 137
 END
 finish
