@@ -75,56 +75,59 @@ static int by_rel(const void *a, const void *b) {
 
 /* ---- names ---- */
 
-static void set_text(char *to, size_t room, const char *from, size_t n) {
+/* Whether the n bytes fit; what does not is cut, for messages. */
+static bool set_text(char *to, size_t room, const char *from, size_t n) {
     snprintf(to, room, "%.*s", (int)n, from);
+    return n < room;
 }
 
-static int set_number(const char *text, size_t n) {
-    char digits[16];
-    set_text(digits, sizeof digits, text, n);
-    long value = strtol(digits, NULL, 10);
-    return value > 0 && value < 1000000 ? (int)value : 0;
+/* An index of at most six digits; -1 for anything else. */
+static int number_of(const char *text, size_t n) {
+    return n <= 6 && strspn(text, "0123456789") >= n ? (int)strtol(text, NULL, 10) : -1;
 }
 
-/* One underscore-separated part of a stem: "key-label", or the suffix. */
-static void take_part(io_item *it, const char *part, size_t n) {
+/* One underscore-separated part of a stem: "key-label", or the suffix. False when a label does not
+ * fit. */
+static bool take_part(io_item *it, const char *part, size_t n) {
     const struct {
         const char *key;
         char *text;
-        size_t room;
         int *number;
     } known[] = {
-        {"sub-", it->subject, sizeof it->subject, NULL},
-        {"ses-", it->session, sizeof it->session, NULL},
-        {"acq-", it->acq, sizeof it->acq, NULL},
-        {"desc-", it->desc, sizeof it->desc, NULL},
-        {"chunk-", NULL, 0, &it->chunk},
-        {"run-", NULL, 0, &it->run},
+        {"sub-", it->subject, NULL}, {"ses-", it->session, NULL},  {"acq-", it->acq, NULL},
+        {"desc-", it->desc, NULL},   {"chunk-", NULL, &it->chunk}, {"run-", NULL, &it->run},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         const size_t k = strlen(known[i].key);
         if (n <= k || strncmp(part, known[i].key, k) != 0) continue;
-        if (known[i].number)
-            *known[i].number = set_number(part + k, n - k);
-        else
-            set_text(known[i].text, known[i].room, part + k, n - k);
-        return;
+        if (!known[i].number) return set_text(known[i].text, IO_LABEL, part + k, n - k);
+        *known[i].number = number_of(part + k, n - k);
+        return true;
     }
-    if (!memchr(part, '-', n)) set_text(it->suffix, sizeof it->suffix, part, n);
+    if (!memchr(part, '-', n) && !set_text(it->suffix, sizeof it->suffix, part, n))
+        it->suffix[0] = '\0';
+    return true;
 }
 
-/* Item of a path below a root; root NULL: `rel` is the full path. */
-static io_item item_make(const char *root, const char *rel) {
+/* Item of a path below a root; root NULL: `rel` is the full path. Filled also after an error.
+ * Errors: SX_E_DATA (a label that is too long). */
+static sx_err item_make(io_item *it, const char *root, const char *rel) {
     const char *name = sx_path_base(rel);
-    io_item it = {.path = root ? sx_path_join(root, rel) : sx_strdup(rel), .rel = sx_strdup(rel)};
-    it.stem = sx_strf("%.*s", (int)io_nifti_stem_length(name), name);
-    it.dir = sx_strf("%.*s", (int)(name > rel ? name - rel - 1 : 0), rel);
-    it.bytes = sx_file_size(it.path);
-    for (const char *part = it.stem; part; part = strchr(part, '_')) {
+    bool fits = true;
+    *it = (io_item){.path = root ? sx_path_join(root, rel) : sx_strdup(rel),
+                    .rel = sx_strdup(rel),
+                    .chunk = -1,
+                    .run = -1};
+    it->stem = sx_strf("%.*s", (int)io_nifti_stem_length(name), name);
+    it->dir = sx_strf("%.*s", (int)(name > rel ? name - rel - 1 : 0), rel);
+    it->bytes = sx_file_size(it->path);
+    for (const char *part = it->stem; part; part = strchr(part, '_')) {
         part += *part == '_';
-        take_part(&it, part, strcspn(part, "_"));
+        fits &= take_part(it, part, strcspn(part, "_"));
     }
-    return it;
+    if (fits) return SX_OK;
+    return sx_fail(SX_E_DATA, "%s: a label in this name is longer than %d bytes", it->path,
+                   IO_LABEL - 1);
 }
 
 /* ---- filters ---- */
@@ -150,15 +153,19 @@ static bool in_list(const char *list, const char *word, const char *prefix) {
     return false;
 }
 
-static bool passes(const io_filter *f, const io_item *it) {
-    if (!f) return true;
+static bool subject_passes(const io_filter *f, const char *subject) {
+    if (!is_empty(f->subjects) && !in_list(f->subjects, subject, "sub-")) return false;
+    return is_empty(f->exclude) || !in_list(f->exclude, subject, "sub-");
+}
+
+static bool scan_passes(const io_filter *f, const io_item *it) {
     if (!is_empty(f->acq) && !in_list(f->acq, it->acq, "acq-")) return false;
     if (!is_empty(f->suffix) && !in_list(f->suffix, it->suffix, "")) return false;
-    if (!is_empty(f->subjects) && !in_list(f->subjects, it->subject, "sub-")) return false;
-    if (!is_empty(f->exclude) &&
-        (in_list(f->exclude, it->subject, "sub-") || in_list(f->exclude, it->stem, "")))
-        return false;
-    return true;
+    return is_empty(f->exclude) || !in_list(f->exclude, it->stem, "");
+}
+
+static bool passes(const io_filter *f, const io_item *it) {
+    return !f || (subject_passes(f, it->subject) && scan_passes(f, it));
 }
 
 /* ---- walking a tree ---- */
@@ -175,30 +182,37 @@ typedef struct search {
     io_items *items;
 } search;
 
-static void take_image(const search *s, const char *rel) {
-    io_item it = item_make(s->root, rel);
-    if (it.subject[0] && passes(s->filter, &it))
-        items_add(s->items, &it);
-    else
-        item_clear(&it);
-}
-
-/* Whether images below a folder could pass, by the subject in its path. */
-static bool is_wanted_folder(const io_filter *f, const char *rel) {
+/* Whether images there could pass, by the first subject in a path below the root. */
+static bool is_wanted(const io_filter *f, const char *rel) {
     const char *at = strncmp(rel, "sub-", 4) == 0 ? rel : strstr(rel, "/sub-");
     if (!f || !at) return true;
     at += at == rel ? 4 : 5;
-    const io_filter of_subject = {.subjects = f->subjects, .exclude = f->exclude};
-    io_item it = {.stem = ""};
-    set_text(it.subject, sizeof it.subject, at, strcspn(at, "/_"));
-    return passes(&of_subject, &it);
+    char *subject = sx_strf("%.*s", (int)strcspn(at, "/_"), at);
+    const bool wanted = subject_passes(f, subject);
+    sx_free(subject);
+    return wanted;
+}
+
+static void take_image(const search *s, const char *rel) {
+    io_item it;
+    if (item_make(&it, s->root, rel) != SX_OK) {
+        if (it.subject[0] && is_wanted(s->filter, rel) &&
+            (!s->filter || scan_passes(s->filter, &it))) {
+            sx_warn("%s: it is left out", sx_err_text());
+            s->items->n_unreadable++;
+        }
+    } else if (it.subject[0] && passes(s->filter, &it)) {
+        items_add(s->items, &it);
+        return;
+    }
+    item_clear(&it);
 }
 
 static bool visit(void *user, io_entry_kind kind, const char *rel) {
     const search *s = user;
     if (kind == IO_ENTRY_FOLDER) return !is_skipped_folder(sx_path_base(rel), s->filter);
     if (kind == IO_ENTRY_FILE && io_nifti_is_name(rel)) take_image(s, rel);
-    if (kind == IO_ENTRY_UNREADABLE && is_wanted_folder(s->filter, rel)) {
+    if (kind == IO_ENTRY_UNREADABLE && is_wanted(s->filter, rel)) {
         sx_warn("%s: its images are missing", sx_err_text());
         s->items->n_unreadable++;
     }
@@ -215,12 +229,13 @@ sx_err io_bids_walk(const char *root, const io_filter *f, io_items *items) {
 
 /* ---- lists ---- */
 
-static void take_column(const io_table *t, int64_t row, const char *column, const char *prefix,
-                        char *to, size_t room) {
+/* Whether the label fits. */
+static bool take_column(const io_table *t, int64_t row, const char *column, const char *prefix,
+                        char to[IO_LABEL]) {
     int c = io_table_column(t, column);
     const char *text = c >= 0 ? io_table_at(t, row, c) : "";
     if (strncmp(text, prefix, strlen(prefix)) == 0) text += strlen(prefix);
-    if (text[0] && strcmp(text, "n/a") != 0) set_text(to, room, text, strlen(text));
+    return !text[0] || strcmp(text, "n/a") == 0 || set_text(to, IO_LABEL, text, strlen(text));
 }
 
 /* The folder of a listed image in a data set: its path may lead anywhere, its entities may not. */
@@ -261,10 +276,15 @@ static sx_err list_row(const char *tsv, const char *folder, const io_table *t, i
     const char *path = io_table_at(t, row, io_table_column(t, "path"));
     if (!path[0]) return sx_fail(SX_E_DATA, "%s:%" PRId64 ": no path", tsv, row + 2);
     while (strncmp(path, "./", 2) == 0) path += 1 + strspn(path + 1, "/"); // one name for one file
-    io_item it = item_make(path[0] == '/' ? NULL : folder, path);
-    take_column(t, row, "subject", "sub-", it.subject, sizeof it.subject);
-    take_column(t, row, "session", "ses-", it.session, sizeof it.session);
-    take_column(t, row, "acq", "acq-", it.acq, sizeof it.acq);
+    io_item it;
+    if (item_make(&it, path[0] == '/' ? NULL : folder, path) != SX_OK ||
+        !take_column(t, row, "subject", "sub-", it.subject) ||
+        !take_column(t, row, "session", "ses-", it.session) ||
+        !take_column(t, row, "acq", "acq-", it.acq)) {
+        item_clear(&it);
+        return sx_fail(SX_E_DATA, "%s:%" PRId64 ": a label of %s is longer than %d bytes", tsv,
+                       row + 2, path, IO_LABEL - 1);
+    }
     if (!it.subject[0]) {
         item_clear(&it);
         return sx_fail(SX_E_DATA,
@@ -354,22 +374,28 @@ out:
 
 /* ---- chunks ---- */
 
+char *io_bids_entities(const io_item *item, const char *but) {
+    char *copy = sx_strdup(item->stem), *rest = NULL, *entities = sx_strdup("");
+    for (char *part = strtok_r(copy, "_", &rest); part; part = strtok_r(NULL, "_", &rest)) {
+        const bool suffix = item->suffix[0] && strcmp(part, item->suffix) == 0 && (!rest || !*rest);
+        if (strncmp(part, but, strlen(but)) == 0 || strncmp(part, "desc-", 5) == 0 || suffix)
+            continue;
+        char *longer = sx_strf("%s%s_", entities, part);
+        sx_free(entities);
+        entities = longer;
+    }
+    sx_free(copy);
+    return entities;
+}
+
 /* The stem of what chunks are together: no chunk-, a desc- that ends in "stitched" before the
  * suffix; new. */
 static char *joined_stem(const io_item *it) {
-    char *copy = sx_strdup(it->stem), *rest = NULL, *stem = sx_strdup("");
-    for (char *part = strtok_r(copy, "_", &rest); part; part = strtok_r(NULL, "_", &rest)) {
-        const bool suffix = it->suffix[0] && strcmp(part, it->suffix) == 0 && (!rest || !*rest);
-        if (strncmp(part, "chunk-", 6) == 0 || strncmp(part, "desc-", 5) == 0 || suffix) continue;
-        char *longer = sx_strf("%s%s_", stem, part);
-        sx_free(stem);
-        stem = longer;
-    }
-    char *whole =
-        sx_strf("%sdesc-%sstitched%s%s", stem, it->desc, it->suffix[0] ? "_" : "", it->suffix);
-    sx_free(copy);
-    sx_free(stem);
-    return whole;
+    char *entities = io_bids_entities(it, "chunk-");
+    char *stem =
+        sx_strf("%sdesc-%sstitched%s%s", entities, it->desc, it->suffix[0] ? "_" : "", it->suffix);
+    sx_free(entities);
+    return stem;
 }
 
 /* An item of one part, which it takes. */
@@ -382,7 +408,7 @@ static io_item joined_item(const io_item *part) {
     char *desc = sx_strf("%sstitched", part->desc);
     set_text(it.desc, sizeof it.desc, desc, strlen(desc));
     sx_free(desc);
-    it.chunk = 0;
+    it.chunk = -1;
     it.part = sx_grow(NULL, 0, sizeof *it.part);
     it.part[0] = *part;
     it.n_parts = 1;
@@ -429,7 +455,7 @@ void io_bids_join_chunks(io_items *items) {
     qsort(sorted, (size_t)items->n, sizeof *sorted, by_name);
     for (int64_t k = 1, first = 0; k < items->n; k++) {
         io_item *to = &all[sorted[first].at], *it = &all[sorted[k].at];
-        if (strcmp(to->rel, it->rel) != 0 || to->part[0].chunk == 0 || it->part[0].chunk == 0) {
+        if (strcmp(to->rel, it->rel) != 0 || to->part[0].chunk < 0 || it->part[0].chunk < 0) {
             first = k;
             continue;
         }
@@ -462,7 +488,12 @@ const io_item *io_item_image(const io_item *item, int i) {
 sx_err io_bids_file(const char *path, io_items *items) {
     *items = (io_items){0};
     if (!sx_file_exists(path)) return sx_fail(SX_E_NOINPUT, "%s: no such file", path);
-    io_item it = item_make(NULL, path);
+    io_item it;
+    const sx_err rc = item_make(&it, NULL, path);
+    if (rc != SX_OK) {
+        item_clear(&it);
+        return rc;
+    }
     sx_free(it.rel);
     sx_free(it.dir);
     it.rel = sx_strdup(sx_path_base(path));

@@ -2,8 +2,9 @@
  *
  * Names are sub-<label>[_ses-<label>]_..._<suffix>.nii[.gz]; entities known here: sub, ses, acq,
  * chunk, run, desc; others are kept in `stem` and otherwise ignored. Hidden and `._*` files,
- * unknown files, sidecars without image and images without sidecar are tolerated. Order is sorted
- * by path (bytes), so it does not depend on the file system. Not collective. */
+ * unknown files, sidecars without image and images without sidecar are tolerated. A label of
+ * IO_LABEL bytes or more is refused with its path, never cut: two subjects stay two. Order is
+ * sorted by path (bytes), so it does not depend on the file system. Not collective. */
 #ifndef IO_BIDS_H
 #define IO_BIDS_H
 
@@ -11,22 +12,26 @@
 #include <stdint.h>
 #include "base/sx_err.h"
 
+enum { IO_LABEL = 160 }; /* bytes of a label with its zero; a SHA-512 in hexadecimal fits */
+
 typedef struct io_item {
     char *path; /* full path of the image */
     char *rel;  /* path below the root: identity of the item */
     char *stem; /* file name without extension */
     char *dir;  /* folder below the root, e.g. "sub-1/ses-2/anat" */
-    char subject[64], session[64], acq[64], suffix[32], desc[64]; /* "" when absent */
-    int chunk, run;                                               /* 0 when absent */
-    int64_t bytes;                                                /* size of the file, -1 unknown */
-    struct io_item *part; /* [n_parts] chunks that are one item, by number; else NULL; owned */
-    int n_parts;          /* 0 for an image of its own */
+    char subject[IO_LABEL], session[IO_LABEL], acq[IO_LABEL]; /* "" when absent */
+    char desc[IO_LABEL + 8]; /* likewise; "stitched" fits behind a label                    */
+    char suffix[32];         /* likewise; a longer word is none                             */
+    int chunk, run;          /* 0 and up; -1 when absent                                    */
+    int64_t bytes;           /* size of the file, -1 unknown                                */
+    struct io_item *part;    /* [n_parts] chunks that are one item, by number; else NULL; owned */
+    int n_parts;             /* 0 for an image of its own */
 } io_item;
 
 typedef struct io_items {
     io_item *item;
     int64_t n;
-    int64_t n_unreadable; /* folders that could not be listed: images may be missing */
+    int64_t n_unreadable; /* folders that could not be listed, images whose labels are too long */
 } io_items;
 
 typedef struct io_filter {
@@ -38,9 +43,9 @@ typedef struct io_filter {
 } io_filter;
 
 /* Walk `root`; links are followed, loops end. Images that cannot be read (dangling links, pipes)
- * are items too. A folder below the root that cannot be listed is logged and counted, and the
- * caller should say SX_E_ITEMS in the end. Errors: SX_E_NOINPUT (no such folder), SX_E_IO. An empty
- * result is not an error. */
+ * are items too. A folder below the root that cannot be listed and an image with a label that is
+ * too long are logged and counted, and the caller should say SX_E_ITEMS in the end. Errors:
+ * SX_E_NOINPUT (no such folder), SX_E_IO. An empty result is not an error. */
 sx_err io_bids_walk(const char *root, const io_filter *f, io_items *items);
 /* Read a TSV list: header line with columns path and optionally subject, session, acq; relative
  * paths are below the list's own folder. `dir` is made of the entities, sub-X[/ses-Y]/anat: the
@@ -53,7 +58,7 @@ sx_err io_bids_list(const char *tsv, const io_filter *f, io_items *items);
  * hold), SX_E_CREATE, SX_E_IO. */
 sx_err io_bids_list_write(const char *tsv, const io_items *items);
 /* One image of any name as the only item: `rel` is its name, `dir` is empty; what its name says is
- * taken apart. Errors: SX_E_NOINPUT. */
+ * taken apart. Errors: SX_E_NOINPUT, SX_E_DATA (a label that is too long). */
 sx_err io_bids_file(const char *path, io_items *items);
 void io_items_clear(io_items *items);
 /* Keep the items for which `keep` holds, in their order, and free the others. */
@@ -63,6 +68,9 @@ void io_items_keep(io_items *items, bool (*keep)(const void *user, const io_item
 void io_items_largest_first(io_items *items);
 /* Whether two images are of one session of one subject. */
 bool io_same_session(const io_item *a, const io_item *b);
+/* The parts of an item's stem but desc-, those that begin with `but` ("chunk-") and the suffix,
+ * each with a "_" behind it; new (sx_free). */
+char *io_bids_entities(const io_item *item, const char *but);
 /* Make one item of images that differ in chunk- only, at the place of the first; others become
  * items of one part. Of each item stem and desc are those of a stitched volume: no chunk-, and
  * `stitched` at the end of desc. `rel` is made of that stem when there are several parts; path is

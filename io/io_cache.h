@@ -19,8 +19,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "mpi/mp_comm.h"
 #include "image/im_stat.h"
+#include "io/io_bids.h"
+#include "mpi/mp_comm.h"
 
 typedef enum io_split { IO_TRAIN, IO_VAL, IO_TEST, IO_N_SPLITS } io_split;
 const char *io_split_name(io_split s); /* "train", "val", "test" */
@@ -31,7 +32,7 @@ io_split io_split_parse(const char *name);
 typedef struct io_cache_volume {
     char *rel, *path; /* identity below the input root; full path (not stored)   */
     char sha256[65];  /* of the source file                                      */
-    char subject[64], session[64], acq[64];
+    char subject[IO_LABEL], session[IO_LABEL], acq[IO_LABEL];
     io_split split;
     bool ok;
     char reason[48], message[400]; /* when not ok                                      */
@@ -52,7 +53,7 @@ void io_cache_volume_clear(io_cache_volume *v);
  * written by MPI-IO aborts all ranks (tier 3): some may wait for each other inside the library ----
  */
 typedef struct io_cache_writer io_cache_writer;
-/* Removes what killed writers of this path left. Collective over c. Errors: SX_E_CREATE. */
+/* What killed writers of this path left goes. Collective over c. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err io_cache_create(io_cache_writer **w, mp_comm *c, const char *path, const char *config_hash);
 /* Volume number `item` of this rank (item < 0: this rank has none in this round). Items of a round
  * are consecutive, by rank. Collective over c. Errors: SX_E_IO (the disk is full),

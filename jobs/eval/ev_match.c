@@ -67,7 +67,7 @@ static bool is_of_chunks(const ev_cohort *e, int64_t sr, int64_t lr, const ev_me
     const io_item *p = &e->sr.item[sr], *scan = &e->lr.item[lr];
     if (stitched_desc_matches(p->desc, scan->desc, m))
         return is_all_but_chunk(e->sr_entities[sr], e->lr_entities[lr]);
-    return !p->acq[0] && !p->chunk && !p->run && desc_matches(p->desc, scan->desc, m) &&
+    return !p->acq[0] && p->chunk < 0 && p->run < 0 && desc_matches(p->desc, scan->desc, m) &&
            is_within(e->sr_entities[sr], e->lr_entities[lr]);
 }
 

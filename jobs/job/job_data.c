@@ -7,8 +7,9 @@
 
 sx_err job_check_folders(const char *root, const io_items *items) {
     if (items->n_unreadable == 0) return SX_OK;
-    return sx_fail(SX_E_ITEMS, "%s: %lld folders could not be read, their images are left out",
-                   root, (long long)items->n_unreadable);
+    return sx_fail(SX_E_ITEMS,
+                   "%s: %lld folders or names could not be read, their images are left out", root,
+                   (long long)items->n_unreadable);
 }
 
 io_read_opt job_read_opt(const job *j) {

@@ -16,8 +16,8 @@ io_filter job_filter(const job *j);
 sx_err job_items_find(const job *j, const io_filter *f, io_items *items);
 /* SX_E_NOINPUT when there is none. */
 sx_err job_items_check(const job *j, const io_filter *f, const io_items *items);
-/* SX_OK, or when folders of the tree could not be listed (a warning named each) SX_E_ITEMS: what
- * they hold is missing from the result. */
+/* SX_OK, or when folders of the tree could not be listed or names were refused (a warning named
+ * each) SX_E_ITEMS: their images are missing from the result. */
 sx_err job_check_folders(const char *root, const io_items *items);
 /* Of these images keep those whose subject is in split data.split of data.cache; all when that is
  * "all". Errors: SX_E_USAGE (a split without a cache), those of io_cache_open. */

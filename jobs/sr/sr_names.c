@@ -22,17 +22,7 @@ static char *description(const io_item *item, int what, int samples) {
 }
 
 char *sr_source_entities(const io_item *item) {
-    char *copy = sx_strdup(item->stem), *rest = NULL, *name = sx_strdup("");
-    for (char *part = strtok_r(copy, "_", &rest); part; part = strtok_r(NULL, "_", &rest)) {
-        bool ours = strncmp(part, "res-", 4) == 0 || strncmp(part, "desc-", 5) == 0;
-        bool suffix = *item->suffix && strcmp(part, item->suffix) == 0 && (!rest || !*rest);
-        if (ours || suffix) continue;
-        char *longer = sx_strf("%s%s_", name, part);
-        sx_free(name);
-        name = longer;
-    }
-    sx_free(copy);
-    return name;
+    return io_bids_entities(item, "res-");
 }
 
 static char *output_name(const io_item *item, int what, int samples) {

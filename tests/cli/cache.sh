@@ -295,7 +295,7 @@ if as_nobody "$SAGAX" --version >/dev/null 2>&1 && as_nobody test -w open; then
     as_nobody "$SAGAX" cache build odd open/odd.h5 >out 2>err
     check "a folder without permission gives 1" [ $? = 1 ]
     last="cache build odd, as nobody"
-    says err "1 folders could not be read"
+    says err "1 folders or names could not be read"
     cp cache.h5 open/theirs.h5
     chmod 600 open/theirs.h5
     as_nobody "$SAGAX" cache build odd open/theirs.h5 >out 2>err

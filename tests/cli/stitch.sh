@@ -117,6 +117,20 @@ for n in 1 2; do
 done
 expect 0 sr bids whole "${use[@]}" --stitch
 says err "0 made, 3 unchanged"
+mkdir zero # numbers from 0
+cp -r bids/sub-001 zero/
+for n in 1 2 3; do
+    for e in json nii.gz; do mv zero/${stem}_chunk-$n"_T2w.$e" zero/${stem}_chunk-$((n - 1))"_T2w.$e"; done
+done
+expect 0 stitch zero zeroed
+check "a chunk may be number 0" cmp zeroed/$made.nii.gz serial/$made.nii.gz
+expect 0 sr zero zerosr "${use[@]}" --stitch
+check "of sr, too" cmp zerosr/$sr.nii.gz whole/$sr.nii.gz
+mkdir -p zero/sub-$(printf '%0160d' 7)
+cp bids/${stem}_chunk-1_T2w.nii.gz zero/sub-$(printf '%0160d' 7)/sub-$(printf '%0160d_acq-ax_T2w.nii.gz' 7)
+expect 1 stitch zero zeroed
+says err "a label in this name is longer than 159 bytes: it is left out"
+says err "1 folders or names could not be read"
 for e in json nii.gz; do # a scan of its own, whose name holds all parts of the stitched one's
     cp bids/${stem}_chunk-1_T2w.$e bids/${stem}_run-2_T2w.$e
     cp whole/$sr.$e whole/${stem}_run-2_res-iso_desc-superres_T2w.$e

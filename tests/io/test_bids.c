@@ -89,8 +89,70 @@ START_TEST(names_are_taken_apart) {
     ck_assert_int_eq(it->run, 3);
     ck_assert_int_eq(it->bytes, 1);
     ck_assert_str_eq(x.item[2].session, "");
-    ck_assert_int_eq(x.item[2].chunk, 0);
+    ck_assert_int_eq(x.item[2].chunk, -1);
+    ck_assert_int_eq(x.item[2].run, -1);
     io_items_clear(&x);
+}
+END_TEST
+
+START_TEST(only_numbers_are_numbers_and_zero_is_one) {
+    static const struct {
+        const char *name;
+        int chunk;
+    } of[] = {{"chunk-0", 0},           {"chunk-00", 0},       {"chunk-07", 7},
+              {"chunk-999999", 999999}, {"chunk-1000000", -1}, {"chunk-upper", -1},
+              {"chunk-1a", -1},         {"chunk-", -1}};
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        io_items x;
+        char *name = sx_strf("sub-1_%s_T2w.nii", of[i].name);
+        char *path = sx_path_join(tree("numbers", (const char *const[]){name, NULL}), name);
+        ck_ok(io_bids_file(path, &x));
+        ck_assert_msg(x.item[0].chunk == of[i].chunk, "%s: %d", name, x.item[0].chunk);
+        io_items_clear(&x);
+        sx_free(path);
+        sx_free(name);
+    }
+}
+END_TEST
+
+#define HEX_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define HEX_128 HEX_64 HEX_64
+#define HEX_192 HEX_128 HEX_64
+
+START_TEST(long_labels_are_whole_or_refused_with_their_path) {
+    static const char *const scans[] = {"sub-" HEX_128 "/sub-" HEX_128 "_T2w.nii",
+                                        "sub-" HEX_64 "/sub-" HEX_64 "_T2w.nii",
+                                        "sub-" HEX_64 "x/sub-" HEX_64 "x_T2w.nii",
+                                        "sub-" HEX_192 "/sub-" HEX_192 "_T2w.nii",
+                                        "sub-1/sub-1_acq-" HEX_192 "_T2w.nii",
+                                        "sub-1/sub-1_" HEX_192 ".nii",
+                                        NULL};
+    static const struct {
+        io_filter filter;
+        int n, n_unreadable;
+    } of[] = {{{.acq = ""}, 4, 2},           {{.subjects = HEX_128}, 1, 0},
+              {{.subjects = HEX_64}, 1, 0},  {{.subjects = HEX_64 "x"}, 1, 0},
+              {{.subjects = HEX_192}, 0, 1}, {{.exclude = HEX_192}, 4, 1},
+              {{.suffix = "T1w"}, 0, 0},     {{.suffix = "T2w"}, 3, 2}};
+    const char *root = tree("long", scans);
+    io_items x;
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        ck_ok(io_bids_walk(root, &of[i].filter, &x));
+        ck_assert_msg(x.n == of[i].n && x.n_unreadable == of[i].n_unreadable,
+                      "filter %d: %d images and %d refused", (int)i, (int)x.n, (int)x.n_unreadable);
+        io_items_clear(&x);
+    }
+    char *path = sx_path_join(root, scans[3]);
+    ck_err(io_bids_file(path, &x), SX_E_DATA);
+    ck_assert_ptr_nonnull(strstr(sx_err_text(), scans[3]));
+    sx_free(path);
+    path = sx_path_join(root, scans[5]);
+    ck_ok(io_bids_file(path, &x));
+    ck_assert_str_eq(x.item[0].suffix, ""); // so long a word is none
+    io_bids_join_chunks(&x);
+    ck_assert_str_eq(x.item[0].stem, "sub-1_" HEX_192 "_desc-stitched");
+    io_items_clear(&x);
+    sx_free(path);
 }
 END_TEST
 
@@ -261,6 +323,8 @@ static const char *const bad_lists[][2] = {
     {"path\tsubject\na.nii\n", ":2: 1 cells"},
     {"path\tsubject\na.nii\t1\n./a.nii\t2\n", "twice"},
     {"path\tsubject\na.nii\t../1\n", ":2: a label"},
+    {"path\tsubject\na.nii\t" HEX_192 "\n", ":2: a label of a.nii is longer"},
+    {"path\nx/sub-" HEX_192 "_T2w.nii\n", ":2: a label of x/sub-"},
     {"path\tsubject\tfolder\na.nii\t1\t../x\n", ":2: the item"},
     {"path\tsubject\tfolder\na.nii\t1\tx//..\n", ":2: the item"},
     {"path\tsubject\tfolder\na.nii\t1\t/x\n", ":2: the item"},
@@ -360,6 +424,22 @@ START_TEST(chunks_of_one_scan_become_one_item) {
 }
 END_TEST
 
+START_TEST(a_chunk_may_be_number_0) {
+    static const char *const scans[] = {
+        "sub-1/anat/sub-1_chunk-0_T2w.nii", "sub-1/anat/sub-1_chunk-1_T2w.nii",
+        "sub-1/anat/sub-1_chunk-2_T2w.nii", "sub-2/anat/sub-2_chunk-0_T2w.nii", NULL};
+    io_items x;
+    ck_ok(io_bids_walk(tree("zero", scans), NULL, &x));
+    io_bids_join_chunks(&x);
+    ck_assert_int_eq(x.n, 2);
+    ck_assert_int_eq(x.item[0].n_parts, 3);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(x.item[0].part[i].chunk, i);
+    ck_assert_int_eq(x.item[0].chunk, -1);
+    ck_assert_int_eq(x.item[1].n_parts, 1);
+    io_items_clear(&x);
+}
+END_TEST
+
 int main(void) {
     Suite *s = suite_create("io_bids");
     TCase *c = tcase_create("all");
@@ -367,6 +447,8 @@ int main(void) {
     tcase_add_test(c, items_that_are_kept_stay_in_order);
     tcase_add_test(c, the_largest_item_is_first_and_equal_ones_go_by_name);
     tcase_add_test(c, names_are_taken_apart);
+    tcase_add_test(c, only_numbers_are_numbers_and_zero_is_one);
+    tcase_add_test(c, long_labels_are_whole_or_refused_with_their_path);
     tcase_add_loop_test(c, filters_keep_what_they_name, 0, COUNT(filters));
     tcase_add_test(c, links_to_folders_above_end_and_give_nothing_twice);
     tcase_add_test(c, a_link_to_content_that_was_not_fetched_is_an_item);
@@ -374,6 +456,7 @@ int main(void) {
     tcase_add_test(c, a_list_names_files_and_may_override_their_entities);
     tcase_add_test(c, a_list_that_was_written_gives_what_the_search_gave);
     tcase_add_test(c, chunks_of_one_scan_become_one_item);
+    tcase_add_test(c, a_chunk_may_be_number_0);
     tcase_add_test(c, one_file_is_taken_whatever_its_name);
     tcase_add_loop_test(c, a_bad_list_is_refused_with_its_line, 0, COUNT(bad_lists));
     tcase_add_test(c, an_absent_tree_is_a_missing_input_and_an_empty_one_is_not);
