@@ -24,8 +24,8 @@ typedef enum sx_err {
     SX_E_MPI,     /* MPI or Slurm not usable                         exit 69 */
     SX_E_BUG,     /* internal                                        exit 70 */
     SX_E_NOMEM,   /* out of memory                                   exit 70 */
-    SX_E_CREATE,  /* cannot create or write an output                exit 73 */
-    SX_E_IO,      /* input/output error                              exit 74 */
+    SX_E_CREATE,  /* an output cannot be created                     exit 73 */
+    SX_E_IO,      /* reading or writing failed (a full disk)         exit 74 */
     SX_E_AGAIN,   /* stopped when asked to, run me again             exit 75 */
     SX_E_CONFIG,  /* configuration, or resume does not match         exit 78 */
     SX_E_COUNT

@@ -143,8 +143,10 @@ sx_err io_cache_create(io_cache_writer **out, mp_comm *c, const char *path,
         io__hdf5_lock();
         w->transfer = transfer_list(c);
         w->file = io__hdf5_create(w->tmp, c);
-        if (w->transfer < 0 || w->file < 0 || !put_preamble(w, config_hash))
+        if (w->transfer < 0 || w->file < 0)
             rc = hdf5_failed(w, SX_E_CREATE, "the beginning");
+        else if (!put_preamble(w, config_hash))
+            rc = hdf5_failed(w, SX_E_IO, "the beginning");
         if (rc != SX_OK) writer_close(w);
         io__hdf5_unlock();
     }

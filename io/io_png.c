@@ -14,8 +14,6 @@
 #include "base/sx_mem.h"
 #include "io/io_font.h"
 
-#define SIDE_LIMIT 30000 /* pixels; a montage or preview is far smaller */
-
 typedef struct picture {
     int h, w, channels; /* 1: grey, 3: colours */
     uint8_t *pixel;     /* [h][w][channels] */
@@ -48,62 +46,28 @@ static void leave(png_structp png, png_const_charp text) {
     png_longjmp(png, 1);
 }
 
-static bool put_file(const char *tmp, const picture *p) {
+static sx_err put_file(const char *path, const char *tmp, const picture *p) {
     FILE *f = fopen(tmp, "wb");
-    if (!f) return false;
+    if (!f) return sx_fail(SX_E_CREATE, "%s: cannot create: %s", path, strerror(errno));
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, leave, quiet_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
-    bool good = info && put_image(f, png, info, p);
+    const bool room = info != NULL, good = room && put_image(f, png, info, p);
     png_destroy_write_struct(&png, &info);
-    return fclose(f) == 0 && good;
+    if (fclose(f) == 0 && good) return SX_OK;
+    if (!room) return sx_fail(SX_E_NOMEM, "%s: no memory for a picture", path);
+    return sx_fail(SX_E_IO, "%s: cannot write a picture of %d x %d: %s", path, p->w, p->h,
+                   strerror(errno));
 }
 
 static sx_err write_picture(const char *path, const picture *p) {
     SX_ASSERT(p->h > 0 && p->w > 0);
     char *tmp = sx_file_tmp_name(path);
-    sx_err rc;
-    errno = 0;
-    if (put_file(tmp, p)) {
+    sx_err rc = put_file(path, tmp, p);
+    if (rc == SX_OK)
         rc = sx_file_commit(tmp, path);
-    } else {
-        rc = sx_fail(SX_E_CREATE, "%s: cannot write a picture of %d x %d: %s", path, p->w, p->h,
-                     strerror(errno));
+    else
         sx_file_abort(tmp);
-    }
     sx_free(tmp);
-    return rc;
-}
-
-sx_err io_png_write_grey(const char *path, const uint8_t *pixels, int h, int w) {
-    return write_picture(path, &(picture){h, w, 1, (uint8_t *)pixels});
-}
-
-/* ---- reading, by libpng's simplified interface ---- */
-
-sx_err io_png_read_grey(const char *path, uint8_t **pixels, int *h, int *w) {
-    sx_err rc = SX_OK;
-    png_image image = {.version = PNG_IMAGE_VERSION};
-    *pixels = NULL;
-    if (!sx_file_exists(path)) return sx_fail(SX_E_NOINPUT, "%s: no such picture", path);
-    if (!png_image_begin_read_from_file(&image, path)) {
-        rc = sx_fail(SX_E_DATA, "%s: not a PNG picture: %s", path, image.message);
-        goto out;
-    }
-    if (image.format != PNG_FORMAT_GRAY || image.width > SIDE_LIMIT || image.height > SIDE_LIMIT) {
-        rc = sx_fail(SX_E_DATA, "%s: %u x %u pixels of format %u, expected 8-bit grey up to %d",
-                     path, image.width, image.height, image.format, SIDE_LIMIT);
-        goto out;
-    }
-    *pixels = sx_try_alloc((int64_t)image.width * image.height, 1);
-    if (!*pixels || !png_image_finish_read(&image, NULL, *pixels, 0, NULL)) {
-        rc = sx_fail(SX_E_DATA, "%s: damaged picture: %s", path, image.message);
-        sx_free(*pixels);
-        *pixels = NULL;
-    }
-    *h = (int)image.height;
-    *w = (int)image.width;
-out:
-    png_image_free(&image);
     return rc;
 }
 

@@ -1,16 +1,11 @@
-/* PNG pictures, 8-bit grey or colours, and montages of slices with captions (built-in 5x7 font).
- * Byte-stable (no time stamp). Not collective. */
+/* Montages of slices with captions (built-in 5x7 font) as PNG pictures of 8 bits. Byte-stable (no
+ * time stamp). Not collective. Errors: SX_E_CREATE, SX_E_IO, SX_E_NOMEM. */
 #ifndef IO_PNG_H
 #define IO_PNG_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/sx_err.h"
-
-/* Errors: SX_E_CREATE, SX_E_IO. */
-sx_err io_png_write_grey(const char *path, const uint8_t *pixels, int h, int w);
-/* Read any 8-bit grey PNG into new [h][w] (sx_free): for tests. Errors: SX_E_NOINPUT, SX_E_DATA. */
-sx_err io_png_read_grey(const char *path, uint8_t **pixels, int *h, int *w);
 
 /* One panel of a montage: image [h][w] shown with lo -> black, hi -> white; caption below. */
 typedef struct io_panel {
@@ -19,7 +14,7 @@ typedef struct io_panel {
     float lo, hi;
     const char *caption;
 } io_panel;
-/* Panels in rows of `columns`, integer magnification `zoom`. */
+/* Panels in rows of `columns`, integer magnification `zoom`, in grey. */
 sx_err io_png_montage(const char *path, const io_panel *panel, int n, int columns, int zoom);
 
 typedef struct io_colour {

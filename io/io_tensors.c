@@ -441,14 +441,15 @@ static bool put_values(FILE *f, const io_tensor *x) {
     return good;
 }
 
-static bool put_file(const char *tmp, const char *header, const io_tensors *t,
-                     io_tensor *const *order) {
+static sx_err put_file(const char *path, const char *tmp, const char *header, const io_tensors *t,
+                       io_tensor *const *order) {
     FILE *f = fopen(tmp, "wb");
-    if (!f) return false;
+    if (!f) return sx_fail(SX_E_CREATE, "%s: cannot create: %s", path, strerror(errno));
     size_t n = strlen(header);
     bool good = put_little_endian(f, n, 8) && fwrite(header, 1, n, f) == n;
     for (int i = 0; good && i < t->n; i++) good = put_values(f, order[i]);
-    return fclose(f) == 0 && good;
+    if (fclose(f) == 0 && good) return SX_OK;
+    return sx_fail(SX_E_IO, "%s: cannot write: %s", path, strerror(errno));
 }
 
 sx_err io_tensors_write(const char *path, const io_tensors *t) {
@@ -462,13 +463,11 @@ sx_err io_tensors_write(const char *path, const io_tensors *t) {
         rc = sx_fail(SX_E_DATA, "%s: a tensor's name or metadata is not UTF-8", path);
         goto out;
     }
-    errno = 0;
-    if (!put_file(tmp, header, t, order)) {
-        rc = sx_fail(SX_E_CREATE, "%s: cannot write: %s", path, strerror(errno));
+    rc = put_file(path, tmp, header, t, order);
+    if (rc == SX_OK)
+        rc = sx_file_commit(tmp, path);
+    else
         sx_file_abort(tmp);
-        goto out;
-    }
-    rc = sx_file_commit(tmp, path);
 out:
     sx_free(header);
     sx_free(order);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A disk that is full at many byte counts, for each writer: it ends with 73 or 74, under every final name
+# A disk that is full at many byte counts, for each writer: it ends with 74, under every final name
 # is the old file or the whole new one, nothing half-written stays, and once there is room the same
 # command makes what it would have made.
 #   disk_full.sh FAULTS TINY_CACHE TINY_COHORT COUNTS
@@ -70,7 +70,7 @@ fill() {
         "new_$1" now >out 2>err || code=$?
     if [ -e mark ]; then
         n_full=$((n_full + 1))
-        check "$last: exit $code" test "$code" = 73 -o "$code" = 74
+        check "$last: exit $code" test "$code" = 74
         check "$last: one sentence says why" grep -Eq "(No space|no room|disk is full|cannot write)" err
     else
         check "$last: exit $code" test "$code" = 0

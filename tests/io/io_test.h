@@ -3,9 +3,12 @@
 #define IO_TEST_H
 
 #include <check.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/sx_file.h"
@@ -23,6 +26,15 @@
         ck_assert_msg(ck_rc == (expected), #call ": got %s, want %s: %s", sx_err_name(ck_rc),      \
                       sx_err_name(expected), sx_err_text());                                       \
     } while (0)
+
+/* From now on no file grows beyond so many bytes, as on a full disk; -1: any does. */
+static inline void io_test_room(int64_t n_bytes) {
+    struct rlimit r;
+    getrlimit(RLIMIT_FSIZE, &r);
+    r.rlim_cur = n_bytes < 0 ? r.rlim_max : (rlim_t)n_bytes;
+    signal(SIGXFSZ, n_bytes < 0 ? SIG_DFL : SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &r);
+}
 
 typedef struct io_bytes {
     char *data;

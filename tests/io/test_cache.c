@@ -1,9 +1,7 @@
 /* io_cache: what goes in comes out, equal bytes on any number of ranks, damage is named. Run on 1,
  * 2 and 3 ranks; single-process behaviour is tested by rank 0 alone. */
 #include <math.h>
-#include <signal.h>
 #include <stdint.h>
-#include <sys/resource.h>
 
 #include "base/sx_rng.h"
 #include "io/io_cache_private.h"
@@ -420,17 +418,13 @@ END_TEST
 START_TEST(a_cache_of_one_that_finds_no_room_is_an_error_and_leaves_nothing) {
     const char *path = io_test_path("no-room.h5");
     io_cache_volume v = volume(5);
-    struct rlimit before;
-    getrlimit(RLIMIT_FSIZE, &before);
-    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
-    for (rlim_t kib = 0; kib < 8; kib += 3) {
-        setrlimit(RLIMIT_FSIZE, &(struct rlimit){kib << 10, before.rlim_max});
+    for (int64_t kib = 0; kib < 8; kib += 3) {
+        io_test_room(kib << 10);
         const sx_err rc = io_cache_write_one(path, "0123abcd", &v);
-        setrlimit(RLIMIT_FSIZE, &before);
+        io_test_room(-1);
         ck_assert_msg(rc == SX_E_IO, "%d KiB: got %s", (int)kib, sx_err_name(rc));
         ck_assert(!sx_file_exists(path));
     }
-    signal(SIGXFSZ, handler);
     ck_ok(io_cache_write_one(path, "0123abcd", &v));
     io_cache_volume_clear(&v);
 }

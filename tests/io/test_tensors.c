@@ -201,6 +201,26 @@ START_TEST(an_unwritable_place_is_refused_and_leaves_nothing) {
 }
 END_TEST
 
+START_TEST(a_full_disk_is_no_place_that_cannot_be_created_and_leaves_the_old_file) {
+    const char *path = io_test_path("full.safetensors");
+    static float x[1 << 16];
+    io_tensors t = {0}, back;
+    fill(&t);
+    ck_ok(io_tensors_write(path, &t));
+    io_tensors_add_f32(&t, "large", 1, (int64_t[]){1 << 16}, x);
+    for (int64_t room = 0; room < (1 << 18); room = 8 * room + 5) {
+        io_test_room(room);
+        const sx_err rc = io_tensors_write(path, &t);
+        io_test_room(-1);
+        ck_assert_msg(rc == SX_E_IO, "%d bytes: %s", (int)room, sx_err_text());
+    }
+    ck_ok(io_tensors_read(path, &back));
+    ck_assert_ptr_null(io_tensors_find(&back, "large"));
+    io_tensors_clear(&back);
+    io_tensors_clear(&t);
+}
+END_TEST
+
 START_TEST(the_palette_fixture_has_its_known_tensors) {
     const char *shared = getenv("SAGAX_SHARED");
     char path[600];
@@ -248,6 +268,7 @@ int main(void) {
     tcase_add_test(c, metadata_that_is_not_utf8_is_refused_not_dropped);
     tcase_add_test(c, absent_files_and_folders_are_missing_inputs);
     tcase_add_test(c, an_unwritable_place_is_refused_and_leaves_nothing);
+    tcase_add_test(c, a_full_disk_is_no_place_that_cannot_be_created_and_leaves_the_old_file);
     tcase_add_test(c, the_palette_fixture_has_its_known_tensors);
     suite_add_tcase(s, c);
     return check_run_suite(s);
