@@ -51,12 +51,6 @@ sx_err net_config_of(const char *name, net_config *c) {
     return rc;
 }
 
-net_config net_config_default(void) {
-    net_config c;
-    SX_ASSERT(net_config_of("palette", &c) == SX_OK);
-    return c;
-}
-
 int net_granularity(const net_config *c) {
     const net__arch *arch = arch_of(c->arch);
     return arch != NULL ? arch->granularity(c) : 1;

@@ -54,7 +54,6 @@ typedef struct net_about {
 /* The row of this name; NULL if there is none. */
 const net_about *net_about_arch(const char *arch);
 
-net_config net_config_default(void); /* Palette as published */
 /* An architecture as published. Errors: SX_E_CONFIG (unknown). */
 sx_err net_config_of(const char *arch, net_config *c);
 /* Set what `key` ("model.window") names from text: an integer, a number, or integers with commas.

@@ -6,6 +6,7 @@
 #include "base/sx_rng.h"
 #include "model/df_diffusion.h"
 #include "tests/check_run.h"
+#include "tests/model/palette.h"
 
 enum { N = 64 };
 
@@ -133,7 +134,7 @@ static void remember(void *user, int i, float *x, int64_t n) {
 }
 
 static net *zero_net(float **params) {
-    net_config c = net_config_default();
+    net_config c = palette_config();
     const nn_kernels *k;
     net *n = NULL;
     ck_assert_int_eq(nn_kernels_get("auto", &k), SX_OK);

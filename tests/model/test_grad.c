@@ -14,6 +14,7 @@
 #include "model/net_arch.h"
 #include "model/nn_ops.h"
 #include "tests/check_run.h"
+#include "tests/model/palette.h"
 
 static const double steps[] = {0.3, 0.1, 0.03, 0.01, 0.003};
 enum { N_STEPS = 5, OUT_CHANNELS = 5 };
@@ -421,7 +422,7 @@ START_TEST(gradient_of_each_op_is_the_slope_of_its_output) {
 END_TEST
 
 START_TEST(gradient_of_a_small_unet_is_the_slope_of_its_output) {
-    net_config c = net_config_default();
+    net_config c = palette_config();
     c.base_channels = 8;
     c.levels = 2;
     c.mult[1] = 2;

@@ -9,6 +9,7 @@
 #include "model/nn_ops.h"
 #include "model/nn_optim.h"
 #include "tests/check_run.h"
+#include "tests/model/palette.h"
 
 /* ---- ways to run a graph ---- */
 
@@ -37,7 +38,7 @@ static const nn_kernels *kernels_named(const char *name) {
 }
 
 static nn_graph *unet(int base_channels) {
-    net_config c = net_config_default();
+    net_config c = palette_config();
     c.base_channels = base_channels;
     c.levels = 3;
     c.mult[2] = 2;

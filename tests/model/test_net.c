@@ -8,6 +8,7 @@
 #include "model/nn_optim.h"
 #include "model/nn_spectral.h"
 #include "tests/check_run.h"
+#include "tests/model/palette.h"
 
 static const nn_kernels *fast(void) {
     const nn_kernels *k;
@@ -22,14 +23,14 @@ static net *new_net(const net_config *c, int h, int w) {
 }
 
 static net_config small(void) {
-    net_config c = net_config_default();
+    net_config c = palette_config();
     c.base_channels = 8;
     c.res_blocks = 1;
     return c;
 }
 
 START_TEST(width_64_has_the_published_count_of_parameters_and_macs) {
-    net_config c = net_config_default();
+    net_config c = palette_config();
     net *n = new_net(&c, 160, 160);
     ck_assert_int_eq(net_params(n)->count, 9835009);
     ck_assert_int_eq(net_plan(n)->macs, 25483509760);
@@ -244,7 +245,7 @@ START_TEST(a_size_that_cannot_be_read_is_refused_by_its_name) {
         {"model.mult", "65"},    {"model.mult", ""},         {"model.depths", "1,1,1,1,1,1,1,1,1"},
         {"model.window", "8.5"}, {"model.window", "-1"},     {"model.window", ""},
         {"model.overlap", "x"},  {"model.overlap", "0.5px"}, {"model.colour", "1"}};
-    net_config c = net_config_default();
+    net_config c = palette_config();
     ck_assert_int_eq(net_config_set(&c, bad[_i].key, bad[_i].text), SX_E_CONFIG);
     ck_assert_ptr_nonnull(strstr(sx_err_text(), bad[_i].key));
 }

@@ -12,6 +12,7 @@
 #include "model/nn_optim.h"
 #include "tests/check_run.h"
 #include "tests/model/fixtures.h"
+#include "tests/model/palette.h"
 
 static const char *const kernel_names[] = {"ref", "blas", "wino"};
 enum { FAST_KERNELS = 1, N_KERNELS = 3, N_IMAGES = 2 }; /* ref takes minutes for long runs */
@@ -40,7 +41,7 @@ static const io_tensor *need(const io_tensors *t, const char *name) {
 
 /* Network of width 32 for the images of `like`, with the fixture's weights in *params. */
 static net *fixture_net(const io_tensor *like, const char *kernels, bool train, float **params) {
-    net_config c = net_config_default();
+    net_config c = palette_config();
     c.base_channels = 32;
     const nn_kernels *k;
     ck_assert_msg(nn_kernels_get(kernels, &k) == SX_OK, "%s", sx_err_text());
