@@ -1,4 +1,4 @@
-/* Stop requests: a flag that a signal sets, a deadline that the clock passes, the end of the job.
+/* Stop requests: a flag that a signal sets, the end of the job.
  *
  * Global state is unavoidable here: a signal belongs to the process. Slurm may warn more than once
  * and early, so the handler is idempotent and does nothing but set the flag. */
@@ -11,7 +11,6 @@
 #include "mpi/mp_job_end.h"
 
 static volatile sig_atomic_t stop_flag;
-static double deadline_s; /* 0: none */
 
 static struct {
     bool known, told;
@@ -32,10 +31,6 @@ void mp_stop_install(void) {
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
-}
-
-void mp_stop_after(double seconds) {
-    deadline_s = seconds > 0 ? sx_now_s() + seconds : 0;
 }
 
 void mp_stop_at_job_end(mp_comm *c, double margin_s) {
@@ -67,7 +62,7 @@ void mp_stop_tell(void) {
 }
 
 bool mp_stop_wanted(void) {
-    return stop_flag != 0 || (deadline_s > 0 && sx_now_s() >= deadline_s) || job_is_over(0);
+    return stop_flag != 0 || job_is_over(0);
 }
 
 bool mp_stop_agreed(mp_comm *c) {

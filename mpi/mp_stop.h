@@ -1,15 +1,13 @@
-/* Stop requests: SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP on any rank, a wall-clock limit, or the
- * end of the Slurm job coming near set a flag; all ranks learn of it together at the next
- * mp_stop_agreed. The handler only sets the flag. Install before MPI_Init and again after it (MPI
- * may replace handlers): mp_start does both. */
+/* Stop requests: SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP on any rank, or the end of the Slurm job
+ * coming near set a flag; all ranks learn of it together at the next mp_stop_agreed. The handler
+ * only sets the flag. Install before MPI_Init and again after it (MPI may replace handlers):
+ * mp_start does both. */
 #ifndef MP_STOP_H
 #define MP_STOP_H
 
 #include "mpi/mp_comm.h"
 
 void mp_stop_install(void);
-/* Also stop when this many seconds have passed from now (<= 0: no limit). */
-void mp_stop_after(double seconds);
 /* Also stop margin_s before the time limit of the Slurm job around this process: a margin of at
  * most a quarter of what is left now, so that a short job gets on at all. Rank 0 asks, once;
  * outside Slurm, and where the end cannot be learned, nothing happens. Collective over c. */
