@@ -33,15 +33,9 @@ static void enclose(frame *f, const im_volume *v) {
     }
 }
 
-static double determinant(const double m[4][4]) {
-    return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
-           m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
-           m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
-}
-
 /* mm^3 of the box around all chunks. */
 static double box_volume(const frame *f) {
-    double volume = fabs(determinant(f->axis));
+    double volume = im_voxel_mm3(f->axis);
     for (int a = 0; a < 3; a++) volume *= f->high[a] - f->low[a];
     return volume;
 }
@@ -105,7 +99,7 @@ static int64_t lay_axis(const frame *f, int axis, double spacing_mm, bool keep, 
 }
 
 static double chunk_volume(const im_volume *v) {
-    return fabs(determinant(v->affine)) * (double)im_volume_count(v);
+    return im_voxel_mm3(v->affine) * (double)im_volume_count(v);
 }
 
 static sx_err check_filled(const frame *f, const im_volume *chunk, int n) {

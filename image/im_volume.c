@@ -82,9 +82,16 @@ static double column_norm(const double m[4][4], int c) {
     return sqrt(m[0][c] * m[0][c] + m[1][c] * m[1][c] + m[2][c] * m[2][c]);
 }
 
+static double determinant_of(const double a[4][4]) {
+    return a[0][0] * cofactor(a, 0, 0) + a[0][1] * cofactor(a, 0, 1) + a[0][2] * cofactor(a, 0, 2);
+}
+
+double im_voxel_mm3(const double affine[4][4]) {
+    return fabs(determinant_of(affine));
+}
+
 bool im_affine_invert(const double a[4][4], double inverse[4][4]) {
-    const double determinant =
-        a[0][0] * cofactor(a, 0, 0) + a[0][1] * cofactor(a, 0, 1) + a[0][2] * cofactor(a, 0, 2);
+    const double determinant = determinant_of(a);
     /* Compared with the box of the same edges: independent of the voxel size. */
     const double box = column_norm(a, 0) * column_norm(a, 1) * column_norm(a, 2);
     if (!(fabs(determinant) > 1e-9 * box) || !isfinite(determinant)) return false;

@@ -32,6 +32,8 @@ int64_t im_volume_count(const im_volume *v);
 
 /* Voxel size (mm) along each index: column norms of the affine. */
 void im_spacing(const im_volume *v, double spacing_mm[3]);
+/* Volume of a voxel (mm^3). */
+double im_voxel_mm3(const double affine[4][4]);
 /* Nearest axis codes of an affine, e.g. "PSR"; 4 bytes with the zero. */
 void im_axcodes(const double affine[4][4], char codes[4]);
 /* 4x4 affine inverse; false if singular. */

@@ -189,19 +189,13 @@ static sx_err own_plates(sp__search *w) {
 
 /* ---- the search ---- */
 
-static double voxel_mm3(const double a[4][4]) {
-    return fabs(a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) -
-                a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
-                a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0]));
-}
-
 static sx_err search_init(sp__search *w, sp_instances *s, const im_labels *subregion) {
     char codes[4];
     im_axcodes(subregion->affine, codes);
     SX_ASSERT(strcmp(codes, "PIR") == 0);
     *s = (sp_instances){.sacrum_s = INFINITY};
     *w = (sp__search){
-        .out = s, .n = im_labels_count(subregion), .mm3 = voxel_mm3(subregion->affine)};
+        .out = s, .n = im_labels_count(subregion), .mm3 = im_voxel_mm3(subregion->affine)};
     sx_err rc = im_labels_copy(&s->subregion, subregion);
     if (rc == SX_OK) rc = im_labels_on(&s->owner, subregion->dim, subregion->affine);
     if (rc != SX_OK) return rc;
