@@ -54,13 +54,18 @@ static guilt look_at(mp__watch *w, int rank, double now_s, mp__entry *e) {
     return e->waits ? WAITS : WORKS;
 }
 
-/* The lowest rank below mine that beats, or has spoken; false: I am the lowest. */
-static bool look_below(mp__watch *w, int mine, double now_s, mp__entry *e) {
-    for (int r = 0; r < mine; r++) {
-        const guilt g = look_at(w, r, now_s, e);
-        if (g == WAITS || g == WORKS || e->blames >= 0) return true;
+/* The lowest rank below mine that beats, or has spoken; false: I am the lowest. Where the lowest
+ * does not beat all are looked at, so that the silence of several is timed at once. */
+static bool look_below(mp__watch *w, int mine, double now_s, mp__entry *lowest) {
+    bool found = false;
+    for (int r = 0; r < mine && !(found && r == 1); r++) {
+        mp__entry e;
+        const guilt g = look_at(w, r, now_s, &e);
+        if (found || !(g == WAITS || g == WORKS || e.blames >= 0)) continue;
+        found = true;
+        *lowest = e;
     }
-    return false;
+    return found;
 }
 
 /* All ranks: the least time without a move, and the one to blame; of equal guilt, the one that has
@@ -86,7 +91,7 @@ bool mp__watch_look(mp__watch *w, const mp__entry *me, double now_s, mp__entry *
                     bool *speaks) {
     mp__entry lowest;
     *speaks = false;
-    if (me->idle_s < w->stall_s / 2) {
+    if (me->idle_s < w->silent_s) {
         mp__watch_forget(w);
         return false;
     }

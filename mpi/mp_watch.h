@@ -4,8 +4,10 @@
  * A job stands still when none of its ranks has moved for stall_s; one that waits in a collective
  * for a slow rank does not. A rank that does not beat (stopped, its node dead) has not moved since
  * its last beat at least; that a rank leaves is a move. Entries are looked at only by a rank that
- * has not moved for half of stall_s, so a job that runs well reads nothing; and only the lowest
- * rank that beats looks at all, the others look at it. */
+ * has not moved for a few beats, so a job that runs well reads little; and only the lowest rank
+ * that beats looks at all, the others look at it. The silence of a rank counts from the first look
+ * on, so a job is ended a few beats later than stall_s after all stand still, twice as many when
+ * rank 0 is silent. */
 #ifndef MP_WATCH_H
 #define MP_WATCH_H
 
