@@ -49,6 +49,11 @@ const char *sx_err_name(sx_err code);
 /* Process exit code of an error (table above). */
 int sx_err_exit(sx_err code);
 
+/* Tell a batch script the exit code of this process: written into the file that SAGAX_VERDICT
+ * names, which the script has made on its node; without one nothing happens. srun alone may say 0
+ * although it started nothing, and 137 because it killed the ranks that were left. */
+void sx_err_tell_exit(int exit_code);
+
 void sx_assert_failed(const char *file, int line, const char *condition) __attribute__((noreturn));
 
 #define SX_ASSERT(c) ((c) ? (void)0 : sx_assert_failed(__FILE__, __LINE__, #c))

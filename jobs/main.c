@@ -16,6 +16,13 @@
 static int unknown_verb(const char *name) {
     const char *near = NULL;
     int least = 3;
+    if (name[0] == '-') {
+        fprintf(
+            stderr,
+            "sagax: options follow the verb: sagax VERB %s ... (sagax --help lists the verbs)\n",
+            name);
+        return sx_err_exit(SX_E_USAGE);
+    }
     for (int i = 0; job_verbs[i]; i++) {
         int d = job__distance(name, job_verbs[i]->name);
         if (d >= least) continue;
@@ -72,16 +79,6 @@ out:
     return rc;
 }
 
-/* A file that SAGAX_VERDICT names gets the exit code: srun can say 0 although it started nothing,
- * and a batch script wants to know better. */
-static void leave_verdict(int code) {
-    const char *path = getenv("SAGAX_VERDICT");
-    FILE *f = path && *path ? fopen(path, "w") : NULL;
-    if (!f) return;
-    fprintf(f, "%d\n", code);
-    fclose(f);
-}
-
 /* One closing line; the same error gives the exit code. Output that did not reach its file is an
  * error. */
 static int finish(const job_verb *v, sx_err rc, bool quiet) {
@@ -91,7 +88,7 @@ static int finish(const job_verb *v, sx_err rc, bool quiet) {
     const char *text = rc == SX_OK ? "ok" : *sx_err_text() ? sx_err_text() : sx_err_name(rc);
     if (!quiet) sx_log(level, "sagax %s: %s", v->name, text);
     sx_log_open_json(NULL);
-    if (!quiet) leave_verdict(sx_err_exit(rc));
+    if (!quiet) sx_err_tell_exit(sx_err_exit(rc));
     return sx_err_exit(rc);
 }
 

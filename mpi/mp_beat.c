@@ -70,6 +70,7 @@ static void end_job(mp__beat *b, mp__entry *now, const mp__entry *culprit, bool 
     if (speaks)
         sx_error("rank %d on %s has not moved for %.0f s (%s); ending the job", (int)culprit->rank,
                  culprit->host, culprit->idle_s, culprit->doing);
+    sx_err_tell_exit(sx_err_exit(SX_E_AGAIN)); // the launcher may only see ranks that it killed
     if (mine && b->opt.on_stall) b->opt.on_stall(b->opt.user, now->doing);
     if (!mine) sleep_s(5 * b->period_s);
     _exit(sx_err_exit(SX_E_AGAIN));

@@ -44,13 +44,14 @@ sagax_prepare() {
 
 # sagax_srun OPTIONS... command...: in the background, so that traps run while it does; its exit code.
 sagax_srun() {
-    local rc=127 code lost=0
+    local rc=127 code lost=0 said="" from=$SECONDS patience=${SAGAX_STEP_WAIT:-600}
     # Rank 0, which runs on this node, leaves its exit code there.
     export SAGAX_VERDICT=${TMPDIR:-/tmp}/sagax-verdict-${SLURM_JOB_ID:-0}-$$
-    rm -f "$SAGAX_VERDICT"
+    : >"$SAGAX_VERDICT"
     export SAGAX_JOB=${SLURM_JOB_ID:-} # what was asked for in this job (--retry) is asked for once
-    # srun 22.05 takes the processors of a task from nobody else; --no-kill is the batch job's alone.
-    srun --mpi="${SAGAX_MPI:-pmix}" --kill-on-bad-exit=1 --no-kill=off \
+    # srun 22.05 takes the processors of a task from nobody else; --no-kill is the batch job's alone. Slurm
+    # may hold the processors of a step that a lost node took with it, for ever.
+    srun --mpi="${SAGAX_MPI:-pmix}" --kill-on-bad-exit=1 --no-kill=off --immediate="$patience" \
         ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} ${SAGAX_SRUN:-} "$@" &
     sagax_pid=$!
     [ "$sagax_stop" != USR1 ] || sagax_warn_ranks
@@ -67,12 +68,24 @@ sagax_srun() {
     sagax_pid=""
     # Ranks that were warned before they could take a warning have done nothing.
     if [ "$sagax_stop" = USR1 ] && [ $rc = 138 ]; then rc=75; fi
-    # srun ends with 0 also when a node could not start its part of the step.
-    if [ $rc = 0 ] && [ ! -s "$SAGAX_VERDICT" ]; then
-        sagax_say "srun could not start the program"
-        rc=69
-    fi
+    [ ! -s "$SAGAX_VERDICT" ] || read -r said <"$SAGAX_VERDICT"
     rm -f "$SAGAX_VERDICT"
+    if [ -z "$said" ]; then
+        case $rc in
+        0) # also when a node could not start its part of the step
+            sagax_say "srun could not start the program"
+            rc=69
+            ;;
+        1)
+            if [ $((SECONDS - from)) -ge "$patience" ]; then
+                sagax_say "Slurm let srun start nothing on these nodes for $patience s (SAGAX_STEP_WAIT)"
+                rc=75
+            fi
+            ;;
+        esac
+    elif [ "$said" = 75 ] && [ $rc -gt 128 ]; then
+        rc=75 # the ranks that were left, or lost, were killed because one had ended the job
+    fi
     return $rc
 }
 

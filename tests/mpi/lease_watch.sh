@@ -18,7 +18,8 @@ rm -rf -- *
 # start NAME WHO SECONDS HOW: a job of three ranks, in the background; its folder is NAME.
 start() {
     mkdir "$1"
-    timeout 60 "$MPIEXEC" -n 3 "$program" "$@" >"$1/out" 2>&1 &
+    : >"$1/verdict"
+    SAGAX_VERDICT=$1/verdict timeout 60 "$MPIEXEC" -n 3 "$program" "$@" >"$1/out" 2>&1 &
     job[$1]=$!
 }
 
@@ -81,6 +82,7 @@ mv single/crew single/crew.away
 
 ends stopped 75
 blames stopped 1
+[ "$(cat stopped/verdict)" = 75 ] || fail stopped "the batch script was not told"
 [ ! -e stopped/stalled.1 ] || fail stopped "a stopped rank cannot have spoken"
 ends lowest 75
 blames lowest 0
@@ -92,6 +94,7 @@ ends single 75
 blames single 0
 [ "$(cat single/stalled.0)" = "$doing" ] || fail single "it was not asked what it did"
 ends slow 0
+[ ! -s slow/verdict ] || fail slow "the batch script was told of an end"
 [ -z "$(ls slow/crew slow/claims | grep -v -e : -e '^$')" ] || fail slow "something was left behind"
 ends leaves 0
 ends short 0

@@ -52,6 +52,15 @@ sagax_srun true 2>err
 check "0 without the program's word is 69" [ $? = 69 ]
 sagax_srun bash -c 'echo 0 >"$SAGAX_VERDICT"'
 check "0 with it is 0" [ $? = 0 ]
+sagax_srun bash -c 'echo 75 >"$SAGAX_VERDICT"; exit 137'
+check "75, and the ranks that were left killed, is 75" [ $? = 75 ]
+sagax_srun bash -c 'echo 0 >"$SAGAX_VERDICT"; exit 137'
+check "killed after another word stays killed" [ $? = 137 ]
+sagax_srun bash -c 'exit 1'
+check "1 at once stays what it is" [ $? = 1 ]
+SAGAX_STEP_WAIT=1 sagax_srun bash -c 'sleep 2; exit 1' 2>err
+check "1 after as long as srun may wait: come again" [ $? = 75 ]
+says err "let srun start nothing on these nodes for 1 s"
 check "nothing is left behind" [ -z "$(ls sagax-verdict* 2>/dev/null)" ]
 
 # ---- ranks on the nodes that are left ----
