@@ -96,6 +96,31 @@ static sx_err read_crew(report *r) {
     return rc;
 }
 
+/* Whether this silent rank belongs to a start of which others beat: they wait for it, or will. A
+ * rank that beats in its place is of a later start. */
+static bool is_missed(const report *r, const mp_member *silent) {
+    bool missed = false;
+    for (int i = 0; i < r->n_alive; i++) {
+        const mp_member *m = &r->crew[i];
+        if (is_silent(m) || strcmp(m->job, silent->job) != 0 || m->size != silent->size) continue;
+        if (m->rank == silent->rank) return false;
+        missed |= m->restart == silent->restart;
+    }
+    return missed;
+}
+
+/* How many ranks are missed; *least_s is the shortest of their silences. */
+static int n_missed(const report *r, double *least_s) {
+    int n = 0;
+    *least_s = INFINITY;
+    for (int i = 0; i < r->n_alive; i++) {
+        if (!is_silent(&r->crew[i]) || !is_missed(r, &r->crew[i])) continue;
+        *least_s = fmin(*least_s, r->crew[i].age_s);
+        n++;
+    }
+    return n;
+}
+
 /* ---- what became of an item ---- */
 
 static bool is_alive(const report *r, const char *owner) {
@@ -310,6 +335,19 @@ static sx_err tell_training(const report *r, const char *metrics, bool json) {
         job_json_print(json_pack("{s:o, s:s, s:o, s:o, s:o}", "folder", job_json_string(r->out),
                                  "verb", "train", "last", o ? o : json_null(), "crew",
                                  json_of_crew(r), "jobs", status_jobs_json(&r->jobs)),
+/* A training needs all of its ranks. */
+static void print_pace(const report *r) {
+    double silent_s;
+    const int missed = n_missed(r, &silent_s);
+    if (missed == 0) {
+        puts(r->n_heard > 0 ? "running" : "nobody at work");
+        return;
+    }
+    printf("stands still: %d rank%s without a heartbeat for ", missed, missed > 1 ? "s" : "");
+    print_duration(silent_s);
+    putchar('\n');
+}
+
                        JSON_INDENT(2) | JSON_REAL_PRECISION(6));
         return SX_OK;
     }
@@ -319,7 +357,7 @@ static sx_err tell_training(const report *r, const char *metrics, bool json) {
                json_number_value(json_object_get(o, "loss")));
     else
         printf("nothing logged yet, ");
-    printf("%s\n", r->n_heard > 0 ? "running" : "nobody at work");
+    print_pace(r);
     json_decref(o);
     print_crew(r);
     status_jobs_print(&r->jobs);

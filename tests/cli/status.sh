@@ -67,6 +67,23 @@ says out "run: train, step 40, loss 0.12500, nobody at work"
 expect 0 status run --json
 json .last.step 40
 
+# ---- a training of which a rank was lost ----
+mkdir -p run/.sagax/crew
+mate() { # mate RANK RESTART FILE
+    printf '%s\n' beat=5 idle_s=7 silence_s=60 job=7 restart="$2" rank="$1" size=2 host=n9 pid=1 start=1 boot=b \
+        pid_space=p blames=-1 waits=0 doing=step >"run/.sagax/crew/$3"
+}
+mate 0 0 7-n9-1-a && mate 1 0 7-n9-2-a
+expect 0 status run
+says out "run: train, step 40, loss 0.12500, running"
+touch -d '17 minutes ago' run/.sagax/crew/7-n9-2-a
+expect 0 status run
+says out "run: train, step 40, loss 0.12500, stands still: 1 rank without a heartbeat for 17 min"
+mate 1 1 7-n9-3-b && mate 0 1 7-n9-4-b && touch -d '17 minutes ago' run/.sagax/crew/7-n9-1-a
+expect 0 status run
+says out "run: train, step 40, loss 0.12500, running"
+rm -r run/.sagax
+
 # ---- jobs that were submitted: squeue and a log tell ----
 mkdir -p bin new/.sagax/log
 printf '#!/bin/sh\necho "$*" >>asked\ncat queue\n' >bin/squeue
