@@ -242,12 +242,18 @@ static bool is_left_alone(const report *r) {
     return r->n_heard == 0 && !status_jobs_queued(&r->jobs);
 }
 
-static void print_go_on(const char *command) {
-    printf("\nto go on:\n  %s\n", command);
+/* The command, unless it can only fail again. */
+static void print_go_on(const report *r, const char *command) {
+    char *mend = status_jobs_to_mend(&r->jobs);
+    if (mend)
+        printf("\n%s\n", mend);
+    else
+        printf("\nto go on:\n  %s\n", command);
+    sx_free(mend);
 }
 
 static void print_commands(const report *r) {
-    if (r->to_go > 0 && is_left_alone(r)) print_go_on(r->command);
+    if (r->to_go > 0 && is_left_alone(r)) print_go_on(r, r->command);
     if (r->count[FAILED] + r->count[CRASHED] > 0)
         printf("\nto try those that failed again:\n  %s --retry failed\n", r->command);
 }
@@ -362,7 +368,7 @@ static void print_pace(const report *r) {
     print_crew(r);
     status_jobs_print(&r->jobs);
     if (r->jobs.n > 0 && is_left_alone(r) && !status_jobs_done(&r->jobs))
-        print_go_on(status_jobs_command(&r->jobs));
+        print_go_on(r, status_jobs_command(&r->jobs));
     return SX_OK;
 }
 
@@ -385,7 +391,7 @@ static sx_err tell_jobs(const report *r, bool json) {
     printf("%s: %s, submitted, no work has begun\n", r->out, verb);
     print_crew(r);
     status_jobs_print(&r->jobs);
-    if (is_left_alone(r)) print_go_on(command);
+    if (is_left_alone(r)) print_go_on(r, command);
     return SX_OK;
 }
 

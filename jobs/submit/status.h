@@ -19,6 +19,8 @@ typedef struct status_job {
     char nodes[128];                 /* of a running one */
     char *log, *line;                /* the newest log and the last line of it that says
                                         something; NULL: none. Of the last job alone */
+    int code;                        /* exit code that the log ends with; 0: it does not say.
+                                        Of the last job alone */
     bool begun;                      /* it has worked on an item, or its verb has none;
                                 of the last job alone */
 } status_job;
@@ -42,6 +44,9 @@ bool status_jobs_queued(const status_jobs *s);
 bool status_jobs_done(const status_jobs *s);
 /* The command that submitted the last one; borrowed, NULL when there is none. */
 const char *status_jobs_command(const status_jobs *s);
+/* What has to be mended before that command can do better: a sentence, new (sx_free); NULL when the
+ * exit code of the last one does not say that there is something. */
+char *status_jobs_to_mend(const status_jobs *s);
 void status_jobs_print(const status_jobs *s);
 json_t *status_jobs_json(const status_jobs *s);
 

@@ -137,8 +137,17 @@ static bool is_noise(const char *line) {
     return line[strspn(line, " \t\r")] == '\0';
 }
 
-/* The last line of the program or its script, else the last of any; new, or NULL. */
-static char *last_word(const char *path) {
+/* N of the last line of slurm/job.sh, "sagax job 7: exit code N; ..."; 0: another line. A job that
+ * goes on after such a code says so. */
+static int code_in(const char *line) {
+    const char *at = strstr(line, ": exit code ");
+    if (strncmp(line, "sagax job ", 10) != 0 || !at || strstr(at, "goes on")) return 0;
+    return (int)strtol(at + strlen(": exit code "), NULL, 10);
+}
+
+/* The last line of the program or its script, else the last of any; new, or NULL. *code is that
+ * with which the log ends. */
+static char *last_word(const char *path, int *code) {
     char text[TAIL + 1], *rest = NULL, *best = NULL;
     bool ours = false;
     FILE *f = fopen(path, "rb");
@@ -148,6 +157,7 @@ static char *last_word(const char *path) {
     fclose(f);
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         const bool mine = strncmp(line, "sagax ", 6) == 0;
+        if (mine) *code = code_in(line);
         if (is_noise(line) || (ours && !mine)) continue;
         best = line;
         ours = mine;
@@ -197,7 +207,7 @@ sx_err status_jobs_read(status_jobs *s, const char *folder) {
     choose(s);
     status_job *last = &s->job[s->n - 1];
     last->log = newest_log(last->of->log);
-    last->line = last->log ? last_word(last->log) : NULL;
+    last->line = last->log ? last_word(last->log, &last->code) : NULL;
     last->begun = has_journal(folder, last->of) || !has_items(last->of->verb);
     return SX_OK;
 }
@@ -230,6 +240,26 @@ bool status_jobs_done(const status_jobs *s) {
 
 const char *status_jobs_command(const status_jobs *s) {
     return s->n > 0 ? s->job[s->n - 1].of->command : NULL;
+}
+
+char *status_jobs_to_mend(const status_jobs *s) {
+    static const struct {
+        int code;
+        const char *what;
+    } table[] = {
+        {64, "the command line"},
+        {65, "the data, or the settings of a training that diverged"},
+        {66, "the path of an input, or that input"},
+        {78, "the configuration, or the folder: another configuration needs another one"},
+    };
+    const status_job *last = s->n > 0 ? &s->job[s->n - 1] : NULL;
+    for (size_t i = 0; last && i < sizeof table / sizeof *table; i++)
+        if (last->code == table[i].code)
+            return sx_strf(
+                "job %s ended with exit code %d and would do so again; its log says why; "
+                "to be mended: %s",
+                last->of->job, last->code, table[i].what);
+    return NULL;
 }
 
 /* ---- telling ---- */

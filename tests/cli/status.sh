@@ -121,6 +121,11 @@ expect 0 status new
 says out "  10: ended before any item began (FAILED, NonZeroExitCode); the last line of its log:"
 says out "    sagax sr: no-bids: No such file or directory"
 says out "/new/.sagax/log/sr-10.out"
+says out "job 10 ended with exit code 66 and would do so again; its log says why; to be mended: the path of an input"
+check "the command that failed is not offered" bash -c '! grep -qE "to go on|sagax submit sr bids new" out'
+sed -i 's/exit code 66; why/exit code 74; why/' new/.sagax/log/sr-10.out
+expect 0 status new
+says out "to go on:"
 says out "sagax submit sr bids new"
 check "what has left the queue before is history" bash -c '! grep -qE "^  [89]:" out'
 
