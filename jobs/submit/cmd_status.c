@@ -21,7 +21,7 @@
 #include "jobs/items/work_journal.h"
 #include "mpi/mp_lease.h"
 
-enum { FILE_LIMIT = 1 << 28, SHOWN = 20, WINDOW_S = 3600 };
+enum { FILE_LIMIT = 1 << 28, SHOWN = 20, WINDOW_S = 3600, LEVELS = 2 };
 
 /* States of an item as they are shown. */
 typedef enum shown { MADE, UNCHANGED, RUNNING, WAITING, STOPPED, FAILED, CRASHED, N_SHOWN } shown;
@@ -335,12 +335,6 @@ static json_t *last_line(const char *path) {
     return o;
 }
 
-static sx_err tell_training(const report *r, const char *metrics, bool json) {
-    json_t *o = last_line(metrics);
-    if (json) {
-        job_json_print(json_pack("{s:o, s:s, s:o, s:o, s:o}", "folder", job_json_string(r->out),
-                                 "verb", "train", "last", o ? o : json_null(), "crew",
-                                 json_of_crew(r), "jobs", status_jobs_json(&r->jobs)),
 /* A training needs all of its ranks. */
 static void print_pace(const report *r) {
     double silent_s;
@@ -354,6 +348,12 @@ static void print_pace(const report *r) {
     putchar('\n');
 }
 
+static sx_err tell_training(const report *r, const char *metrics, bool json) {
+    json_t *o = last_line(metrics);
+    if (json) {
+        job_json_print(json_pack("{s:o, s:s, s:o, s:o, s:o}", "folder", job_json_string(r->out),
+                                 "verb", "train", "last", o ? o : json_null(), "crew",
+                                 json_of_crew(r), "jobs", status_jobs_json(&r->jobs)),
                        JSON_INDENT(2) | JSON_REAL_PRECISION(6));
         return SX_OK;
     }
@@ -449,8 +449,9 @@ static char **outputs_in(const char *folder, int64_t *n) {
     return name;
 }
 
-/* Each of them once: a file and its work folder have the same name here. */
-static sx_err tell_all(const char *folder, bool json, bool *told) {
+/* Each of them once: a file and its work folder have the same name here. A folder that is none may
+ * hold some, as that of slurm/chain, down to `levels` below this one. */
+static sx_err tell_all(const char *folder, int levels, bool json, bool *told) {
     int64_t n;
     char **name = outputs_in(folder, &n);
     sx_err rc = SX_OK;
@@ -460,6 +461,7 @@ static sx_err tell_all(const char *folder, bool json, bool *told) {
         bool one = false;
         rc = tell(out, json, &one);
         if (one && !json) putchar('\n');
+        if (rc == SX_OK && !one && levels > 1) rc = tell_all(out, levels - 1, json, &one);
         *told |= one;
         sx_free(out);
     }
@@ -473,7 +475,7 @@ static sx_err run(job *j) {
     bool told = false;
     if (ablate_is_study(out)) return ablate_status(out, job_json(j));
     sx_err rc = tell(out, job_json(j), &told);
-    if (rc == SX_OK && !told) rc = tell_all(out, job_json(j), &told);
+    if (rc == SX_OK && !told) rc = tell_all(out, LEVELS, job_json(j), &told);
     if (rc != SX_OK || told) return rc;
     char *folder = work_folder(out, sx_file_is_dir(out));
     rc = sx_fail(SX_E_NOINPUT, "%s: no run of sagax has worked here (%s tells of none)", out,

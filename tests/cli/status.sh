@@ -163,6 +163,9 @@ says out "chain/cache.h5: sr, submitted"
 says out "chain/run: train, step 40"
 says out "chain/sr: sr, submitted"
 check "each once" [ "$(grep -c '^chain/' out)" = 3 ]
+mkdir outer && mv chain outer/study
+expect 0 status outer
+check "also one level down" [ "$(grep -c '^outer/study/' out)" = 3 ]
 
 mkdir begun && touch begun/metrics.jsonl && mkdir begun/.sagax && note begun/.sagax 12 0 train-12.out
 expect 0 status begun
