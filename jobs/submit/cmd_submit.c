@@ -78,11 +78,32 @@ static sx_err refuse_dashes(const job *inner) {
 
 /* Build its job from the words behind its name. */
 static sx_err build(submit *s) {
+static bool is_alias_of(const job_alias *a, const char *flag, size_t n) {
+    for (; a && a->flag; a++)
+        if (strlen(a->flag) == n && strncmp(a->flag, flag, n) == 0) return true;
+    return false;
+}
+
+/* An option of submit behind the verb. */
+static sx_err refuse_late_options(const job *j, const job_verb *v) {
+    for (int i = 1; i < j->n_args && strcmp(j->arg[i], "--") != 0; i++) {
+        const char *word = j->arg[i];
+        const size_t n = strcspn(word, "=");
+        if (is_alias_of(aliases, word, n) && !is_alias_of(v->aliases, word, n))
+            return sx_fail(
+                SX_E_USAGE,
+                "submit: options of the job go before the verb: sagax submit %.*s ... %s", (int)n,
+                word, v->name);
+    }
+    return SX_OK;
+}
+
     const job_verb *v = job_verb_find(job_arg(s->j, 0));
     if (!v)
         return sx_fail(SX_E_USAGE, "unknown verb %s; options of submit go before the verb",
                        job_arg(s->j, 0));
-    sx_err rc = job_new(&s->inner, v, mp_self(), s->j->n_args - 1, s->j->arg + 1);
+    sx_err rc = refuse_late_options(s->j, v);
+    if (rc == SX_OK) rc = job_new(&s->inner, v, mp_self(), s->j->n_args - 1, s->j->arg + 1);
     if (rc == SX_OK) rc = submit_plan_of(s->inner, &s->plan);
     if (rc == SX_OK && (s->inner->dry_run || s->inner->print_config || s->inner->help))
         rc = sx_fail(SX_E_USAGE, "submit: --dry-run and --print-config go before the verb");

@@ -17,6 +17,8 @@ expect 64 trian
 says err "did you mean train?"
 expect 64 nothing-like-a-verb
 says err "unknown verb"
+expect 64 --set train.steps=3 train
+says err "options follow the verb: sagax VERB --set"
 
 # ---- every verb explains itself, without arguments and without MPI ----
 for verb in bench cache degrade doctor eval net phantom sr train validate weights; do
