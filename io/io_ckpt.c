@@ -253,6 +253,24 @@ out:
     return rc;
 }
 
+sx_err io_ckpt_read_json(const char *path, char **json) {
+    io_ckpt k = {0};
+    hid_t file = H5I_INVALID_HID;
+    sx_err rc = SX_OK;
+    *json = NULL;
+    io__hdf5_lock();
+    SX_TRY(rc, io__hdf5_open(path, &file));
+    rc = check_format(path, file, &k);
+    if (rc == SX_OK) *json = io__hdf5_get_text(file, "json", TEXT_LIMIT);
+    if (rc == SX_OK && !*json)
+        rc = sx_fail(SX_E_DATA, "%s: damaged texts: %s", path, io__hdf5_reason());
+    rc = io__hdf5_end_reading(path, rc);
+out:
+    io__hdf5_close(file);
+    io__hdf5_unlock();
+    return rc;
+}
+
 const io_block *io_ckpt_find(const io_ckpt *k, const char *name) {
     for (int i = 0; i < k->n; i++)
         if (strcmp(k->block[i].name, name) == 0) return &k->block[i];

@@ -38,6 +38,8 @@ typedef struct io_ckpt {
 /* Errors: SX_E_NOINPUT, SX_E_DATA (not a checkpoint, damaged: says what), SX_E_CONFIG (of another
  * version), SX_E_IO, SX_E_NOMEM. */
 sx_err io_ckpt_read(const char *path, io_ckpt *k);
+/* Its JSON alone, new (sx_free), not checked against the digest. Errors: as io_ckpt_read. */
+sx_err io_ckpt_read_json(const char *path, char **json);
 const io_block *io_ckpt_find(const io_ckpt *k, const char *name);
 void io_ckpt_clear(io_ckpt *k);
 

@@ -1,15 +1,17 @@
 /* What is known about the verbs that can be submitted (submit.h). */
 #include <string.h>
 #include "base/sx_file.h"
+#include "base/sx_hash.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
+#include "io/io_cache.h"
 #include "io/io_nifti.h"
 #include "jobs/ablate/ablate.h"
 #include "jobs/job/job_internal.h"
 #include "jobs/segment/seg.h"
 #include "jobs/sr/sr.h"
 #include "jobs/submit/submit.h"
-#include "jobs/train/train.h"
+#include "jobs/train/train_state.h"
 #include "jobs/items/work.h"
 
 /* Reads the weights, and takes from them what they bring along. */
@@ -33,10 +35,27 @@ static void look_for(const char *path) {
     if (*path && !sx_file_exists(path)) sx_warn("%s: is not there; the job will need it", path);
 }
 
+/* A run folder that has a checkpoint goes on with the configuration it began with. The cache may
+ * still be to come, and is then not compared. */
+static sx_err check_resume(const job *inner, const train_config *c) {
+    char hash[SX_HASH_HEX];
+    const bool there = sx_file_exists(c->cache_path);
+    io_cache *cache = NULL;
+    sx_err rc = there ? io_cache_open(&cache, c->cache_path) : SX_OK;
+    if (rc != SX_OK) return rc;
+    if (there) io_cache_content_hash(cache, hash);
+    char *identity = train_identity(inner, there ? hash : NULL);
+    rc = train_state_check(c, identity);
+    sx_free(identity);
+    io_cache_close(cache);
+    return rc;
+}
+
 static sx_err check_train(job *inner) {
     train_config c = {0};
     look_for(job_arg(inner, 0));
-    return train_config_read(&c, inner);
+    const sx_err rc = train_config_read(&c, inner);
+    return rc == SX_OK ? check_resume(inner, &c) : rc;
 }
 
 static sx_err check_cache(job *inner) {

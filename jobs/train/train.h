@@ -68,7 +68,7 @@ int train_default_shards(int batch);
 sx_err train_config_read(train_config *c, const job *j);
 
 /* Everything that shapes the weights, as flat JSON {"model.base_channels": 64, …, "cache": hash}:
- * what a checkpoint must agree with. New (sx_free). */
+ * what a checkpoint must agree with. `cache_hash` may be NULL: not known yet. New (sx_free). */
 char *train_identity(const job *j, const char *cache_hash);
 /* Errors: SX_E_CONFIG, naming the first key that differs. `where` names the checkpoint. */
 sx_err train_identity_check(const char *ours, const char *theirs, const char *where);

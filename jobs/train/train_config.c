@@ -199,7 +199,7 @@ char *train_identity(const job *j, const char *cache_hash) {
         json_decref(section);
     }
     json_object_set_new(flat, "train.kind", json_string(kind_name(j)));
-    json_object_set_new(flat, "cache", json_string(cache_hash));
+    if (cache_hash) json_object_set_new(flat, "cache", json_string(cache_hash));
     return job_json_text(flat, JSON_SORT_KEYS | JSON_COMPACT);
 }
 

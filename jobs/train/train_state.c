@@ -297,6 +297,21 @@ sx_err train_state_open(train_state *s, const train_config *c, const char *ident
     return rc;
 }
 
+sx_err train_state_check(const train_config *c, const char *identity) {
+    found f;
+    char *path = NULL, *json = NULL;
+    sx_err rc = find_checkpoints(c, &f);
+    if (rc != SX_OK || f.n == 0) goto out;
+    path = checkpoint_path(c, f.step[f.n - 1]);
+    SX_TRY(rc, io_ckpt_read_json(path, &json));
+    rc = check_identity(json, identity, path);
+out:
+    sx_free(json);
+    sx_free(path);
+    sx_free(f.step);
+    return rc == SX_E_CONFIG ? rc : SX_OK;
+}
+
 /* ---- back ---- */
 
 static sx_err diverged(const train_state *s, const char *why) {

@@ -47,6 +47,10 @@ void train_state_clear(train_state *s);
  * nothing is concluded from that), those of job_weights_read. */
 sx_err train_state_open(train_state *s, const train_config *c, const char *identity);
 
+/* Whether the newest checkpoint in the run folder, if there is one, is of a training of this
+ * identity. One that cannot be read says nothing here. Errors: SX_E_CONFIG. Not collective. */
+sx_err train_state_check(const train_config *c, const char *identity);
+
 /* Write RUN/ckpt/step-NNNNNNNN.h5 and remove all but the newest train.keep and s->good. `good`:
  * this one becomes that. Collective. Errors: SX_E_CREATE, SX_E_IO, those of train_owner_holds. */
 sx_err train_state_save(train_state *s, const train_config *c, const char *identity, bool good);

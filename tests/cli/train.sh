@@ -87,6 +87,11 @@ train 78 1 np1 --steps 20 --set train.crop=40
 says err "train.crop was 32 and is now 40"
 train 78 2 np1 --steps 20 --set model.dropout=0.2
 says err "model.dropout"
+# The login node sees the same, also while the cache is still to come.
+for cache in cache.h5 absent.h5; do
+    expect 78 submit train $cache np1 "${small[@]}" --steps 20 --set train.crop=40
+    says err "step-00000020.h5: train.crop was 32 and is now 40"
+done
 train 0 2 np1 --steps 20 --set train.log_every=5 --set train.keep=4
 train 0 2 cosine --steps 4 --set train.lr_schedule=cosine
 train 78 2 cosine --steps 8 --set train.lr_schedule=cosine
