@@ -64,6 +64,7 @@ typedef struct submit {
     submit_order order;
     char *submission, *command, *id, *log;
 } submit;
+    char *waits_for; /* reason why it cannot start now; NULL: none */
 
 /* ---- the submitted verb ---- */
 
@@ -182,7 +183,7 @@ static sx_err place_order(submit *s) {
     s->order.j = s->j;
     s->order.size = submit_size_of(s->j, s->script);
     sx_err rc = log_pattern(s, &s->order.log);
-    return rc == SX_OK ? submit_check_room(&s->order, s->template) : rc;
+    return rc == SX_OK ? submit_check_room(&s->order, s->template, &s->waits_for) : rc;
 }
 
 static char *command_of(const submit *s) {
@@ -198,6 +199,10 @@ static const io_items *items_of(const submit *s) {
 
 /* Without the option that makes it a dry run; in place. */
 static void drop_dry_run(char *command) {
+static void tell_wait(const submit *s) {
+    if (s->waits_for) sx_warn("the job waits until this changes: %s", s->waits_for);
+}
+
     static const char option[] = " --dry-run";
     char *at = strstr(command, option);
     if (at) memmove(at, at + strlen(option), strlen(at + strlen(option)) + 1);
@@ -218,6 +223,7 @@ static sx_err show(submit *s, const char *parent) {
 
 /* Freeze it and give it to Slurm. */
 static sx_err hand_over(submit *s, const char *parent) {
+    tell_wait(s);
     char *logs = sx_path_join(s->folder, "log");
     sx_err rc;
     SX_TRY(rc, sx_mkdirs(logs));
@@ -231,11 +237,12 @@ out:
     if (s->id) tell(s);
     sx_free(logs);
     return rc;
+    tell_wait(s);
 }
 
 static void submit_clear(submit *s) {
     char *texts[] = {s->templates,  s->folder,  s->script, s->template, s->order.log,
-                     s->submission, s->command, s->id,     s->log};
+                     s->submission, s->command, s->id,     s->log,      s->waits_for};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) sx_free(texts[i]);
     io_items_clear(&s->items);
     job_free(s->inner);

@@ -82,8 +82,12 @@ sx_err submit_max_array(int64_t *n);
 /* Whether nodes have room for the order, as `sbatch --test-only` with the template sees it. When
  * all processors of the partition's nodes, in whatever state, are too few, a job would wait for
  * ever: SX_E_MPI with the numbers. When it is for another reason (nodes that are down, a limit),
- * that is a warning. Without Slurm nothing is said. */
-sx_err submit_check_room(const submit_order *o, const char *template);
+ * *waits_for is that reason, new (sx_free), else NULL; sbatch may still refuse. Without Slurm
+ * nothing is said. */
+sx_err submit_check_room(const submit_order *o, const char *template, char **waits_for);
+/* Whether Slurm knows a job that this text of --dependency names. Also true of a text without jobs,
+ * and where squeue does not answer. */
+bool submit_knows_any(const char *dependency);
 /* Run a command line of sbatch; *id is the job's, new (sx_free). Patient while Slurm is busy.
  * Errors: SX_E_MPI with what sbatch said. */
 sx_err submit_sbatch(const char *command, char **id);

@@ -165,7 +165,7 @@ static sx_err check_ever(const submit_order *o) {
     return rc;
 }
 
-sx_err submit_check_room(const submit_order *o, const char *template) {
+sx_err submit_check_room(const submit_order *o, const char *template, char **waits_for) {
     int status;
     char *order = submit_command(o, "--test-only", template, NULL);
     char *command = sx_strf("timeout 20 env %s 2>&1", order);
@@ -178,9 +178,10 @@ sx_err submit_check_room(const submit_order *o, const char *template) {
         rc = sx_fail(SX_E_MPI, "sbatch: %s", text);
     else if (no_room && o->size.nodes > 0)
         rc = check_ever(o);
-    if (rc == SX_OK && no_room) sx_warn("the job waits until this changes: %s", text);
+    if (rc == SX_OK && no_room) *waits_for = sx_strdup(text);
     sx_free(order);
     sx_free(command);
     sx_free(text);
     return rc;
 }
+    *waits_for = NULL;
