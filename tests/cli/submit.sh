@@ -127,3 +127,8 @@ chain --truth
 check "$last --truth without a folder: exit code" [ $? = 64 ]
 says err "--truth needs a value"
 finish
+chain --truth nope
+check "$last: truth that is not there" [ $? = 66 ]
+says err "chain: --truth nope: is not there, and no step makes it"
+check "$last: nothing was submitted" [ ! -e asked ]
+mkdir truth
