@@ -131,4 +131,13 @@ chain --truth nope
 check "$last: truth that is not there" [ $? = 66 ]
 says err "chain: --truth nope: is not there, and no step makes it"
 check "$last: nothing was submitted" [ ! -e asked ]
-mkdir truth
+chain --truth
+check "$last --truth without a folder: exit code" [ $? = 64 ]
+says err "--truth needs a value"
+for tool in chain sweep ablate; do
+    last="slurm/$tool --help"
+    "$SAGAX_SOURCE_DIR/slurm/$tool" --help >out 2>err
+    check "$last: exit code" [ $? = 0 ]
+    check "$last: usage" grep -q "$tool [A-Z]" out
+done
+finish

@@ -25,7 +25,7 @@ options="${small[*]}"
     printf 'blank\ttrain cache.h5 "run with blanks" --steps 2 %s\n' "$options"
 } >list.tsv
 
-sweep 0 list.tsv --tasks 100 --ntasks 1 --time 5:00
+sweep 0 list.tsv --ntasks 1 --tasks 100 --time 5:00
 id=$(cat out)
 expect 0 status list.tsv.sweep
 says out "list.tsv.sweep: sweep, "
@@ -36,7 +36,7 @@ says out "  done              4"
 says out "  failed            1"
 says out "  absent	66	list.tsv.sweep/absent.log"
 says out "  $id: ended (FAILED, NonZeroExitCode)"
-says out "slurm/sweep list.tsv --tasks 100 --ntasks 1 --time 5:00"
+says out "slurm/sweep list.tsv --ntasks 1 --tasks 100 --time 5:00"
 expect 0 status list.tsv.sweep --json
 json '.runs | map("\(.run) \(.code)") | join(", ")' "absent 66, blank 0, steps2 0, steps3 0, steps4 0"
 check "as many tasks as Slurm takes" [ "$(ls list.tsv.sweep/"${id}"_*.out | wc -l)" = 3 ]
