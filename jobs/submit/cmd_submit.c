@@ -4,7 +4,8 @@
  * the login node, before anything waits in a queue. What the job works from (script,
  * configuration, list of images) is then frozen in OUT/.sagax/submit, see submission.h; what
  * changes afterwards in INI files or in the tree of images concerns later jobs only. With a
- * dependency the input may not be there yet, and only the command line is looked at. */
+ * dependency on a job that Slurm knows the input may not be there yet, and only the command line is
+ * looked at. */
 #include <stdio.h>
 #include <string.h>
 #include "base/sx_file.h"
@@ -63,8 +64,8 @@ typedef struct submit {
     bool listed; /* there is a list of images */
     submit_order order;
     char *submission, *command, *id, *log;
-} submit;
     char *waits_for; /* reason why it cannot start now; NULL: none */
+} submit;
 
 /* ---- the submitted verb ---- */
 
@@ -77,8 +78,6 @@ static sx_err refuse_dashes(const job *inner) {
     return SX_OK;
 }
 
-/* Build its job from the words behind its name. */
-static sx_err build(submit *s) {
 static bool is_alias_of(const job_alias *a, const char *flag, size_t n) {
     for (; a && a->flag; a++)
         if (strlen(a->flag) == n && strncmp(a->flag, flag, n) == 0) return true;
@@ -99,6 +98,8 @@ static sx_err refuse_late_options(const job *j, const job_verb *v) {
     return SX_OK;
 }
 
+/* Build its job from the words behind its name. */
+static sx_err build(submit *s) {
     const job_verb *v = job_verb_find(job_arg(s->j, 0));
     if (!v)
         return sx_fail(SX_E_USAGE, "unknown verb %s; options of submit go before the verb",
@@ -111,14 +112,19 @@ static sx_err refuse_late_options(const job *j, const job_verb *v) {
     return rc == SX_OK ? refuse_dashes(s->inner) : rc;
 }
 
+/* A dependency on jobs that Slurm does not know, or no longer, holds at once. */
 static bool has_to_wait(const submit *s) {
-    return job_text(s->j, "submit.dependency")[0] != '\0';
+    const char *dependency = job_text(s->j, "submit.dependency");
+    if (!*dependency) return false;
+    if (submit_knows_any(dependency)) return true;
+    sx_warn("--dependency %s: Slurm knows no such job, so this one waits for none", dependency);
+    return false;
 }
 
 /* Verbs read their weights here, and say what they find: only errors matter. */
 static sx_err check(submit *s) {
-    sx_err rc = SX_OK;
-    if (s->plan->check && !has_to_wait(s)) rc = s->plan->check(s->inner);
+    const bool waits = has_to_wait(s);
+    sx_err rc = s->plan->check && !waits ? s->plan->check(s->inner) : SX_OK;
     if (rc == SX_OK) rc = submit_find(s->plan, s->inner, &s->items, &s->listed);
     return rc;
 }
@@ -193,16 +199,16 @@ static char *command_of(const submit *s) {
     return command;
 }
 
+static void tell_wait(const submit *s) {
+    if (s->waits_for) sx_warn("the job waits until this changes: %s", s->waits_for);
+}
+
 static const io_items *items_of(const submit *s) {
     return s->listed ? &s->items : NULL;
 }
 
 /* Without the option that makes it a dry run; in place. */
 static void drop_dry_run(char *command) {
-static void tell_wait(const submit *s) {
-    if (s->waits_for) sx_warn("the job waits until this changes: %s", s->waits_for);
-}
-
     static const char option[] = " --dry-run";
     char *at = strstr(command, option);
     if (at) memmove(at, at + strlen(option), strlen(at + strlen(option)) + 1);
@@ -217,13 +223,13 @@ static sx_err show(submit *s, const char *parent) {
     s->command = command_of(s);
     drop_dry_run(s->command);
     fputs(s->script, stdout);
+    tell_wait(s);
     sx_info("would freeze %s and run: %s", s->submission, s->command);
     return SX_OK;
 }
 
 /* Freeze it and give it to Slurm. */
 static sx_err hand_over(submit *s, const char *parent) {
-    tell_wait(s);
     char *logs = sx_path_join(s->folder, "log");
     sx_err rc;
     SX_TRY(rc, sx_mkdirs(logs));
@@ -231,13 +237,13 @@ static sx_err hand_over(submit *s, const char *parent) {
     s->command = command_of(s);
     sx_debug("%s", s->command);
     SX_TRY(rc, submit_sbatch(s->command, &s->id));
+    tell_wait(s);
     s->log = log_path(s, s->folder, s->id, "_*");
     rc = submitted_note(s->folder, s->id, s->plan->verb, s->order.parts, s->log, job_command(s->j));
 out:
     if (s->id) tell(s);
     sx_free(logs);
     return rc;
-    tell_wait(s);
 }
 
 static void submit_clear(submit *s) {

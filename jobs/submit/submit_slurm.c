@@ -95,6 +95,33 @@ sx_err submit_sbatch(const char *command, char **id) {
     return rc;
 }
 
+/* ---- dependencies ---- */
+
+/* The jobs of "afterok:12:13_4,after:15+10" as "12,13_4,15", new (sx_free): numbers alone, for they
+ * go to a shell. */
+static char *jobs_in(const char *dependency) {
+    char *list = sx_strdup("");
+    for (const char *p = strchr(dependency, ':'); p; p = strchr(p + 1, ':')) {
+        const int n = (int)strspn(p + 1, "0123456789_");
+        char *longer = sx_strf("%s%s%.*s", list, *list && n ? "," : "", n, p + 1);
+        sx_free(list);
+        list = longer;
+    }
+    return list;
+}
+
+bool submit_knows_any(const char *dependency) {
+    char *list = jobs_in(dependency);
+    char *command = sx_strf("timeout 10 squeue -h -t all -o %%i -j %s 2>&1", list);
+    int status;
+    char *text = *list ? job_shell(command, &status) : NULL;
+    const bool none = text && (status == 0 ? !*text : strstr(text, "Invalid job id") != NULL);
+    sx_free(text);
+    sx_free(command);
+    sx_free(list);
+    return !none;
+}
+
 /* ---- room ---- */
 
 static int most_first(const void *a, const void *b) {
@@ -167,6 +194,7 @@ static sx_err check_ever(const submit_order *o) {
 
 sx_err submit_check_room(const submit_order *o, const char *template, char **waits_for) {
     int status;
+    *waits_for = NULL;
     char *order = submit_command(o, "--test-only", template, NULL);
     char *command = sx_strf("timeout 20 env %s 2>&1", order);
     char *text = job_shell(command, &status);
@@ -184,4 +212,3 @@ sx_err submit_check_room(const submit_order *o, const char *template, char **wai
     sx_free(text);
     return rc;
 }
-    *waits_for = NULL;

@@ -29,6 +29,53 @@ says err "takes no \\"
 expect 64 submit train cache.h5 -- -run
 says err "-run: a name that begins with -; write ./-run"
 
+# ---- an option of the job behind the verb ----
+for option in "--nodes 1" --nodes=1; do
+    expect 64 submit train cache.h5 run $option
+    says err "submit: options of the job go before the verb: sagax submit --nodes ... train"
+done
+
+# ---- what is not there is told of, unless a job that Slurm knows may make it ----
+cat >bin/squeue <<'END'
+#!/bin/sh
+case ${*##* } in # the jobs that it is asked for; of several it leaves out those that it does not know
+12) echo 12 ;;
+9999) echo "slurm_load_jobs error: Invalid job id specified" >&2 && exit 1 ;;
+esac
+END
+chmod +x bin/squeue
+while IFS='|' read -r dependency known; do
+    expect 0 submit --dependency "$dependency" train absent.h5 run --steps 2
+    check "$dependency: $known" [ "$(grep -c "Slurm knows no such job\|absent.h5: is not there" err)" = "$known" ]
+done <<'END'
+afterok:12|0
+afterok:9999|2
+afterok:9999,afterany:12_3+10|2
+singleton|0
+END
+rm bin/squeue
+
+# ---- a reason to wait is no news when sbatch refuses ----
+mv bin/sbatch bin/sbatch.good
+cat >bin/sbatch <<'END'
+#!/bin/bash
+why="Requested node configuration is not available"
+[[ " $* " != *" --test-only "* ]] || { echo "allocation failure: $why" >&2 && exit 1; }
+[ ! -e accepts ] || { echo 4712 && exit 0; }
+echo "sbatch: error: Batch job submission failed: $why" >&2
+exit 1
+END
+chmod +x bin/sbatch
+printf '#!/bin/sh\nexit 1\n' >bin/sinfo
+chmod +x bin/sinfo
+expect 69 submit --mem 900G train cache.h5 run --steps 2
+check "it is said once" [ "$(grep -c 'node configuration is not available' err)" = 1 ]
+touch accepts
+expect 0 submit --mem 9G train cache.h5 run --steps 2
+says err "the job waits until this changes"
+rm bin/sinfo accepts
+mv bin/sbatch.good bin/sbatch
+
 # ---- how many ranks: those of the template a node, unless said ----
 while IFS='|' read -r options want; do
     expect 0 submit $options train cache.h5 run --steps 2
@@ -104,6 +151,7 @@ wc -l <asked
 END
 chmod +x bin/sagax-asked
 last="slurm/chain"
+mkdir truth
 chain() { # chain arguments...: what it asks for, in `asked`
     rm -f asked
     SAGAX=sagax-asked "$SAGAX_SOURCE_DIR/slurm/chain" bids made "$@" >out 2>err
@@ -123,10 +171,6 @@ check "$last: of any split" bash -c '! grep -q -e --split asked'
 chain --split tset
 check "$last: an unknown split" [ $? = 64 ]
 says err "--split tset: should be train, val, test or all"
-chain --truth
-check "$last --truth without a folder: exit code" [ $? = 64 ]
-says err "--truth needs a value"
-finish
 chain --truth nope
 check "$last: truth that is not there" [ $? = 66 ]
 says err "chain: --truth nope: is not there, and no step makes it"
