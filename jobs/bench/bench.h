@@ -64,6 +64,10 @@ double bench_median(const bench_series *s);
 /* Smallest value: what several threads or ranks reach when nobody disturbs them; NAN of none. */
 double bench_least(const bench_series *s);
 
+/* Asked between two measurements. Errors: SX_E_AGAIN (asked to stop; what was measured is not
+ * told). Collective over c->comm. */
+sx_err bench_go_on(const bench_config *c);
+
 /* ---- bench_isa.c, compiled once for each instruction set ---- */
 
 typedef struct bench_isa {

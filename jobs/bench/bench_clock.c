@@ -1,10 +1,11 @@
-/* Time and medians. */
+/* Time, medians, and when to end. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "base/sx_log.h"
 #include "jobs/bench/bench.h"
+#include "mpi/mp_stop.h"
 
 bench_clock bench_now(void) {
     struct timespec t;
@@ -39,4 +40,9 @@ double bench_least(const bench_series *s) {
     double least = (double)NAN;
     for (int i = 0; i < s->n; i++) least = fmin(least, s->x[i]);
     return least;
+}
+
+sx_err bench_go_on(const bench_config *c) {
+    if (!mp_stop_agreed(c->comm)) return SX_OK;
+    return sx_fail(SX_E_AGAIN, "asked to stop before all was measured; no results");
 }

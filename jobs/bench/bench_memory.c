@@ -4,6 +4,8 @@
  * what a child that does nothing lacks beside this process is added to all, so that a row is what a
  * process of `sagax sr` or `sagax train` would show. */
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,6 +13,7 @@
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/bench/bench.h"
+#include "mpi/mp_stop.h"
 
 /* What a child says. */
 typedef struct outcome {
@@ -93,10 +96,14 @@ static void child(const bench_config *c, work_function *work, bench_memory *row,
     _exit(write(to_parent, &o, sizeof o) == (ssize_t)sizeof o ? 0 : 1);
 }
 
-/* All of a small record, through interruptions; false when the child died before. */
+/* All of a small record, through interruptions; false when the child died before, or a stop is
+ * wanted. */
 static bool read_outcome(int from_child, outcome *o) {
+    struct pollfd p = {.fd = from_child, .events = POLLIN};
     size_t have = 0;
     while (have < sizeof *o) {
+        if (mp_stop_wanted()) return false;
+        if (poll(&p, 1, 100) <= 0) continue;
         ssize_t n = read(from_child, (char *)o + have, sizeof *o - have);
         if (n > 0)
             have += (size_t)n;
@@ -116,7 +123,9 @@ static sx_err measure(const bench_config *c, work_function *work, bench_memory *
     close(ends[1]);
     bool good = pid > 0 && read_outcome(ends[0], &o);
     close(ends[0]);
+    if (pid > 0 && !good) kill(pid, SIGKILL);
     if (pid > 0) waitpid(pid, NULL, 0);
+    if (!good && mp_stop_wanted()) return bench_go_on(c);
     if (!good)
         return sx_fail(SX_E_NOMEM, "%s at batch %d: the process that measures memory %s", row->task,
                        row->batch, pid < 0 ? "cannot be started" : "died");

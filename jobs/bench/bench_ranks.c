@@ -42,8 +42,10 @@ static sx_err measure_batch(const bench_config *c, const bench_data *d, bench_sc
     SX_TRY(rc, bench_training_begin(&all, c, c->comm, row->batch, c->rank_threads, d));
     rc = first ? bench_training_begin(&one, c, mp_self(), row->batch, c->rank_threads, d) : SX_OK;
     SX_TRY(rc, mp_agree(c->comm, rc));
-    for (int i = -1; i < c->rounds; i++) /* the first one warms up */
+    for (int i = -1; i < c->rounds; i++) { /* the first one warms up */
+        SX_TRY(rc, bench_go_on(c));
         SX_TRY(rc, measure_round(c, &all, first ? &one : NULL, i >= 0, row));
+    }
 out:
     bench_training_end(&all);
     bench_training_end(&one);

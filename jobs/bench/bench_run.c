@@ -75,7 +75,10 @@ static sx_err run_row(bench_run *r, int i, bool keep) {
 
 sx_err bench_run_round(bench_run *r, bool keep) {
     sx_err rc = SX_OK;
-    for (int i = 0; i < r->n_rows && rc == SX_OK; i++) rc = run_row(r, i, keep);
+    for (int i = 0; i < r->n_rows && rc == SX_OK; i++) {
+        rc = bench_go_on(r->c);
+        if (rc == SX_OK) rc = run_row(r, i, keep);
+    }
     return rc;
 }
 

@@ -155,6 +155,7 @@ static sx_err run_alone(const job *j, const bench_config *c) {
     SX_TRY(rc, bench_run_new(&r, c));
     SX_TRY(rc, bench_run_round(r, false));
     for (int i = 0; i < c->rounds; i++) {
+        SX_TRY(rc, bench_go_on(c));
         sx_info("round %d of %d", i + 1, c->rounds);
         bench_ceilings_round(&ceilings);
         SX_TRY(rc, bench_run_round(r, true));

@@ -47,6 +47,20 @@ json '[.ranks[] | .images_per_s_one > 0 and .images_per_s_all > 0 and .speed_up 
 json '[.ranks[] | .exchange_share > 0 and .exchange_share < 1] | all' true
 json '[.ranks[] | .rank_wait_share, .data_wait_share | . >= 0 and . < 1] | all' true
 
+# ---- a stop ends it between two measurements ----
+for part in forward,train memory; do
+    last="bench --what $part, stopped"
+    "$SAGAX" bench --size 160x160 --rounds 100 --what $part --set bench.memory_batch=256 >out 2>err &
+    pid=$!
+    sleep 1.5
+    kill -TERM $pid
+    wait $pid
+    code=$?
+    check "$last: exit code $code" [ $code = 75 ]
+    says err "sagax bench: asked to stop before all was measured"
+    silent out
+done
+
 # ---- nothing is left ----
 check "no file is left in TMPDIR" [ -z "$(ls scratch)" ]
 
