@@ -68,6 +68,21 @@ out:
     return rc;
 }
 
+/* A crop that is larger than all slices costs memory and time for what it mirrors. */
+static void warn_of_padding(const training *t) {
+    const int64_t crop = t->c.crop;
+    int64_t h = 0, w = 0;
+    for (int64_t i = 0; i < t->train.n; i++) {
+        const io_cache_volume *e = io_cache_entry(t->cache, t->train.item[i].volume);
+        if (e->h > h) h = e->h;
+        if (e->w > w) w = e->w;
+    }
+    if (mp_rank(t->c.comm) == 0 && crop > h && crop > w)
+        sx_warn(
+            "train.crop = %lld: no slice is larger than %lld x %lld pixels; the rest is padding",
+            (long long)crop, (long long)h, (long long)w);
+}
+
 /* ---- preparation ---- */
 
 /* What model.activations does to the plan of a network. */
@@ -113,6 +128,7 @@ static sx_err prepare(training *t) {
     sx_err rc = train_config_read(c, t->j);
     SX_TRY(rc, mp_agree(c->comm, rc));
     SX_TRY(rc, open_data(t));
+    warn_of_padding(t);
     io_cache_content_hash(t->cache, hash);
     t->identity = train_identity(t->j, hash);
     rc =

@@ -97,6 +97,12 @@ train 0 2 cosine --steps 4 --set train.lr_schedule=cosine
 train 78 2 cosine --steps 8 --set train.lr_schedule=cosine
 says err "train.steps was 4 and is now 8"
 
+# ---- a crop larger than all slices ----
+expect 0 train cache.h5 padded "${small[@]}" --dry-run --set train.crop=128
+says err "train.crop = 128: no slice is larger than"
+expect 0 train cache.h5 padded "${small[@]}" --dry-run
+check "others are not warned of" bash -c '! grep -q "no slice is larger" err'
+
 # ---- a damaged checkpoint falls back to the one before ----
 newest=np2/ckpt/step-00000020.h5
 size=$(stat -c %s "$newest")
