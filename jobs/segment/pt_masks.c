@@ -17,7 +17,9 @@ const job_option options_points[] = {
     {"points.scheme", JOB_TEXT, "", NULL, 0, 0,
      "numbers of the masks: a name in share/labels or a table; empty: those of SPINEPS"},
     {"points.reference", JOB_TEXT, "", NULL, 0, 0,
-     "image, or tree with one image a session, on whose grid points are drawn; empty: the mask's"},
+     "image, or tree, on whose grid points are drawn: its image of the mask's name, else the only "
+     "one "
+     "of the session; empty: the mask's"},
     {"points.reference_acq", JOB_TEXT, "", NULL, 0, 0,
      "acquisitions of the reference (BIDS acq-), comma-separated; empty: any"},
     {"points.ball_mm", JOB_REAL, "0", NULL, 0, 30,
@@ -106,22 +108,49 @@ static char *beside(const io_item *item, const char *label) {
     return NULL;
 }
 
-static sx_err find_reference(const pt_config *c, const io_item *item, pt_inputs *in) {
-    const bool single = c->references.n == 1 && !sx_file_is_dir(c->reference_root);
-    if (!c->reference_root[0]) return SX_OK;
+/* How much of a name is entities: all before "_seg-", or before the suffix. */
+static int entities_length(const io_item *item) {
+    const char *seg = strstr(item->stem, "_seg-"), *last = strrchr(item->stem, '_');
+    const char *end = seg ? seg : last;
+    return (int)(end ? (size_t)(end - item->stem) : strlen(item->stem));
+}
+
+/* How near an image is to a mask: 0 of another session, 1 of its session, 2 of its name, as the
+ * image has that `segment` made the mask of. */
+static int nearness(const io_item *mask, const io_item *image) {
+    const int n = entities_length(mask);
+    if (!io_same_session(image, mask)) return 0;
+    return n == entities_length(image) && strncmp(mask->stem, image->stem, (size_t)n) == 0 ? 2 : 1;
+}
+
+/* The nearest image, which has to be the only one so near. */
+static sx_err find_in_tree(const pt_config *c, const io_item *item, pt_inputs *in) {
+    const io_item *other = NULL;
+    int most = 0;
     for (int64_t i = 0; i < c->references.n; i++) {
         const io_item *it = &c->references.item[i];
-        if (!single && !io_same_session(it, item)) continue;
-        if (in->reference)
-            return sx_fail(SX_E_DATA,
-                           "%s: %s and %s are of one session; points.reference_acq chooses",
-                           c->reference_root, in->reference->rel, it->rel);
-        in->reference = it;
+        const int near = nearness(item, it);
+        if (near == 0 || near < most) continue;
+        other = near == most ? it : NULL;
+        if (near > most) in->reference = it;
+        most = near;
     }
-    return in->reference
-               ? SX_OK
-               : sx_fail(SX_E_DATA, "%s: no reference image of sub-%s%s%s", c->reference_root,
-                         item->subject, *item->session ? " ses-" : "", item->session);
+    if (!in->reference)
+        return sx_fail(SX_E_DATA, "%s: no reference image of sub-%s%s%s", c->reference_root,
+                       item->subject, *item->session ? " ses-" : "", item->session);
+    if (!other) return SX_OK;
+    return sx_fail(SX_E_DATA,
+                   "%s: %s and %s are both of %s; points.reference_acq chooses acquisitions, "
+                   "--reference also takes one image or a folder with one image a session",
+                   c->reference_root, in->reference->rel, other->rel,
+                   most == 2 ? "the mask's name" : "one session, none of the mask's name");
+}
+
+static sx_err find_reference(const pt_config *c, const io_item *item, pt_inputs *in) {
+    if (!c->reference_root[0]) return SX_OK;
+    if (sx_file_is_dir(c->reference_root)) return find_in_tree(c, item, in);
+    in->reference = &c->references.item[0];
+    return SX_OK;
 }
 
 /* What `segment` says of the numbers of a mask; no sidecar says nothing. */

@@ -61,7 +61,21 @@ check "places do not depend on the grid" diff <(points serial/$made.json) <(poin
 expect 0 points $masks tree --reference bids --set points.reference_acq=sag
 side '.SpatialReference | test("acq-sag")' tree/$made.json
 expect 1 points $masks none --reference bids --set points.reference_acq=ax
-says err "are of one session; points.reference_acq chooses"
+says err "are both of one session, none of the mask's name; points.reference_acq chooses"
+
+# ---- of several images of a session the one that has the mask's name ----
+of=sub-001/ses-01/anat/sub-001_ses-01_acq-ax_res-iso_desc-superres
+mkdir -p samples/${of%/*} sampled/${of%/*}
+for i in 01 02; do
+    for label in vert subreg; do cp ${masks}/${mask/vert/$label} samples/${of}${i}_seg-${label}_dseg.nii.gz; done
+done
+cp bids/sub-001/ses-01/anat/sub-001_ses-01_acq-sag_T2w.nii.gz sampled/${of}01_T2w.nii.gz
+cp $masks/$mask sampled/${of}02_T2w.nii.gz
+expect 0 points samples drawn --reference sampled
+for i in 01 02; do side ".SpatialReference == \"$of${i}_T2w.nii.gz\"" drawn/$of${i}_label-discs_dlabel.json; done
+cp sampled/${of}02_T2w.nii.gz sampled/${of}02_T1w.nii.gz
+expect 1 points samples drawn --reference sampled
+says err "are both of the mask's name"
 
 # ---- what lacks something fails alone; what is damaged is made again ----
 cp -r $masks lacks
