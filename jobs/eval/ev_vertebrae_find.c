@@ -39,10 +39,12 @@ sx_err ev_find_mask(const ev_tree *t, const io_item *of, bool subregions, const 
         if (!io_same_session(it, of) || !(subregions ? is_subregions(t, it) : is_vertebrae(t, it)))
             continue;
         if (*found)
-            return sx_fail(SX_E_DATA,
-                           "%s: %s and %s are of one session; vertebrae.match and "
-                           "vertebrae.truth_match choose by a part of the name",
-                           t->root, (*found)->rel, it->rel);
+            return sx_fail(SX_E_DATA, "%s: %s and %s are of one session; %s", t->root,
+                           (*found)->rel, it->rel,
+                           it->chunk && (*found)->chunk && it->chunk != (*found)->chunk
+                               ? "chunks are scored as one volume: restore them with sr --stitch"
+                               : "vertebrae.match and vertebrae.truth_match choose by a part of "
+                                 "the name");
         *found = it;
     }
     return SX_OK;

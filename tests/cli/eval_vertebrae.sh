@@ -185,8 +185,12 @@ says err "no method is called sane"
 # Several masks of a session are a question, not a choice; masks without truth are counted.
 cp $truth/$vert spineps/$anat/sub-001_ses-01_acq-sag_seg-vert_msk.nii.gz
 expect 1 eval vertebrae out --truth $truth --pred spineps=spineps --subjects 001
-says err "are of one session"
+says err "are of one session; vertebrae.match"
 row spineps state=unusable
+mkdir -p chunks/$anat
+for i in 1 2; do cp $truth/$vert chunks/$anat/sub-001_ses-01_acq-ax_chunk-${i}_seg-vert_dseg.nii.gz; done
+expect 1 eval vertebrae out --truth $truth --pred chunks=chunks --subjects 001
+says err "restore them with sr --stitch"
 expect 0 eval vertebrae out --truth $truth --pred spineps=spineps --subjects 001 --set vertebrae.match=acq-iso
 row spineps state=scored
 mkdir few && cp -r $truth/sub-002 few
