@@ -55,9 +55,11 @@ const io_tensor *job_weights_find(const io_tensors *t, const char *name);
 sx_err job_weights_about(const char *path, json_t **about);
 /* What a weights file says about itself (architecture, sizes, prediction target, noise schedule,
  * pixel size, intensity mapping) becomes the default of those keys that the verb has: what the user
- * sets wins. safetensors from elsewhere say it in plain metadata or by their shapes, and otherwise
- * count as predicting the noise under the linear schedule, as published weights do.
- * Errors: SX_E_NOINPUT, SX_E_DATA, SX_E_CONFIG (a value that the key does not take). */
+ * sets wins, but target and schedule of a diffusion network, if the file knows them, can only be
+ * set to what it says. safetensors from elsewhere say it in plain metadata or by their shapes, and
+ * otherwise count as predicting the noise under the linear schedule, as published weights do.
+ * Errors: SX_E_NOINPUT, SX_E_DATA, SX_E_CONFIG (a value that the key does not take, another target
+ * or schedule set). */
 sx_err job_weights_inherit(job *j, const char *path);
 /* The same from a set that was read from `path`. */
 sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t);

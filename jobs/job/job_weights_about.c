@@ -49,6 +49,16 @@ static sx_err preset(job *j, const char *path, const char *key, const char *valu
     return rc == SX_OK ? rc : sx_fail_context(rc, "%s", path);
 }
 
+/* A sampler that is told another target or schedule than the network was trained for makes wrong
+ * images without a sign. */
+static sx_err check_told(const job *j, const char *path, const char *key, const char *value) {
+    if (!value || strncmp(key, "diffusion.", strlen("diffusion.")) != 0 || !job_has(j, key) ||
+        !job_given(j, key) || strcmp(job_text(j, key), value) == 0)
+        return SX_OK;
+    return sx_fail(SX_E_CONFIG, "%s: was trained with %s = %s, but %s = %s is set; leave it out",
+                   path, key, value, key, job_text(j, key));
+}
+
 /* The sizes that the network of this configuration has. */
 static const net_setting *sizes_of(const job *j) {
     static const net_setting none = {NULL, NULL};
@@ -76,6 +86,20 @@ static sx_err preset_from_json(job *j, const char *path, const json_t *root, con
     return rc;
 }
 
+/* What weights of any training say of diffusion means something for this kind alone. */
+static bool is_sampled(const job *j, const json_t *root) {
+    const char *kind = json_string_value(json_object_get(json_object_get(root, "train"), "kind"));
+    if (!kind && job_has(j, "model.arch")) kind = net_about_arch(job_text(j, "model.arch"))->kind;
+    return kind && strcmp(kind, "diffusion") == 0;
+}
+
+static sx_err check_told_json(const job *j, const char *path, const json_t *root, const char *key) {
+    char *value = is_sampled(j, root) ? value_text(root, key) : NULL;
+    const sx_err rc = check_told(j, path, key, value);
+    sx_free(value);
+    return rc;
+}
+
 /* *o is NULL for no text. */
 static sx_err parse(const char *path, const char *text, json_t **o) {
     *o = text ? json_loads(text, 0, NULL) : NULL;
@@ -92,8 +116,10 @@ static sx_err inherit_json(job *j, const char *path, const json_t *root) {
     if (rc == SX_OK) rc = preset_from_json(j, path, root, "model.arch");
     for (const net_setting *s = sizes_of(j); s->key && rc == SX_OK; s++)
         rc = preset_from_json(j, path, root, s->key);
-    for (int i = 0; i < N_SPOKEN_OF && rc == SX_OK; i++)
-        rc = preset_from_json(j, path, root, spoken_of[i].key);
+    for (int i = 0; i < N_SPOKEN_OF && rc == SX_OK; i++) {
+        rc = check_told_json(j, path, root, spoken_of[i].key);
+        if (rc == SX_OK) rc = preset_from_json(j, path, root, spoken_of[i].key);
+    }
     return rc;
 }
 
@@ -141,9 +167,11 @@ sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t
     SX_TRY(rc, preset(j, path, "diffusion.schedule", "linear"));
     SX_TRY(rc, preset(j, path, "model.arch", job_weights_arch(t)));
     SX_TRY(rc, inherit_sizes(j, path, t));
-    for (int i = 0; i < N_SPOKEN_OF; i++)
-        if (spoken_of[i].meta)
-            SX_TRY(rc, preset(j, path, spoken_of[i].key, io_tensors_meta(t, spoken_of[i].meta)));
+    for (int i = 0; i < N_SPOKEN_OF; i++) {
+        const char *value = spoken_of[i].meta ? io_tensors_meta(t, spoken_of[i].meta) : NULL;
+        if (is_sampled(j, NULL)) SX_TRY(rc, check_told(j, path, spoken_of[i].key, value));
+        SX_TRY(rc, preset(j, path, spoken_of[i].key, value));
+    }
     SX_TRY(rc, parse(path, io_tensors_meta(t, "sagax"), &ours));
     if (ours) rc = inherit_json(j, path, ours);
 out:

@@ -143,6 +143,16 @@ for pair in run:v thick:eps; do
         exported-${pair%:*}/sub-001_ses-01_acq-ax_res-iso_desc-superres_T2w.json
 done
 
+for weights in run run.safetensors; do
+    expect 78 sr $one told --weights $weights --steps 2 --set diffusion.target=eps
+    says err "was trained with diffusion.target = v, but diffusion.target = eps is set"
+    expect 0 sr $one told --weights $weights --steps 2 --set diffusion.target=v --dry-run
+done
+printf '[diffusion]\nschedule = cosine\n' >left.ini
+expect 78 sr $one told "${use[@]}" --config left.ini
+says err "was trained with diffusion.schedule = linear, but diffusion.schedule = cosine is set"
+check "and nothing is written" [ ! -e told ]
+
 # ---- noise: shared by the sessions of a subject ----
 mkdir -p visits/sub-001/ses-0{1,2}/anat
 for ses in 01 02; do cp $one visits/${scan//ses-01/ses-$ses}.nii.gz; done
