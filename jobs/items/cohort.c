@@ -4,9 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/job/job_data.h"
+#include "jobs/job/job_json.h"
+
+#define DESCRIPTION_LIMIT ((size_t)1 << 20) /* bytes */
 
 typedef struct cohort {
     const cohort_kind *kind;
@@ -67,12 +71,47 @@ static sx_err make(void *user, mp_comm *share, int64_t i, const char print[65], 
     return h->kind->make(h->user, h->work, share, &h->items.item[i], print, lost);
 }
 
+/* ---- where outputs go ---- */
+
+static bool same_folder(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISDIR(x.st_mode) && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
+/* A data set that does not say what it is, is raw (BIDS 1.4). */
+static bool is_raw(const char *folder) {
+    char *path = sx_path_join(folder, "dataset_description.json");
+    json_t *o = NULL;
+    if (sx_file_exists(path)) job_json_read(path, DESCRIPTION_LIMIT, &o);
+    const char *type = json_string_value(json_object_get(o, "DatasetType"));
+    const bool raw = json_is_object(o) && (!type || strcmp(type, "raw") == 0);
+    json_decref(o);
+    sx_free(path);
+    return raw;
+}
+
+static sx_err check_out(const cohort *h) {
+    if (sx_file_exists(h->out) && !sx_file_is_dir(h->out))
+        return sx_fail(SX_E_CREATE, "%s: is not a folder", h->out);
+    if (same_folder(h->input, h->out))
+        return sx_fail(SX_E_USAGE,
+                       "%s: is the input, and outputs go into a folder of their own, such as "
+                       "%s/derivatives/sagax-%s",
+                       h->out, h->out, h->kind->verb);
+    if (is_raw(h->out))
+        return sx_fail(SX_E_USAGE,
+                       "%s: is a raw data set (dataset_description.json), and outputs go into a "
+                       "folder of their own, such as %s/derivatives/sagax-%s",
+                       h->out, h->out, h->kind->verb);
+    return SX_OK;
+}
+
 /* ---- the run ---- */
 
 static sx_err find(cohort *h, job *j) {
-    sx_err rc = h->kind->find(j, &h->items);
-    if (rc == SX_OK && sx_file_exists(h->out) && !sx_file_is_dir(h->out))
-        rc = sx_fail(SX_E_CREATE, "%s: is not a folder", h->out);
+    sx_err rc = check_out(h);
+    if (rc == SX_OK) rc = h->kind->find(j, &h->items);
     if ((rc = mp_agree(job_comm(j), rc)) == SX_OK)
         h->clash = cohort_clashes(&h->items, h->kind->output_name);
     return rc;

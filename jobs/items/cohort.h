@@ -3,8 +3,8 @@
  *
  * The images are found and made by a cohort_kind of the verb. OUT becomes a BIDS derivative
  * dataset, with the table of outcomes OUT/sagax-VERB.tsv and the folder of the work. An image whose
- * output would have the name of another's fails, and so does the other. A dry run prints the plan
- * and writes nothing. */
+ * output would have the name of another's fails, and so does the other. OUT may lie in the input,
+ * but is neither that nor a raw data set. A dry run prints the plan and writes nothing. */
 #ifndef COHORT_H
 #define COHORT_H
 
@@ -31,8 +31,8 @@ typedef struct cohort_kind {
 
 /* The whole run, all arguments of the job being checked. `config`: the hash of what in
  * configuration and weights decides about all results. Collective over the job's ranks. Errors:
- * those of `find` and `begin`, work_open and work_run; SX_E_CREATE (OUT is no folder), SX_E_ITEMS
- * (also when folders could not be read). */
+ * those of `find` and `begin`, work_open and work_run; SX_E_CREATE (OUT is no folder), SX_E_USAGE
+ * (OUT is the input or a raw data set), SX_E_ITEMS (also when folders could not be read). */
 sx_err cohort_run(job *j, const cohort_kind *kind, const char config[65], void *user);
 
 /* For each image why it cannot have an output of its own, new, or NULL. [items->n], new. */

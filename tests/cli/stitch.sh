@@ -72,6 +72,16 @@ says err "no chunk covers"
 side '.Sources | length == 2' skipped/$made.json
 side '.Sagax.Chunks[1].LeftOut | test("chunk-2")' skipped/$made.json
 side '.Sagax.EmptySlices > 0 and .Sagax.Groups == 2' skipped/$made.json
+for verb in stitch points; do # no output lies among the scans
+    for out in bids ./bids/; do
+        expect 64 $verb bids $out
+        says err "$out: is the input, and outputs go into a folder of their own"
+    done
+    expect 64 $verb serial bids
+    says err "bids: is a raw data set"
+done
+check "nothing is written there" [ -z "$(find bids -name 'sagax-*' -o -name .sagax -o -name '*stitched*')" ]
+expect 0 stitch bids bids/derivatives/stitched --dry-run
 expect 66 stitch bids nobody --subjects 077
 says err "no image with acq-ax and suffix T2w of the subjects 077"
 cp -r bids/sub-001 void # a chunk of zeros
