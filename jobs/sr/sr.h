@@ -112,7 +112,7 @@ typedef struct sr_record {
     im_mapping mapping;
     double spacing_mm, thickness_mm;
     const char *thickness_from; /* "sidecar", "spacing", "configuration" */
-    double residual;            /* RMS of A x - y, as a share of the intensity range */
+    double residual;            /* RMS of A x - y of what is written, share of the range */
     double residual_cubic;      /* the same for the cubic interpolation */
     st_result stitch;           /* how the chunks became one; owned: st_result_clear */
 } sr_record;

@@ -51,6 +51,16 @@ static void spread_add(making *k, const float *x, int64_t n) {
     }
 }
 
+/* What the writer rounds to, still in 0..1: the residual is that of the voxels in the file. */
+static void round_voxels(const making *k, float *x, int64_t n) {
+    const im_mapping *map = &k->v.mapping;
+    if (k->c->dtype != IO_INT16) return;
+    for (int64_t i = 0; i < n; i++) {
+        const double whole = rint((double)x[i] * map->scale + map->offset);
+        x[i] = (float)((fmin(fmax(whole, INT16_MIN), INT16_MAX) - map->offset) / map->scale);
+    }
+}
+
 /* One output in the scan's intensities; its voxels are 0..1 and used up. */
 static sx_err write_output(making *k, int what, im_volume *out) {
     int64_t n = im_volume_count(out);
@@ -59,6 +69,7 @@ static sx_err write_output(making *k, int what, im_volume *out) {
     if (what == SR_SD) {
         for (int64_t i = 0; i < n; i++) out->voxel[i] *= (float)k->v.mapping.scale;
     } else {
+        round_voxels(k, out->voxel, n);
         k->r.residual = sr_residual(k->op, &k->v, out->voxel);
         im_mapping_invert(&k->v.mapping, out->voxel, n);
     }

@@ -34,6 +34,9 @@ side() { check "sidecar: $1" jq -e "$1" "$2" >checked; }
 side '.Sagax.ResidualRMS > 1e-3' serial/$made.json
 side '.Sagax.ResidualRMS < 1e-4' one1/sub-001_ses-01_acq-ax_res-iso_desc-superres01_T2w.json
 side '.Sagax.ResidualRMSCubic < 0.2' serial/$made.json
+expect 0 sr $one whole16 "${use[@]}" --consistency project --set sr.dtype=int16
+whole=whole16/sub-001_ses-01_acq-ax_res-iso_desc-superres_T2w
+side '.Sagax | .ResidualRMS * .Mapping.scale | . > 0.05 and . < 0.5' $whole.json # of whole intensities
 side '.Sagax.SliceThicknessFrom == "sidecar"' serial/$made.json
 side '.Sagax.Warning | test("not for diagnosis")' serial/$made.json
 side ".Sagax.SourceSHA256 == \"$(sha256sum <$one | cut -d' ' -f1)\"" serial/$made.json
