@@ -58,7 +58,8 @@ static sx_err walk_folder(const walk *w, const ancestor *up, const char *below) 
     struct stat st = {0};
     struct dirent **entry = NULL;
     char *folder = below[0] ? sx_path_join(w->root, below) : sx_strdup(w->root);
-    const bool open = stat(folder, &st) == 0 && access(folder, R_OK | X_OK) == 0;
+    const bool open =
+        stat(folder, &st) == 0 && (!S_ISDIR(st.st_mode) || access(folder, R_OK | X_OK) == 0);
     const int n = open ? scandir(folder, &entry, is_visible, by_bytes) : -1;
     if (n < 0)
         rc = sx_fail(errno == ENOENT || errno == ENOTDIR ? SX_E_NOINPUT : SX_E_IO, "%s: %s", folder,

@@ -47,7 +47,9 @@ sx_err job_items_find(const job *j, const io_filter *f, io_items *items) {
     if (*list) return io_bids_list(list, f, items);
     if (sx_has_suffix(input, ".tsv")) return io_bids_list(input, f, items);
     if (io_nifti_is_name(input) && !sx_file_is_dir(input)) return io_bids_file(input, items);
-    return io_bids_walk(input, f, items);
+    if (sx_file_is_dir(input) || !sx_file_exists(input)) return io_bids_walk(input, f, items);
+    return sx_fail(SX_E_NOINPUT,
+                   "%s: is no folder, no NIfTI file (.nii, .nii.gz) and no list (.tsv)", input);
 }
 
 sx_err job_items_check(const job *j, const io_filter *f, const io_items *items) {

@@ -12,7 +12,7 @@
  * (else no); texts are borrowed from the job. */
 io_filter job_filter(const job *j);
 /* The images that the job's first argument, or data.list in its place, names: a BIDS tree, a TSV
- * list or one NIfTI file. Errors: those of io_bids. */
+ * list or one NIfTI file. Errors: those of io_bids, SX_E_NOINPUT (none of these). */
 sx_err job_items_find(const job *j, const io_filter *f, io_items *items);
 /* SX_E_NOINPUT when there is none. */
 sx_err job_items_check(const job *j, const io_filter *f, const io_items *items);

@@ -72,6 +72,13 @@ says err "no chunk covers"
 side '.Sources | length == 2' skipped/$made.json
 side '.Sagax.Chunks[1].LeftOut | test("chunk-2")' skipped/$made.json
 side '.Sagax.EmptySlices > 0 and .Sagax.Groups == 2' skipped/$made.json
+printf 'path,subject\n' >list.csv
+for verb in stitch points "sr --method cubic"; do
+    expect 66 $verb list.csv nobody
+    says err "list.csv: is no folder, no NIfTI file (.nii, .nii.gz) and no list (.tsv)"
+done
+expect 66 stitch absent nobody
+says err "absent: No such file or directory"
 for verb in stitch points; do # no output lies among the scans
     for out in bids ./bids/; do
         expect 64 $verb bids $out
