@@ -29,10 +29,7 @@ static sx_err list_items(cache_run *r, const char *root) {
     const char *list = job_text(j, "data.list");
     sx_err rc =
         list[0] ? io_bids_list(list, &filter, &r->items) : io_bids_walk(root, &filter, &r->items);
-    if (rc == SX_OK && r->items.n == 0)
-        rc = sx_fail(SX_E_NOINPUT, "%s: no image of acquisition %s and suffix %s",
-                     list[0] ? list : root, filter.acq[0] ? filter.acq : "(any)",
-                     filter.suffix[0] ? filter.suffix : "(any)");
+    if (rc == SX_OK && r->items.n == 0) rc = job_items_none(j, root, &filter);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "base/sx_file.h"
+#include "base/sx_mem.h"
 #include "io/io_cache.h"
 
 sx_err job_check_folders(const char *root, const io_items *items) {
@@ -41,9 +42,12 @@ sx_err job_labels_read(im_labels *l, const char *path, const io_read_opt *opt, c
 
 /* ---- items ---- */
 
-sx_err job_items_find(const job *j, const io_filter *f, io_items *items) {
-    const char *input = job_arg(j, 0);
-    const char *list = job_has(j, "data.list") ? job_text(j, "data.list") : "";
+static const char *list_of(const job *j) {
+    return job_has(j, "data.list") ? job_text(j, "data.list") : "";
+}
+
+static sx_err search(const job *j, const char *input, const io_filter *f, io_items *items) {
+    const char *list = list_of(j);
     if (*list) return io_bids_list(list, f, items);
     if (sx_has_suffix(input, ".tsv")) return io_bids_list(input, f, items);
     if (io_nifti_is_name(input) && !sx_file_is_dir(input)) return io_bids_file(input, items);
@@ -52,12 +56,36 @@ sx_err job_items_find(const job *j, const io_filter *f, io_items *items) {
                    "%s: is no folder, no NIfTI file (.nii, .nii.gz) and no list (.tsv)", input);
 }
 
-sx_err job_items_check(const job *j, const io_filter *f, const io_items *items) {
+sx_err job_items_find(const job *j, const io_filter *f, io_items *items) {
+    return search(j, job_arg(j, 0), f, items);
+}
+
+static int64_t count(const job *j, const char *input, const io_filter *f) {
+    io_items items = {0};
+    const int64_t n = search(j, input, f, &items) == SX_OK ? items.n : 0;
+    io_items_clear(&items);
+    return n;
+}
+
+sx_err job_items_none(const job *j, const char *input, const io_filter *f) {
     const bool all = !f->subjects[0];
-    if (items->n > 0) return SX_OK;
-    return sx_fail(SX_E_NOINPUT, "%s: no image with acq-%s and suffix %s%s%s", job_arg(j, 0),
-                   f->acq[0] ? f->acq : "*", f->suffix[0] ? f->suffix : "*",
-                   all ? "" : " of the subjects ", f->subjects);
+    io_filter any = *f;
+    any.acq = NULL;
+    const int64_t others = f->acq[0] ? count(j, input, &any) - count(j, input, f) : 0;
+    char *hint = others > 0 ? sx_strf("; %lld of this suffix have another acquisition or none: "
+                                      "--acq '' takes all",
+                                      (long long)others)
+                            : sx_strdup("");
+    const sx_err rc =
+        sx_fail(SX_E_NOINPUT, "%s: no image with acq-%s and suffix %s%s%s%s",
+                *list_of(j) ? list_of(j) : input, f->acq[0] ? f->acq : "*",
+                f->suffix[0] ? f->suffix : "*", all ? "" : " of the subjects ", f->subjects, hint);
+    sx_free(hint);
+    return rc;
+}
+
+sx_err job_items_check(const job *j, const io_filter *f, const io_items *items) {
+    return items->n > 0 ? SX_OK : job_items_none(j, job_arg(j, 0), f);
 }
 
 /* ---- splits ---- */

@@ -14,7 +14,10 @@ io_filter job_filter(const job *j);
 /* The images that the job's first argument, or data.list in its place, names: a BIDS tree, a TSV
  * list or one NIfTI file. Errors: those of io_bids, SX_E_NOINPUT (none of these). */
 sx_err job_items_find(const job *j, const io_filter *f, io_items *items);
-/* SX_E_NOINPUT when there is none. */
+/* What to say when none is found below `input`, or in data.list; returns SX_E_NOINPUT. Counts those
+ * of other acquisitions, so the filter has acq and suffix. */
+sx_err job_items_none(const job *j, const char *input, const io_filter *f);
+/* SX_OK, or that of job_items_none for the job's first argument. */
 sx_err job_items_check(const job *j, const io_filter *f, const io_items *items);
 /* SX_OK, or when folders of the tree could not be listed or names were refused (a warning named
  * each) SX_E_ITEMS: their images are missing from the result. */

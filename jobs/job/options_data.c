@@ -5,9 +5,9 @@
 
 /* clang-format off */
 #define ACQUISITIONS(initial) \
-    {"data.acq", JOB_TEXT, initial, NULL, 0, 0, "acquisitions taken (BIDS acq-), comma-separated"}
+    {"data.acq", JOB_TEXT, initial, NULL, 0, 0, "acquisitions taken (BIDS acq-), comma-separated; empty (--acq ''): all, also without acq-"}
 #define SUFFIX \
-    {"data.suffix", JOB_TEXT, "T2w", NULL, 0, 0, "BIDS suffixes taken, comma-separated"}
+    {"data.suffix", JOB_TEXT, "T2w", NULL, 0, 0, "BIDS suffixes taken, comma-separated; empty: all"}
 #define SUBJECTS \
     {"data.subjects", JOB_TEXT, "", NULL, 0, 0, \
      "only these subjects, comma-separated; empty: all"}, \

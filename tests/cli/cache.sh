@@ -326,7 +326,7 @@ json '[.volumes[].file] | sort | last' 'sub-1/anat/sub-1_ses-2_acq-sag_rec-?_T2w
 # ---- refusals ----
 expect 66 cache build absent x.h5
 expect 66 cache build bids x.h5 --acq ax
-says err "no image of acquisition ax"
+says err "no image with acq-ax and suffix T2w"
 echo text >text.h5
 expect 73 cache build bids text.h5
 says err "is no cache"

@@ -77,6 +77,11 @@ for verb in stitch points "sr --method cubic"; do
     expect 66 $verb list.csv nobody
     says err "list.csv: is no folder, no NIfTI file (.nii, .nii.gz) and no list (.tsv)"
 done
+expect 66 stitch bids nobody --acq cor
+says err "bids: no image with acq-cor and suffix T2w; 10 of this suffix have another acquisition or none: --acq '' takes all"
+printf 'path\nbids/%s_chunk-1_T2w.nii.gz\n' $stem >list.tsv
+expect 66 stitch list.tsv nobody --acq cor
+says err "list.tsv: no image with acq-cor and suffix T2w; 1 of this suffix have another acquisition or none"
 expect 66 stitch absent nobody
 says err "absent: No such file or directory"
 for verb in stitch points; do # no output lies among the scans
