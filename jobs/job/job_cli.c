@@ -21,9 +21,10 @@ static sx_err on_set(job *j, const char *text) {
     if (job_has(j, key)) {
         rc = job__set(j, key, equals + 1, JOB_COMMAND_LINE, SX_E_USAGE);
     } else {
-        const char *near = job__suggest_key(j, key);
+        char *near = job__suggest_key(j, key);
         rc = sx_fail(SX_E_USAGE, "--set %s: %s has no such key%s%s%s", text, j->verb->name,
                      near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+        sx_free(near);
     }
     sx_free(key);
     return rc;
@@ -126,6 +127,8 @@ typedef struct cursor {
     int argc;
     char **argv;
     int next;
+    const char *bare;  /* the word before is this option, which takes no value; else NULL */
+    const char *stray; /* such an option with "true" or "false" behind it; NULL: none */
 } cursor;
 
 /* The value of an option: what stands behind '=', else the next word. */
@@ -159,9 +162,10 @@ static sx_err apply_alias(job *j, cursor *c, const job_alias *a, const char *inl
     const job_value *v = job__find(j, a->key);
     SX_ASSERT(v); /* an alias of a key that the verb does not read */
     sx_err rc = SX_OK;
-    if (v->option->type == JOB_BOOL)
-        value = inline_value ? inline_value : "true";
-    else
+    if (v->option->type == JOB_BOOL && !inline_value) {
+        value = "true";
+        c->bare = a->flag;
+    } else if (v->option->type != JOB_BOOL)
         rc = take_value(c, a->flag, inline_value, &value);
     if (rc == SX_OK) rc = job__set(j, a->key, value, JOB_COMMAND_LINE, SX_E_USAGE);
     return rc;
@@ -188,10 +192,18 @@ static bool is_option(const char *word) {
     return word[0] == '-' && word[1] != '\0';
 }
 
-static sx_err check_count(const job *j) {
+/* An argument; one that is meant as the value of the option before it is one too many. */
+static void take_argument(job *j, cursor *c, const char *before, const char *word) {
+    if (before && (strcmp(word, "true") == 0 || strcmp(word, "false") == 0)) c->stray = before;
+    j->arg[j->n_args++] = sx_strdup(word);
+}
+
+static sx_err check_count(const job *j, const cursor *c) {
     const job_verb *v = j->verb;
     bool few = j->n_args < v->min_args, many = v->max_args >= 0 && j->n_args > v->max_args;
     if (!few && !many) return SX_OK;
+    if (many && c->stray)
+        return sx_fail(SX_E_USAGE, "%s takes no value; %s=false turns it off", c->stray, c->stray);
     const char *arguments = v->arguments ? v->arguments : "";
     return sx_fail(SX_E_USAGE, "too %s arguments; usage: sagax %s %s%s[options]",
                    few ? "few" : "many", v->name, arguments, *arguments ? " " : "");
@@ -224,21 +236,22 @@ char *job__command(const job_verb *v, int argc, char **argv) {
 }
 
 sx_err job__parse_command_line(job *j, int argc, char **argv) {
-    cursor c = {argc, argv, 0};
+    cursor c = {.argc = argc, .argv = argv};
     bool options = true;
     j->command = job__command(j->verb, argc, argv);
     j->arg = SX_NEW_ARRAY(char *, argc);
     while (c.next < argc) {
-        const char *word = argv[c.next++];
+        const char *word = argv[c.next++], *before = c.bare;
         sx_err rc = SX_OK;
+        c.bare = NULL;
         if (options && strcmp(word, "--") == 0)
             options = false;
         else if (options && is_option(word))
             rc = apply_option(j, &c, word);
         else
-            j->arg[j->n_args++] = sx_strdup(word);
+            take_argument(j, &c, before, word);
         if (j->n_args > 0 && j->verb->max_args == JOB_ARGS_REST) options = false;
         if (rc != SX_OK) return rc;
     }
-    return j->help || j->print_config ? SX_OK : check_count(j);
+    return j->help || j->print_config ? SX_OK : check_count(j, &c);
 }

@@ -100,7 +100,22 @@ sx_err job_preset(job *j, const char *key, const char *text) {
     return job__set(j, key, text, JOB_PRESET, SX_E_CONFIG);
 }
 
-const char *job__suggest_key(const job *j, const char *key) {
+/* The keys "section.name" of this name, "a.x or b.x"; new, NULL: none. */
+static char *keys_named(const job *j, const char *name) {
+    char *list = NULL;
+    for (int i = 0; i < j->n_values; i++) {
+        const char *key = j->value[i].option->key;
+        if (strcmp(strchr(key, '.') + 1, name) != 0) continue;
+        char *longer = sx_strf("%s%s%s", list ? list : "", list ? " or " : "", key);
+        sx_free(list);
+        list = longer;
+    }
+    return list;
+}
+
+char *job__suggest_key(const job *j, const char *key) {
+    char *named = keys_named(j, key);
+    if (named) return named;
     const char *best = NULL;
     int least = 4; /* further away is no help */
     for (int i = 0; i < j->n_values; i++) {
@@ -109,7 +124,7 @@ const char *job__suggest_key(const job *j, const char *key) {
         least = d;
         best = j->value[i].option->key;
     }
-    return best;
+    return best ? sx_strdup(best) : NULL;
 }
 
 /* Some verb, not always this one, reads this key. */
@@ -148,9 +163,11 @@ static sx_err set_from_file(reader *r, const char *key, const char *text) {
     job_value *v = job__find(r->j, key);
     if (!v && known_to_some_verb(key)) return SX_OK;
     if (!v) {
-        const char *near = job__suggest_key(r->j, key);
-        return sx_fail(SX_E_CONFIG, "unknown key %s%s%s%s", key, near ? "; did you mean " : "",
-                       near ? near : "", near ? "?" : "");
+        char *near = job__suggest_key(r->j, key);
+        sx_fail(SX_E_CONFIG, "unknown key %s%s%s%s", key, near ? "; did you mean " : "",
+                near ? near : "", near ? "?" : "");
+        sx_free(near);
+        return SX_E_CONFIG;
     }
     bool *seen = &r->seen[v - r->j->value];
     if (*seen) return sx_fail(SX_E_CONFIG, "%s is given twice", key);

@@ -61,8 +61,9 @@ sx_err job__read_file(job *j, const char *path);
 sx_err job__apply_preset(job *j);
 /* "default", "preset", "file", "command line". */
 const char *job__origin_name(job_origin origin);
-/* The nearest key of the verb for "did you mean", or NULL. */
-const char *job__suggest_key(const job *j, const char *key);
+/* The keys of the verb for "did you mean": all of this name when the section is missing, else the
+ * nearest; new (sx_free), NULL: none. */
+char *job__suggest_key(const job *j, const char *key);
 
 /* ---- job_submission.c: what a submission (submission.h) says about a job ---- */
 #define JOB_SETTINGS "settings.tsv"

@@ -48,8 +48,9 @@ static void print_key(const job_verb *v, const job_option *o) {
     char limits[256];
     job__limits(o, limits, sizeof limits);
     const char *flag = flag_of(v, o->key);
-    printf("  %s%s%s\n      %s\n      %s%s%s, default %s\n", o->key, *flag ? ", " : "", flag,
-           o->help, o->type == JOB_CHOICE ? "" : job__type_name(o->type),
+    printf("  %s%s%s%s\n      %s\n      %s%s%s, default %s\n", o->key, *flag ? ", " : "", flag,
+           *flag && o->type == JOB_BOOL ? " (no value)" : "", o->help,
+           o->type == JOB_CHOICE ? "" : job__type_name(o->type),
            *limits && o->type != JOB_CHOICE ? " " : "", limits, *o->initial ? o->initial : "empty");
 }
 

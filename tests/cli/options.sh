@@ -39,6 +39,20 @@ expect 64 train
 says err "too few arguments"
 expect 64 doctor superfluous
 says err "too many arguments"
+expect 0 sr --help
+says out "sr.stitch, --stitch (no value)"
+expect 64 sr in out --stitch true
+says err "--stitch takes no value; --stitch=false turns it off"
+expect 64 sr --stitch false in out
+says err "--stitch takes no value; --stitch=false turns it off"
+expect 0 sr in out --stitch --stitch=false --print-config
+json .sr.stitch.value false
+expect 64 sr in --stitch out superfluous
+says err "too many arguments"
+expect 64 train --print-config --set base_channels=16
+says err "did you mean model.base_channels?"
+expect 64 train --print-config --set steps=16
+says err "did you mean train.steps or diffusion.steps or degrade.steps?"
 expect 64 train --print-config --set train.batch=0
 says err "train.batch = 0 is out of range 1..65536"
 expect 64 train --print-config --set train.batch=many
