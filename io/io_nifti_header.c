@@ -243,10 +243,15 @@ static sx_err check_intent(const raw_header *r, const io__subject *s) {
 /* The part that must be there before memory is asked for. */
 static sx_err check_size(const io__header *h, const io__subject *s, const io__bytes *b) {
     const int64_t n_bytes = h->n_frame * h->n_frames * (h->type->bits / 8);
-    if (h->pair || h->vox_offset + n_bytes <= io__bytes_bound(b)) return SX_OK;
+    const int64_t present = io__bytes_bound(b) - h->vox_offset;
+    if (h->pair || n_bytes <= present) return SX_OK;
+    if (present < 0)
+        return io__refuse(s, SX_E_DATA, "truncated",
+                          "%s: vox_offset is %lld, the file has at most %lld bytes", s->path,
+                          (long long)h->vox_offset, (long long)io__bytes_bound(b));
     return io__refuse(s, SX_E_DATA, "truncated",
                       "%s: %lld bytes of voxels claimed, at most %lld present", s->path,
-                      (long long)n_bytes, (long long)(io__bytes_bound(b) - h->vox_offset));
+                      (long long)n_bytes, (long long)present);
 }
 
 /* ---- extensions ---- */

@@ -23,6 +23,7 @@ typedef struct reading {
     ablate_plan *p;
     const char *size;
     bool size_seen;
+    char *sizes; /* all of the file, "small, large"; owned, NULL: none yet */
 } reading;
 
 /* *text = *text " " more */
@@ -137,6 +138,15 @@ static const struct {
 };
 #define N_SECTIONS (sizeof sections / sizeof *sections)
 
+static void note_size(reading *r, const char *name) {
+    const size_t n = strlen(name);
+    for (const char *at = r->sizes; at; at = strstr(at, ", ") ? strstr(at, ", ") + 2 : NULL)
+        if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == '\0')) return;
+    char *longer = sx_strf("%s%s%s", r->sizes ? r->sizes : "", r->sizes ? ", " : "", name);
+    sx_free(r->sizes);
+    r->sizes = longer;
+}
+
 /* What is in no known section belongs to a size. */
 static sx_err on_entry(void *user, const char *section, const char *name, const char *value) {
     static const char segmenter[] = "segmenter.";
@@ -147,6 +157,7 @@ static sx_err on_entry(void *user, const char *section, const char *name, const 
     ablate_row *row = NULL;
     for (size_t i = 0; i < N_SECTIONS; i++)
         if (strcmp(sections[i].section, section) == 0) return sections[i].take(r->p, name, value);
+    note_size(r, section);
     sx_err rc = row_of(r->p, name, &row);
     if (rc != SX_OK || strcmp(section, r->size) != 0) return rc;
     r->size_seen = true;
@@ -177,13 +188,15 @@ sx_err ablate_plan_read(ablate_plan *p, const char *sweep, const char *size) {
     if (p->n == 0)
         rc = sx_fail(SX_E_CONFIG, "%s: has no rows: [rows] or [lists]", path);
     else if (*size && !r.size_seen)
-        rc = sx_fail(SX_E_CONFIG, "%s: has no section [%s], which --size asks for", path, size);
+        rc = sx_fail(SX_E_CONFIG, "%s: has no section [%s], which --size asks for; sizes: %s", path,
+                     size, r.sizes ? r.sizes : "none");
     else if (p->against && ablate_plan_find(p, p->against) < 0)
         rc = sx_fail(SX_E_CONFIG, "%s: against = %s is no row", path, p->against);
 out:
     if (rc == SX_OK && !p->against) p->against = sx_strdup(p->row[0].name);
     if (rc == SX_OK && !p->title) p->title = sx_strdup(sweep);
     sx_free(path);
+    sx_free(r.sizes);
     return rc;
 }
 

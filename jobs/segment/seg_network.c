@@ -26,8 +26,12 @@ sx_err seg_network_read(seg_network *n, job *j, const char *weights) {
     n->threads = job_threads(j);
     n->hr_mm = job_real(j, "data.hr_mm");
     n->quantile = job_real(j, "data.quantile");
-    if (strcmp(net_about_arch(n->net.arch)->kind, "segmentation") != 0 ||
-        n->net.classes != SP_N_CLASSES)
+    if (strcmp(net_about_arch(n->net.arch)->kind, "segmentation") != 0)
+        return sx_fail(SX_E_CONFIG,
+                       "%s: weights of network %s, which makes images, not masks; --weights takes "
+                       "a training of kind segmentation",
+                       weights, n->net.arch);
+    if (n->net.classes != SP_N_CLASSES)
         return sx_fail(SX_E_CONFIG, "%s: network %s with %d classes is no segmenter of these %d",
                        weights, n->net.arch, n->net.classes, SP_N_CLASSES);
     SX_TRY(rc, job_weights_load(weights, &n->net, n->kernels, &n->params, n->sha256));
