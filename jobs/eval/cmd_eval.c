@@ -61,6 +61,14 @@ static const job_alias aliases[] = {{"--truth", "eval.truth"},
 
 /* ---- the session ---- */
 
+static bool any_prediction(const ev_cohort *c) {
+    int64_t at;
+    for (int64_t i = 0; i < c->n_scored; i++)
+        for (int m = 0; m < EV_N_METHODS; m++)
+            if (ev_next_prediction(c, c->scored[i], &ev_methods[m], 0, &at)) return true;
+    return false;
+}
+
 static sx_err session_open(ev_session *e, job *j) {
     const char *truth = job_text(j, "eval.truth"), *lr = job_text(j, "eval.lr"),
                *sr = job_text(j, "eval.sr");
@@ -83,6 +91,11 @@ static sx_err session_open(ev_session *e, job *j) {
     ev_cohort_match(&e->cohort, mp_rank(e->comm) == 0);
     if (e->cohort.n_scored == 0)
         rc = sx_fail(SX_E_NOINPUT, "%s: no axial scan has truth in %s", lr, truth);
+    else if (sr[0] && !any_prediction(&e->cohort))
+        rc = sx_fail(SX_E_NOINPUT,
+                     "%s: no prediction of any of the %lld scans: it should have images of their "
+                     "names with desc-superres, as sr writes them",
+                     sr, (long long)e->cohort.n_scored);
 out:
     return rc;
 }

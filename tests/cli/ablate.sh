@@ -140,7 +140,7 @@ expect 66 ablate no-such-table x --bids bids --truth bids
 expect 64 "${study[@]}" --rows nobody
 says err "has no row nobody"
 expect 78 "${study[@]}" --size tiny
-says err "no section [tiny]"
+says err "no section [tiny], which --size asks for; sizes: "
 printf '[rows]\na = train.stesp=3\n' >bad.ini
 expect 78 ablate bad.ini x --bids bids --truth bids
 says err "no step of a row has the key train.stesp"

@@ -92,6 +92,9 @@ check "both are counted" grep -q "1 scans without truth, 1 predictions without a
 rm pairsr/$anat/*rec-b*
 expect 1 eval images pair "${inputs[@]}" --lr pair --sr pairsr
 says err "rec-b_T2w: no prediction"
+mkdir empty
+expect 66 eval images pair "${inputs[@]}" --lr pair --sr empty
+says err "empty: no prediction of any of the 2 scans"
 mkdir -p stitch/$anat
 cp cohort/$scan stitch/$anat/sub-001_ses-01_desc-superres_T2w.nii.gz
 expect 0 eval images pair "${inputs[@]}" --lr pair --sr stitch

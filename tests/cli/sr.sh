@@ -273,5 +273,7 @@ expect 64 sr bids nowhere
 expect 66 sr bids nowhere "${use[@]}" --acq nothing
 expect 66 sr bids nowhere --weights absent
 expect 65 sr bids nowhere "${use[@]}" --set model.base_channels=8
+expect 78 segment bids nowhere --weights run
+says err "run: weights of network palette, which makes images, not masks"
 check "a refused run writes nothing" [ ! -e nowhere ]
 finish
