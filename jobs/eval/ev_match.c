@@ -1,6 +1,7 @@
 /* Pairing by names, and by what sidecars say of their origin (ev_match.h). */
 #include "jobs/eval/ev_match.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
@@ -148,6 +149,11 @@ const io_item *ev_next_prediction(const ev_cohort *e, int64_t lr, const ev_metho
             return &e->sr.item[i];
         }
     return NULL;
+}
+
+int ev_sample_number(const io_item *prediction) {
+    const char *desc = strstr(prediction->desc, SR_DESC);
+    return desc ? (int)strtol(desc + strlen(SR_DESC), NULL, 10) : 0;
 }
 
 /* ---- origin ---- */

@@ -40,6 +40,8 @@ const io_item *ev_truth_of(const ev_cohort *e, int64_t lr);
  */
 const io_item *ev_next_prediction(const ev_cohort *e, int64_t lr, const ev_method *m, int64_t from,
                                   int64_t *at);
+/* The number of the sample that a prediction is; 0: its name has none. */
+int ev_sample_number(const io_item *prediction);
 /* Whether all predictions of a scan are of one run: their sidecars, where there are any, name the
  * same weights and configuration. Errors: SX_E_DATA. */
 sx_err ev_predictions_agree(const ev_cohort *e, int64_t lr);

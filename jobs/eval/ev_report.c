@@ -44,12 +44,13 @@ void ev_number_text(char text[32], double x) {
 }
 
 sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row, int64_t n) {
-    enum { N_COLUMNS = 4 + N_METRICS + 1 };
+    enum { VOXELS = 4 + N_METRICS, SAMPLE, N_COLUMNS };
     const char *cell[N_COLUMNS] = {"subject", "session", "item", "method"};
-    char text[N_METRICS + 1][32];
+    char text[N_METRICS][32], voxels[32], sample[32];
     io_table t = {0};
     for (int m = 0; m < N_METRICS; m++) cell[4 + m] = metrics[m].name;
-    cell[N_COLUMNS - 1] = "n_voxels";
+    cell[VOXELS] = "n_voxels";
+    cell[SAMPLE] = "sample";
     io_table_init(&t, N_COLUMNS, cell);
     for (int64_t i = 0; i < n; i++) {
         const io_item *it = &items->item[row[i].item];
@@ -61,8 +62,10 @@ sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row,
             ev_number_text(text[m], metric_of(&row[i], m));
             cell[4 + m] = text[m];
         }
-        snprintf(text[N_METRICS], 32, "%lld", (long long)row[i].scores.n_voxels);
-        cell[N_COLUMNS - 1] = text[N_METRICS];
+        snprintf(voxels, sizeof voxels, "%lld", (long long)row[i].scores.n_voxels);
+        snprintf(sample, sizeof sample, "%lld", (long long)row[i].sample);
+        cell[VOXELS] = voxels;
+        cell[SAMPLE] = row[i].sample > 0 ? sample : "n/a";
         io_table_add(&t, cell);
     }
     const sx_err rc = io_table_write(path, &t);
@@ -216,6 +219,7 @@ static json_t *row_json(const io_items *items, const ev_row *r) {
     for (int m = 0; m < N_METRICS; m++)
         json_object_set_new(o, metrics[m].name, job_json_number(metric_of(r, m)));
     json_object_set_new(o, "n_voxels", json_integer(r->scores.n_voxels));
+    json_object_set_new(o, "sample", r->sample > 0 ? json_integer(r->sample) : json_null());
     return o;
 }
 

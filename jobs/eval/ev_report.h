@@ -11,6 +11,7 @@ typedef struct ev_row {
     int64_t item;    /* index into the low-resolution items */
     char method[16]; /* "cubic", "sr", "sr-mean" */
     int64_t failed;  /* 1: scores are NaN */
+    int64_t sample;  /* its number; 0: there are none, or it is over all */
     ev_scores scores;
 } ev_row;
 
@@ -23,8 +24,8 @@ sx_err ev_rows_parse(const char *text, int64_t item, ev_row **row, int64_t *n);
 /* Six decimals, or "nan" whatever its sign bit, which differs between machines. */
 void ev_number_text(char text[32], double x);
 
-/* subject session item method psnr nrmse ssim gms hf psnr_fit nrmse_fit ssim_fit n_voxels, one line
- * a row. Errors: SX_E_CREATE, SX_E_IO. */
+/* subject session item method psnr nrmse ssim gms hf psnr_fit nrmse_fit ssim_fit n_voxels sample,
+ * one line a row; "n/a" for no sample. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err ev_report_tsv(const char *path, const io_items *items, const ev_row *row, int64_t n);
 
 /* Markdown: methods x metrics, mean over subjects [95 % bootstrap interval], and paired differences

@@ -1,5 +1,5 @@
-/* Rows as JSON, [{"method", "scores": ["0x1.8p+4", …], "voxels"}]. Scores are hexadecimal, which is
- * exact, and texts, since JSON has no word for what is not finite. */
+/* Rows as JSON, [{"method", "sample", "scores": ["0x1.8p+4", …], "voxels"}]. Scores are
+ * hexadecimal, which is exact, and texts, since JSON has no word for what is not finite. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +35,8 @@ static bool scores_parse(const json_t *list, ev_scores *s) {
 char *ev_rows_text(const ev_row *row, int64_t n) {
     json_t *rows = json_array();
     for (int64_t i = 0; i < n; i++)
-        json_array_append_new(rows, json_pack("{s:s, s:o, s:I}", "method", row[i].method, "scores",
+        json_array_append_new(rows, json_pack("{s:s, s:I, s:o, s:I}", "method", row[i].method,
+                                              "sample", (json_int_t)row[i].sample, "scores",
                                               scores_json(&row[i].scores), "voxels",
                                               (json_int_t)row[i].scores.n_voxels));
     return job_json_text(rows, JSON_COMPACT);
@@ -47,6 +48,7 @@ static bool row_parse(json_t *o, ev_row *r) {
     if (!method || strlen(method) >= sizeof r->method || !json_is_integer(voxels)) return false;
     snprintf(r->method, sizeof r->method, "%s", method);
     r->scores.n_voxels = json_integer_value(voxels);
+    r->sample = json_integer_value(json_object_get(o, "sample"));
     return scores_parse(json_object_get(o, "scores"), &r->scores);
 }
 

@@ -74,6 +74,7 @@ static void score_predictions(const ev_session *e, const ev_exam *x, sx_err read
             ev_scores s = {0};
             const sx_err rc = ready == SX_OK ? score_file(x, p->path, &e->read, &s) : ready;
             add_row(l, item, ev_methods[m].name, rc, &s, first);
+            l->row[l->n - 1].sample = ev_sample_number(p);
             found++;
         }
         if (!found && ev_methods[m].expected)

@@ -12,7 +12,7 @@ column() { awk -F'\t' -v name="$1" -v method="$2" 'NR == 1 {for (i = 1; i <= NF;
 # The baseline alone.
 expect 0 eval images base "${inputs[@]}"
 check "header" [ "$(head -n 1 base.tsv | tr '\t' ' ')" = \
-    "subject session item method psnr nrmse ssim gms hf psnr_fit nrmse_fit ssim_fit n_voxels" ]
+    "subject session item method psnr nrmse ssim gms hf psnr_fit nrmse_fit ssim_fit n_voxels sample" ]
 check "four rows" [ "$(column method cubic base.tsv | wc -l)" -eq 4 ]
 check "plausible scores" sh -c "awk -F'\t' 'NR > 1 && !(\$5 > 10 && \$5 < 60 && \$7 > 0 && \$7 < 1 && \$9 < 1) {exit 1}' base.tsv"
 
@@ -37,9 +37,13 @@ second=sr/$anat/sub-001_ses-01_acq-ax_chunk-2_res-iso_desc-superres
 cp ${second}_T2w.nii.gz ${second}00_T2w.nii.gz
 cp ${second}_T2w.nii.gz ${second}mean_T2w.nii.gz
 cp ${second}_T2w.nii.gz ${second}sd_T2w.nii.gz
-mv ${second}_T2w.nii.gz ${second}01_T2w.nii.gz
+mv ${second}_T2w.nii.gz ${second}02_T2w.nii.gz
+mv ${second}00_T2w.nii.gz ${second}01_T2w.nii.gz
 expect 0 eval images out "${inputs[@]}" --sr sr --picture out.png
 check "five sr rows" [ "$(column method sr out.tsv | wc -l)" -eq 5 ]
+check "samples have their numbers" [ "$(column sample sr out.tsv | tr '\n' ' ')" = "n/a 1 2 n/a n/a " ]
+check "the baseline and the mean have none" [ "$(column sample cubic out.tsv; column sample sr-mean out.tsv)" = \
+    "$(printf 'n/a\n%.0s' 1 2 3 4 5)" ]
 check "one row of the mean" [ "$(column method sr-mean out.tsv | wc -l)" -eq 1 ]
 check "the truth scores nearly perfect" sh -c "$(declare -f column); [ \$(column ssim sr out.tsv | head -n 1 | cut -c 1-4) = 1.00 ]"
 check "the baseline does not depend on predictions" [ "$(column psnr cubic out.tsv)" = "$(column psnr cubic base.tsv)" ]
@@ -48,6 +52,7 @@ check "a picture" sh -c 'head -c 4 out.png | grep -q PNG'
 check "two subjects are no interval" grep -q '| sr | 2 | [0-9.]* (n too small)' out.md
 expect 0 eval images out "${inputs[@]}" --sr sr --json
 json '.rows | length' 10
+json '[.rows[].sample | numbers] | tostring' '[1,2]'
 json '[.means[].method] | tostring' '["cubic","sr","sr-mean","sr − cubic","sr-mean − cubic"]'
 json '.means[0].psnr | "\(.n) \(.mean > 10) \(.low)"' '2 true null'
 expect 0 eval images out "${inputs[@]}" --sr sr --dry-run
