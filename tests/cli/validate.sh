@@ -56,6 +56,11 @@ ln -sfn .. loops/a/up
 ln -sfn . loops/a/here
 expect 0 validate loops --json
 check "a file behind loops is listed once" [ "$(jq -r .file out)" = loops/a/x.nii.gz ]
+gzip -dc "$scan" >far.nii
+printf '\x28\x6b\x6e\x4e' | dd of=far.nii bs=1 seek=108 conv=notrunc 2>dd # vox_offset = 1e9
+expect 1 validate far.nii --json
+json '.reason' truncated
+json '.message' "far.nii: vox_offset is 1000000000, the file has at most $(stat -c %s far.nii) bytes"
 mkdir -p nothing
 expect 66 validate nothing
 expect 64 validate
