@@ -41,7 +41,7 @@ sx_err ev_find_mask(const ev_tree *t, const io_item *of, bool subregions, const 
         if (*found)
             return sx_fail(SX_E_DATA, "%s: %s and %s are of one session; %s", t->root,
                            (*found)->rel, it->rel,
-                           it->chunk && (*found)->chunk && it->chunk != (*found)->chunk
+                           it->chunk >= 0 && (*found)->chunk >= 0 && it->chunk != (*found)->chunk
                                ? "chunks are scored as one volume: restore them with sr --stitch"
                                : "vertebrae.match and vertebrae.truth_match choose by a part of "
                                  "the name");
