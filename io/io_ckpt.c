@@ -219,16 +219,21 @@ out:
     return rc;
 }
 
+static sx_err get_text(const char *path, hid_t file, const char *name, char **text) {
+    *text = io__hdf5_get_text(file, name, TEXT_LIMIT);
+    return *text ? SX_OK : sx_fail(SX_E_DATA, "%s: damaged texts: %s", path, io__hdf5_reason());
+}
+
+static sx_err get_json(const char *path, hid_t file, io_ckpt *k) {
+    const sx_err rc = check_format(path, file, k);
+    return rc == SX_OK ? get_text(path, file, "json", &k->json) : rc;
+}
+
 static sx_err get_all(const char *path, hid_t file, io_ckpt *k) {
     sx_err rc = SX_OK;
     char digest[SX_HASH_HEX], *names = NULL;
-    SX_TRY(rc, check_format(path, file, k));
-    k->json = io__hdf5_get_text(file, "json", TEXT_LIMIT);
-    names = k->json ? io__hdf5_get_text(file, "names", TEXT_LIMIT) : NULL;
-    if (!names) {
-        rc = sx_fail(SX_E_DATA, "%s: damaged texts: %s", path, io__hdf5_reason());
-        goto out;
-    }
+    SX_TRY(rc, get_json(path, file, k));
+    SX_TRY(rc, get_text(path, file, "names", &names));
     SX_TRY(rc, get_blocks(path, file, names, k));
     digest_of(k->json, k->block, k->n, digest);
     if (strcmp(digest, k->digest) != 0)
@@ -239,13 +244,14 @@ out:
     return rc;
 }
 
-sx_err io_ckpt_read(const char *path, io_ckpt *k) {
+static sx_err read_by(sx_err (*get)(const char *path, hid_t file, io_ckpt *k), const char *path,
+                      io_ckpt *k) {
     sx_err rc = SX_OK;
     hid_t file = H5I_INVALID_HID;
     *k = (io_ckpt){0};
     io__hdf5_lock();
     SX_TRY(rc, io__hdf5_open(path, &file));
-    rc = io__hdf5_end_reading(path, get_all(path, file, k));
+    rc = io__hdf5_end_reading(path, get(path, file, k));
 out:
     io__hdf5_close(file);
     io__hdf5_unlock();
@@ -253,21 +259,14 @@ out:
     return rc;
 }
 
+sx_err io_ckpt_read(const char *path, io_ckpt *k) {
+    return read_by(get_all, path, k);
+}
+
 sx_err io_ckpt_read_json(const char *path, char **json) {
-    io_ckpt k = {0};
-    hid_t file = H5I_INVALID_HID;
-    sx_err rc = SX_OK;
-    *json = NULL;
-    io__hdf5_lock();
-    SX_TRY(rc, io__hdf5_open(path, &file));
-    rc = check_format(path, file, &k);
-    if (rc == SX_OK) *json = io__hdf5_get_text(file, "json", TEXT_LIMIT);
-    if (rc == SX_OK && !*json)
-        rc = sx_fail(SX_E_DATA, "%s: damaged texts: %s", path, io__hdf5_reason());
-    rc = io__hdf5_end_reading(path, rc);
-out:
-    io__hdf5_close(file);
-    io__hdf5_unlock();
+    io_ckpt k;
+    const sx_err rc = read_by(get_json, path, &k);
+    *json = k.json; /* all else of it is in the struct */
     return rc;
 }
 

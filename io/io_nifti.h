@@ -53,6 +53,8 @@ sx_err io_nifti_read(const char *path, const io_read_opt *opt, im_volume *v, io_
 sx_err io_nifti_inspect(const char *path, const io_read_opt *opt, io_nifti_info *info);
 
 typedef enum io_dtype { IO_FLOAT32, IO_INT16, IO_UINT8, IO_UINT16 } io_dtype;
+/* What a voxel is in a file of this type: for integers the nearest one in their range; NaN is 0. */
+double io_dtype_value(io_dtype type, float x);
 
 /* Write atomically, gzipped if the name ends in .gz (fixed level, no time stamp: byte-stable). Both
  * sform and qform when the matrix is orthogonal within 1e-4, else sform only; mm; slope 1, inter 0.

@@ -17,9 +17,14 @@ enum { CHUNK = 8192, VOX_OFFSET = 352, DEFLATE_LEVEL = 6 };
 
 /* ---- voxel types ---- */
 
-/* Nearest integer inside [low, high]; NaN becomes 0. */
-static double rounded(float x, double low, double high) {
-    return isnan(x) ? 0.0 : fmin(fmax(rint((double)x), low), high);
+double io_dtype_value(io_dtype type, float x) {
+    static const struct {
+        double low, high;
+    } range[] = {[IO_INT16] = {INT16_MIN, INT16_MAX},
+                 [IO_UINT8] = {0, UINT8_MAX},
+                 [IO_UINT16] = {0, UINT16_MAX}};
+    if (type == IO_FLOAT32) return (double)x;
+    return isnan(x) ? 0.0 : fmin(fmax(rint((double)x), range[type].low), range[type].high);
 }
 
 static void to_float32(const float *x, void *out, int64_t n) {
@@ -28,17 +33,17 @@ static void to_float32(const float *x, void *out, int64_t n) {
 
 static void to_int16(const float *x, void *out, int64_t n) {
     int16_t *y = out;
-    for (int64_t i = 0; i < n; i++) y[i] = (int16_t)rounded(x[i], INT16_MIN, INT16_MAX);
+    for (int64_t i = 0; i < n; i++) y[i] = (int16_t)io_dtype_value(IO_INT16, x[i]);
 }
 
 static void to_uint8(const float *x, void *out, int64_t n) {
     uint8_t *y = out;
-    for (int64_t i = 0; i < n; i++) y[i] = (uint8_t)rounded(x[i], 0, UINT8_MAX);
+    for (int64_t i = 0; i < n; i++) y[i] = (uint8_t)io_dtype_value(IO_UINT8, x[i]);
 }
 
 static void to_uint16(const float *x, void *out, int64_t n) {
     uint16_t *y = out;
-    for (int64_t i = 0; i < n; i++) y[i] = (uint16_t)rounded(x[i], 0, UINT16_MAX);
+    for (int64_t i = 0; i < n; i++) y[i] = (uint16_t)io_dtype_value(IO_UINT16, x[i]);
 }
 
 typedef struct encoding {

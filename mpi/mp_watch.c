@@ -58,12 +58,13 @@ static guilt look_at(mp__watch *w, int rank, double now_s, mp__entry *e) {
  * does not beat all are looked at, so that the silence of several is timed at once. */
 static bool look_below(mp__watch *w, int mine, double now_s, mp__entry *lowest) {
     bool found = false;
-    for (int r = 0; r < mine && !(found && r == 1); r++) {
+    for (int r = 0; r < mine; r++) {
         mp__entry e;
         const guilt g = look_at(w, r, now_s, &e);
         if (found || !(g == WAITS || g == WORKS || e.blames >= 0)) continue;
         found = true;
         *lowest = e;
+        if (r == 0) break;
     }
     return found;
 }

@@ -17,14 +17,16 @@
 #include "model/net.h"
 
 /* Keys beside model.* that a file can speak of; `meta` is the name in plain metadata, NULL: none.
- */
+ * Of a diffusion network some hold: a sampler that is told otherwise makes wrong images without a
+ * sign. */
 static const struct {
     const char *key, *meta;
+    bool holds;
 } spoken_of[] = {
-    {"diffusion.target", "target"},
-    {"diffusion.schedule", "schedule"},
-    {"data.hr_mm", NULL},
-    {"data.quantile", NULL},
+    {"diffusion.target", "target", true},
+    {"diffusion.schedule", "schedule", true},
+    {"data.hr_mm", NULL, false},
+    {"data.quantile", NULL, false},
 };
 enum { N_SPOKEN_OF = sizeof spoken_of / sizeof *spoken_of };
 
@@ -49,14 +51,15 @@ static sx_err preset(job *j, const char *path, const char *key, const char *valu
     return rc == SX_OK ? rc : sx_fail_context(rc, "%s", path);
 }
 
-/* A sampler that is told another target or schedule than the network was trained for makes wrong
- * images without a sign. */
-static sx_err check_told(const job *j, const char *path, const char *key, const char *value) {
-    if (!value || strncmp(key, "diffusion.", strlen("diffusion.")) != 0 || !job_has(j, key) ||
-        !job_given(j, key) || strcmp(job_text(j, key), value) == 0)
-        return SX_OK;
-    return sx_fail(SX_E_CONFIG, "%s: was trained with %s = %s, but %s = %s is set; leave it out",
-                   path, key, value, key, job_text(j, key));
+/* `sampled`: the weights are of a diffusion network. */
+static sx_err preset_spoken(job *j, const char *path, int i, const char *value, bool sampled) {
+    const char *key = spoken_of[i].key;
+    if (value && sampled && spoken_of[i].holds && job_has(j, key) && job_given(j, key) &&
+        strcmp(job_text(j, key), value) != 0)
+        return sx_fail(SX_E_CONFIG,
+                       "%s: was trained with %s = %s, but %s = %s is set; leave it out", path, key,
+                       value, key, job_text(j, key));
+    return preset(j, path, key, value);
 }
 
 /* The sizes that the network of this configuration has. */
@@ -93,13 +96,6 @@ static bool is_sampled(const job *j, const json_t *root) {
     return kind && strcmp(kind, "diffusion") == 0;
 }
 
-static sx_err check_told_json(const job *j, const char *path, const json_t *root, const char *key) {
-    char *value = is_sampled(j, root) ? value_text(root, key) : NULL;
-    const sx_err rc = check_told(j, path, key, value);
-    sx_free(value);
-    return rc;
-}
-
 /* *o is NULL for no text. */
 static sx_err parse(const char *path, const char *text, json_t **o) {
     *o = text ? json_loads(text, 0, NULL) : NULL;
@@ -116,9 +112,11 @@ static sx_err inherit_json(job *j, const char *path, const json_t *root) {
     if (rc == SX_OK) rc = preset_from_json(j, path, root, "model.arch");
     for (const net_setting *s = sizes_of(j); s->key && rc == SX_OK; s++)
         rc = preset_from_json(j, path, root, s->key);
+    const bool sampled = is_sampled(j, root);
     for (int i = 0; i < N_SPOKEN_OF && rc == SX_OK; i++) {
-        rc = check_told_json(j, path, root, spoken_of[i].key);
-        if (rc == SX_OK) rc = preset_from_json(j, path, root, spoken_of[i].key);
+        char *value = value_text(root, spoken_of[i].key);
+        rc = preset_spoken(j, path, i, value, sampled);
+        sx_free(value);
     }
     return rc;
 }
@@ -167,11 +165,10 @@ sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t
     SX_TRY(rc, preset(j, path, "diffusion.schedule", "linear"));
     SX_TRY(rc, preset(j, path, "model.arch", job_weights_arch(t)));
     SX_TRY(rc, inherit_sizes(j, path, t));
-    for (int i = 0; i < N_SPOKEN_OF; i++) {
-        const char *value = spoken_of[i].meta ? io_tensors_meta(t, spoken_of[i].meta) : NULL;
-        if (is_sampled(j, NULL)) SX_TRY(rc, check_told(j, path, spoken_of[i].key, value));
-        SX_TRY(rc, preset(j, path, spoken_of[i].key, value));
-    }
+    for (int i = 0; i < N_SPOKEN_OF; i++)
+        if (spoken_of[i].meta)
+            SX_TRY(rc, preset_spoken(j, path, i, io_tensors_meta(t, spoken_of[i].meta),
+                                     is_sampled(j, NULL)));
     SX_TRY(rc, parse(path, io_tensors_meta(t, "sagax"), &ours));
     if (ours) rc = inherit_json(j, path, ours);
 out:

@@ -18,8 +18,7 @@ const job_option options_points[] = {
      "numbers of the masks: a name in share/labels or a table; empty: those of SPINEPS"},
     {"points.reference", JOB_TEXT, "", NULL, 0, 0,
      "image, or tree, on whose grid points are drawn: its image of the mask's name, else the only "
-     "one "
-     "of the session; empty: the mask's"},
+     "one of the session; empty: the mask's"},
     {"points.reference_acq", JOB_TEXT, "", NULL, 0, 0,
      "acquisitions of the reference (BIDS acq-), comma-separated; empty: any"},
     {"points.ball_mm", JOB_REAL, "0", NULL, 0, 30,

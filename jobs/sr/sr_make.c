@@ -54,10 +54,10 @@ static void spread_add(making *k, const float *x, int64_t n) {
 /* What the writer rounds to, still in 0..1: the residual is that of the voxels in the file. */
 static void round_voxels(const making *k, float *x, int64_t n) {
     const im_mapping *map = &k->v.mapping;
-    if (k->c->dtype != IO_INT16) return;
+    if (k->c->dtype == IO_FLOAT32) return;
     for (int64_t i = 0; i < n; i++) {
-        const double whole = rint((double)x[i] * map->scale + map->offset);
-        x[i] = (float)((fmin(fmax(whole, INT16_MIN), INT16_MAX) - map->offset) / map->scale);
+        const float intensity = (float)((double)x[i] * map->scale + map->offset);
+        x[i] = (float)((io_dtype_value(k->c->dtype, intensity) - map->offset) / map->scale);
     }
 }
 
