@@ -1,10 +1,38 @@
-# What the tools that submit jobs share; read by them after site.env and job.sh.
+# What the tools that submit jobs share. Nothing here is asked of site.env and job.sh before a job is submitted.
 
 die() { # die CODE TEXT...
     local code=$1
     shift
     echo "${0##*/}: $*" >&2
     exit "$code"
+}
+
+# sagax_help WORD: what the tool says of itself at its top, when that is asked for.
+sagax_help() {
+    case $1 in
+    -h | --help)
+        sed -n '2,/^set -u/s/^# *//p' "$0"
+        exit 0
+        ;;
+    esac
+}
+
+# sagax_take_tasks WORDS...: N of --tasks N in `tasks` (else as many as anybody wants), the other words in
+# `words`; from "--" on they are in `rest`.
+sagax_take_tasks() {
+    tasks=1000000 words=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        case $1 in
+        --tasks=*) set -- --tasks "${1#*=}" "${@:2}" ;;
+        --tasks)
+            [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die 64 "--tasks needs a number"
+            tasks=$2
+            shift 2
+            ;;
+        *) words+=("$1") && shift ;;
+        esac
+    done
+    rest=("$@")
 }
 
 # sagax_tasks_of WANTED N: how many tasks an array for N pieces of work gets, WANTED and what Slurm takes at most.
