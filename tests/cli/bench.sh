@@ -62,6 +62,11 @@ for part in forward,train memory; do
 done
 
 # ---- nothing is left ----
+# Open MPI's daemon of a process without mpiexec ends, and clears its folder, a moment after it.
+for ((i = 0; i < 300; i++)); do
+    [ -n "$(ls scratch)" ] || break
+    sleep 0.1
+done
 check "no file is left in TMPDIR" [ -z "$(ls scratch)" ]
 
 # ---- wrong command lines ----
