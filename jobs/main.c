@@ -9,25 +9,17 @@
 #include <string.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/job/job_internal.h"
 #include "jobs/job/verbs.h"
 #include "mpi/mp_stop.h"
 
 static int unknown_verb(const char *name) {
-    const char *near = NULL;
-    int least = 3;
+    const char *near = job_verb_near(name);
     if (name[0] == '-') {
         fprintf(
             stderr,
             "sagax: options follow the verb: sagax VERB %s ... (sagax --help lists the verbs)\n",
             name);
         return sx_err_exit(SX_E_USAGE);
-    }
-    for (int i = 0; job_verbs[i]; i++) {
-        int d = job__distance(name, job_verbs[i]->name);
-        if (d >= least) continue;
-        least = d;
-        near = job_verbs[i]->name;
     }
     fprintf(stderr, "sagax: unknown verb %s%s%s%s (sagax --help lists all)\n", name,
             near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
@@ -47,13 +39,14 @@ static const char *const version_flags[] = {"--version", NULL};
 static const char *const config_flags[] = {"--print-config", NULL};
 
 static sx_err start_log(const job *j) {
-    int level = (int)SX_LOG_INFO - j->verbosity;
+    int level = (int)SX_LOG_INFO - job_verbosity(j);
     if (level < (int)SX_LOG_DEBUG) level = SX_LOG_DEBUG;
     if (level > (int)SX_LOG_ERROR) level = SX_LOG_ERROR;
     sx_log_set_level((sx_log_level)level);
-    sx_log_set_rank(mp_rank(j->comm));
+    sx_log_set_rank(mp_rank(job_comm(j)));
     /* One writer a file: ranks would interleave their lines. */
-    return j->log_path && mp_rank(j->comm) == 0 ? sx_log_open_json(j->log_path) : SX_OK;
+    const char *path = job_log_path(j);
+    return path && mp_rank(job_comm(j)) == 0 ? sx_log_open_json(path) : SX_OK;
 }
 
 static void print_config(const job *j) {
@@ -68,7 +61,7 @@ static sx_err run_job(const job_verb *v, mp_comm *c, int argc, char **argv) {
     sx_err rc = job_new(&j, v, c, argc, argv);
     if (rc == SX_OK) rc = start_log(j);
     SX_TRY(rc, mp_agree(c, rc));
-    if (j->print_config) {
+    if (job_only_shows(j)) {
         print_config(j);
         goto out;
     }
@@ -124,13 +117,13 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        job__print_verbs(job_verbs);
+        job_print_verbs(job_verbs);
         return 0;
     }
     const job_verb *v = job_verb_find(argv[1]);
     if (!v) return unknown_verb(argv[1]);
     if (has_flag(argc - 2, argv + 2, help_flags)) {
-        job__print_usage(v);
+        job_print_usage(v);
         return 0;
     }
     bool only_config = has_flag(argc - 2, argv + 2, config_flags);

@@ -8,7 +8,7 @@
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/ablate/ablate.h"
-#include "jobs/job/job_internal.h"
+#include "jobs/job/job_shell.h"
 #include "jobs/job/verbs.h"
 
 /* ---- words ---- */
@@ -212,7 +212,7 @@ static bool takes(const struct kind *k, const char *key) {
                                        "data.split"};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (strcmp(key, ours[i]) == 0) return false;
-    if (!job__find_option(k->verb, key)) return false;
+    if (!job_find_option(k->verb, key)) return false;
     for (const char *p = k->takes; p; p = strchr(p, ',')) {
         p += *p == ',';
         const size_t n = strcspn(p, ",");
@@ -233,11 +233,10 @@ static bool is_of_rows(const char *key) {
 }
 
 static void put_given(ablate_step *step, const ablate_study *s, const struct kind *k) {
-    for (int i = 0; i < s->j->n_values; i++) {
-        const job_value *v = &s->j->value[i];
-        if (v->origin >= JOB_FILE && takes(k, v->option->key) && !is_of_rows(v->option->key))
-            put_setting(step, v->option->key, v->text);
-    }
+    const char *key;
+    for (int i = 0; (key = job_key(s->j, i)); i++)
+        if (job_given(s->j, key) && takes(k, key) && !is_of_rows(key))
+            put_setting(step, key, job_as_given(s->j, key));
 }
 
 /* Those of "key=value key=value" that the step takes. */
@@ -325,5 +324,5 @@ void ablate_steps_free(ablate_step *step, int n) {
 }
 
 char *ablate_step_command(const ablate_step *step) {
-    return job__command(step->verb, step->n, step->word);
+    return job_command_line(step->verb, step->n, step->word);
 }

@@ -30,6 +30,10 @@ void job_free(job *j) {
     sx_free(j);
 }
 
+const job_verb *job_verb_of(const job *j) {
+    return j->verb;
+}
+
 int job_n_args(const job *j) {
     return j->n_args;
 }
@@ -37,6 +41,10 @@ int job_n_args(const job *j) {
 const char *job_arg(const job *j, int i) {
     SX_ASSERT(i >= 0 && i < j->n_args);
     return j->arg[i];
+}
+
+char **job_args(const job *j) {
+    return j->arg;
 }
 
 const char *job_command(const job *j) {
@@ -57,6 +65,18 @@ bool job_json(const job *j) {
 
 bool job_explain(const job *j) {
     return j->explain;
+}
+
+bool job_only_shows(const job *j) {
+    return j->help || j->print_config;
+}
+
+int job_verbosity(const job *j) {
+    return j->verbosity;
+}
+
+const char *job_log_path(const job *j) {
+    return j->log_path;
 }
 
 /* A verb that asks for a key it did not list is our own bug. */
@@ -96,6 +116,10 @@ const char *job_as_given(const job *j, const char *key) {
 
 bool job_given(const job *j, const char *key) {
     return value_of(j, key)->origin >= JOB_FILE;
+}
+
+const char *job_key(const job *j, int i) {
+    return i < j->n_values ? j->value[i].option->key : NULL;
 }
 
 bool job_has(const job *j, const char *key) {

@@ -63,15 +63,20 @@ typedef struct job_verb {
 } job_verb;
 
 /* ---- what a verb asks of its job; the job is built by main ---- */
+const job_verb *job_verb_of(const job *j);
 int job_n_args(const job *j);
 const char *job_arg(const job *j, int i); /* borrowed */
+char **job_args(const job *j);            /* [job_n_args], borrowed */
 mp_comm *job_comm(const job *j);          /* mp_self() for verbs without ranks */
 /* The command line that this job was given, to be pasted into a shell: "sagax sr in out"; borrowed.
  */
 const char *job_command(const job *j);
 bool job_dry_run(const job *j);
-bool job_json(const job *j);    /* --json: machine output on stdout */
-bool job_explain(const job *j); /* --explain */
+bool job_json(const job *j);            /* --json: machine output on stdout */
+bool job_explain(const job *j);         /* --explain */
+bool job_only_shows(const job *j);      /* --help or --print-config */
+int job_verbosity(const job *j);        /* +1 a -v, -1 a -q */
+const char *job_log_path(const job *j); /* --log, borrowed, or NULL */
 
 int64_t job_int(const job *j, const char *key);
 double job_real(const job *j, const char *key);
@@ -84,6 +89,8 @@ bool job_given(const job *j, const char *key);
 /* True when the verb reads this key at all (shared code asks before it reads an optional section).
  */
 bool job_has(const job *j, const char *key);
+/* Key number i of those that the verb reads; NULL after the last. */
+const char *job_key(const job *j, int i);
 /* Give a key that the verb has another default (what weights were trained with); what a file or the
  * command line says stays. Errors: SX_E_CONFIG. */
 sx_err job_preset(job *j, const char *key, const char *text);
@@ -99,6 +106,12 @@ void job_config_hash(const job *j, const char *sections, char hex[65]);
 sx_err job_new(job **j, const job_verb *v, mp_comm *c, int argc, char **argv);
 void job_free(job *j);
 
+/* The option of this key that the verb reads, or NULL. */
+const job_option *job_find_option(const job_verb *v, const char *key);
+
+/* What --help prints. */
+void job_print_verbs(const job_verb *const *verbs);
+void job_print_usage(const job_verb *v);
 /* Version line: version, git revision, compiler, libraries, kernel ISA. */
 void job_print_version(void);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/sx_mem.h"
 #include "jobs/job/job_internal.h"
+#include "jobs/job/job_shell.h"
 
 /* ---- common options ---- */
 
@@ -209,36 +210,10 @@ static sx_err check_count(const job *j, const cursor *c) {
                    few ? "few" : "many", v->name, arguments, *arguments ? " " : "");
 }
 
-void job__quote(FILE *f, const char *word) {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                "%+,-./:=@_";
-    if (*word && strspn(word, plain) == strlen(word)) {
-        fputs(word, f);
-        return;
-    }
-    fputc('\'', f);
-    for (; *word; word++) fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, f);
-    fputc('\'', f);
-}
-
-char *job__command(const job_verb *v, int argc, char **argv) {
-    char *text = NULL;
-    size_t n_bytes;
-    FILE *f = open_memstream(&text, &n_bytes);
-    SX_ASSERT(f);
-    fprintf(f, "sagax %s", v->name);
-    for (int i = 0; i < argc; i++) {
-        fputc(' ', f);
-        job__quote(f, argv[i]);
-    }
-    fclose(f);
-    return text;
-}
-
 sx_err job__parse_command_line(job *j, int argc, char **argv) {
     cursor c = {.argc = argc, .argv = argv};
     bool options = true;
-    j->command = job__command(j->verb, argc, argv);
+    j->command = job_command_line(j->verb, argc, argv);
     j->arg = SX_NEW_ARRAY(char *, argc);
     while (c.next < argc) {
         const char *word = argv[c.next++], *before = c.bare;

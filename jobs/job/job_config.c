@@ -130,7 +130,7 @@ char *job__suggest_key(const job *j, const char *key) {
 /* Some verb, not always this one, reads this key. */
 static bool known_to_some_verb(const char *key) {
     for (int i = 0; job_verbs[i]; i++)
-        if (job__find_option(job_verbs[i], key)) return true;
+        if (job_find_option(job_verbs[i], key)) return true;
     return false;
 }
 

@@ -1,5 +1,4 @@
-/* Inside of a job; for this folder, main.c, and what writes command lines and jobs (submit/,
- * ablate/, segment/).
+/* Inside of a job; for this folder only.
  *
  * A job holds one value for each key that its verb knows. A value has a text, its parsed number and
  * an origin; a set from a stronger origin wins, an equal one replaces (the last counts), a weaker
@@ -7,7 +6,6 @@
 #ifndef JOB_INTERNAL_H
 #define JOB_INTERNAL_H
 
-#include <stdio.h>
 #include "base/sx_log.h"
 #include "jobs/job/job.h"
 
@@ -40,8 +38,6 @@ struct job {
 extern const job_option job__common_options[];
 /* Table number i of a verb: its own sections, then the common one; NULL after the last. */
 const job_option *job__table(const job_verb *v, int i);
-/* The option of this key in the verb's tables, or NULL. */
-const job_option *job__find_option(const job_verb *v, const char *key);
 /* Parse `text` as the option's type and check its range; *out's numbers are filled.
  * `code` is the error to give. */
 sx_err job__parse(const job_option *o, const char *text, sx_err code, job_value *out);
@@ -78,15 +74,7 @@ sx_err job__read_submission(job *j, const char *folder);
 /* ---- job_cli.c ---- */
 /* Parse arguments and options; does not check the number of arguments when help was asked for. */
 sx_err job__parse_command_line(job *j, int argc, char **argv);
-/* Print one word as a POSIX shell reads it back. */
-void job__quote(FILE *f, const char *word);
-/* A command line as a shell reads it back, new (sx_free). */
-char *job__command(const job_verb *v, int argc, char **argv);
 /* Number of single-character edits between two words (Levenshtein). */
 int job__distance(const char *a, const char *b);
-
-/* ---- job_usage.c ---- */
-void job__print_verbs(const job_verb *const *verbs);
-void job__print_usage(const job_verb *v);
 
 #endif

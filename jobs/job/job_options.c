@@ -24,7 +24,7 @@ const job_option *job__table(const job_verb *v, int i) {
     return i == n ? job__common_options : NULL;
 }
 
-const job_option *job__find_option(const job_verb *v, const char *key) {
+const job_option *job_find_option(const job_verb *v, const char *key) {
     const job_option *table;
     for (int i = 0; (table = job__table(v, i)); i++)
         for (const job_option *o = table; o->key; o++)

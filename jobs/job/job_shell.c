@@ -1,4 +1,3 @@
-/* popen and its exit code (job_shell.h). */
 #include "jobs/job/job_shell.h"
 
 #include <stdio.h>
@@ -16,6 +15,32 @@ char *job_shell(const char *command, int *status) {
     fclose(to);
     *status = ended != -1 && WIFEXITED(ended) ? WEXITSTATUS(ended) : 127;
     while (n_bytes > 0 && strchr("\n\r ", text[n_bytes - 1])) text[--n_bytes] = '\0';
+    return text;
+}
+
+void job_quote(FILE *f, const char *word) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "%+,-./:=@_";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        fputs(word, f);
+        return;
+    }
+    fputc('\'', f);
+    for (; *word; word++) fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, f);
+    fputc('\'', f);
+}
+
+char *job_command_line(const job_verb *v, int argc, char **argv) {
+    char *text = NULL;
+    size_t n_bytes;
+    FILE *f = open_memstream(&text, &n_bytes);
+    SX_ASSERT(f);
+    fprintf(f, "sagax %s", v->name);
+    for (int i = 0; i < argc; i++) {
+        fputc(' ', f);
+        job_quote(f, argv[i]);
+    }
+    fclose(f);
     return text;
 }
 

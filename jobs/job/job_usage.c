@@ -30,7 +30,7 @@ static void print_common(void) {
         printf("  %-26s %s\n", common_help[i].flag, common_help[i].help);
 }
 
-void job__print_verbs(const job_verb *const *verbs) {
+void job_print_verbs(const job_verb *const *verbs) {
     printf("usage: sagax VERB [arguments] [options]\n\nVerbs:\n");
     for (int i = 0; verbs[i]; i++) printf("  %-12s %s\n", verbs[i]->name, verbs[i]->summary);
     printf("\nsagax VERB --help lists a verb's options and configuration keys.\n\n");
@@ -54,7 +54,7 @@ static void print_key(const job_verb *v, const job_option *o) {
            *limits && o->type != JOB_CHOICE ? " " : "", limits, *o->initial ? o->initial : "empty");
 }
 
-void job__print_usage(const job_verb *v) {
+void job_print_usage(const job_verb *v) {
     printf("usage: sagax %s %s%s[options]\n%s\n", v->name, v->arguments ? v->arguments : "",
            v->arguments && *v->arguments ? " " : "", v->summary);
     if (v->ranks) printf("Runs on any number of ranks (srun or mpiexec), also on one.\n");

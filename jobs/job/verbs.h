@@ -26,6 +26,8 @@ extern const job_verb cmd_weights;  /* weights import|export|verify             
 extern const job_verb *const job_verbs[];
 /* One of them, NULL when there is none of this name. */
 const job_verb *job_verb_find(const char *name);
+/* The nearest name for "did you mean"; NULL when none is near. */
+const char *job_verb_near(const char *name);
 
 extern const job_option options_data[];          /* data.*      which images, splits          */
 extern const job_option options_data_any[];      /* … without splits, any scans           */

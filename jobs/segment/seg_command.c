@@ -14,7 +14,7 @@
 #include "base/sx_mem.h"
 #include "io/io_walk.h"
 #include "jobs/job/job_data.h"
-#include "jobs/job/job_internal.h"
+#include "jobs/job/job_shell.h"
 #include "jobs/job/job_process.h"
 #include "jobs/segment/seg.h"
 #include "jobs/sr/sr_volume.h"
@@ -67,7 +67,7 @@ static char *command_line(const char *command, const placeholder *place, int n_p
         if (n == 0 || i == n_places) {
             fputc(*c, to);
         } else {
-            job__quote(to, place[i].text);
+            job_quote(to, place[i].text);
             c += n + 1;
         }
     }

@@ -11,7 +11,6 @@
 #include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/job/job_internal.h"
 #include "jobs/job/job_json.h"
 #include "jobs/job/submission.h"
 #include "jobs/submit/submit.h"
@@ -86,8 +85,8 @@ static bool is_alias_of(const job_alias *a, const char *flag, size_t n) {
 
 /* An option of submit behind the verb. */
 static sx_err refuse_late_options(const job *j, const job_verb *v) {
-    for (int i = 1; i < j->n_args && strcmp(j->arg[i], "--") != 0; i++) {
-        const char *word = j->arg[i];
+    for (int i = 1; i < job_n_args(j) && strcmp(job_arg(j, i), "--") != 0; i++) {
+        const char *word = job_arg(j, i);
         const size_t n = strcspn(word, "=");
         if (is_alias_of(aliases, word, n) && !is_alias_of(v->aliases, word, n))
             return sx_fail(
@@ -105,9 +104,10 @@ static sx_err build(submit *s) {
         return sx_fail(SX_E_USAGE, "unknown verb %s; options of submit go before the verb",
                        job_arg(s->j, 0));
     sx_err rc = refuse_late_options(s->j, v);
-    if (rc == SX_OK) rc = job_new(&s->inner, v, mp_self(), s->j->n_args - 1, s->j->arg + 1);
+    if (rc == SX_OK)
+        rc = job_new(&s->inner, v, mp_self(), job_n_args(s->j) - 1, job_args(s->j) + 1);
     if (rc == SX_OK) rc = submit_plan_of(s->inner, &s->plan);
-    if (rc == SX_OK && (s->inner->dry_run || s->inner->print_config || s->inner->help))
+    if (rc == SX_OK && (job_dry_run(s->inner) || job_only_shows(s->inner)))
         rc = sx_fail(SX_E_USAGE, "submit: --dry-run and --print-config go before the verb");
     return rc == SX_OK ? refuse_dashes(s->inner) : rc;
 }

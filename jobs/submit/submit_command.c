@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "jobs/job/job_internal.h"
+#include "jobs/job/job_shell.h"
 #include "jobs/submit/submit.h"
 
 /* Options of sbatch, in their order. */
@@ -52,15 +52,16 @@ submit_size submit_size_of(const job *j, const char *script) {
 
 /* ---- words ---- */
 
+/* Neither empty nor the 0 that stands for nothing. */
 static bool is_set(const job *j, const char *key) {
-    const job_value *v = job__find(j, key);
-    return v->option->type == JOB_INT ? v->integer != 0 : v->text[0] != '\0';
+    const char *text = job_as_given(j, key);
+    return *text && strcmp(text, "0") != 0;
 }
 
 static void put_option(FILE *f, const char *option, const char *value) {
     char *word = sx_strf("%s=%s", option, value);
     fputc(' ', f);
-    job__quote(f, word);
+    job_quote(f, word);
     sx_free(word);
 }
 
@@ -69,7 +70,7 @@ static void put_words(FILE *f, const char *text) {
     char *copy = sx_strdup(text), *rest = NULL;
     for (char *word = strtok_r(copy, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
         fputc(' ', f);
-        job__quote(f, word);
+        job_quote(f, word);
     }
     sx_free(copy);
 }
@@ -83,25 +84,25 @@ char *submit_command(const submit_order *o, const char *how, const char *script,
     FILE *f = open_memstream(&text, &n_bytes);
     SX_ASSERT(f);
     fputs("SAGAX_COMMAND=", f); /* what `sagax status` tells to run again */
-    job__quote(f, job_command(j));
+    job_quote(f, job_command(j));
     fputs(" SAGAX_SLURM_DIR=", f);
-    job__quote(f, o->templates);
+    job_quote(f, o->templates);
     fputc(' ', f);
-    job__quote(f, tool);
+    job_quote(f, tool);
     fprintf(f, " %s", how);
     put_option(f, "--output", o->log);
     if (o->parts > 0) fprintf(f, " --array=0-%lld", (long long)o->parts - 1);
     for (int i = 0; i < N_SBATCH; i++)
         if (is_set(j, sbatch_table[i].key))
-            put_option(f, sbatch_table[i].option, job__find(j, sbatch_table[i].key)->text);
+            put_option(f, sbatch_table[i].option, job_as_given(j, sbatch_table[i].key));
     if (is_set(j, "submit.nodes") && !is_set(j, "submit.ntasks") && o->size.ntasks > 0)
         fprintf(f, " --ntasks=%lld", (long long)o->size.ntasks);
     if (is_set(j, "submit.dependency")) fputs(" --kill-on-invalid-dep=yes", f);
     put_words(f, job_text(j, "submit.sbatch"));
     fputc(' ', f);
-    job__quote(f, script);
+    job_quote(f, script);
     if (argument) fputc(' ', f);
-    if (argument) job__quote(f, argument);
+    if (argument) job_quote(f, argument);
     fclose(f);
     sx_free(tool);
     return text;

@@ -7,7 +7,6 @@
 #include "io/io_cache.h"
 #include "io/io_nifti.h"
 #include "jobs/ablate/ablate.h"
-#include "jobs/job/job_internal.h"
 #include "jobs/segment/seg.h"
 #include "jobs/sr/sr.h"
 #include "jobs/submit/submit.h"
@@ -136,7 +135,7 @@ static const submit_plan plans[] = {
 #define N_PLANS ((int)(sizeof plans / sizeof *plans))
 
 sx_err submit_plan_of(const job *inner, const submit_plan **plan) {
-    const char *verb = inner->verb->name;
+    const char *verb = job_verb_of(inner)->name;
     for (int i = 0; i < N_PLANS; i++) {
         *plan = &plans[i];
         if (strcmp(plans[i].verb, verb) != 0) continue;

@@ -8,7 +8,6 @@
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
-#include "jobs/job/job_internal.h"
 #include "jobs/job/job_share.h"
 #include "jobs/job/job_shell.h"
 #include "jobs/submit/submit.h"
@@ -47,24 +46,25 @@ static sx_err put_file(FILE *f, const char *templates, int reader) {
 /* What the job is about: its arguments without options, which are in the submission, and how it
  * talks. */
 static void put_arguments(FILE *f, const submit_plan *plan, const job *inner, int64_t parts) {
-    char *exe = job_program_path(), *command = sx_strdup(inner->command);
+    char *exe = job_program_path(), *command = sx_strdup(job_command(inner));
     job_shell_flatten(command); // a name may hold a line end, which would end the comment
     fprintf(f, "# Written by: %s\nSAGAX=", command);
     sx_free(command);
-    job__quote(f, exe);
+    job_quote(f, exe);
     if (parts > 0) fprintf(f, "\nSAGAX_PARTS=%lld", (long long)parts);
     fprintf(f, "\nset --");
     for (int i = plan->action ? 1 : 0; i < job_n_args(inner); i++) {
         fputc(' ', f);
-        job__quote(f, job_arg(inner, i));
+        job_quote(f, job_arg(inner, i));
     }
     fprintf(f, " --submission \"$1\"");
-    for (int i = 0; i < abs(inner->verbosity); i++) fputs(inner->verbosity > 0 ? " -v" : " -q", f);
-    if (inner->explain) fputs(" --explain", f);
-    if (inner->json) fputs(" --json", f);
-    if (inner->log_path) {
+    const int verbosity = job_verbosity(inner);
+    for (int i = 0; i < abs(verbosity); i++) fputs(verbosity > 0 ? " -v" : " -q", f);
+    if (job_explain(inner)) fputs(" --explain", f);
+    if (job_json(inner)) fputs(" --json", f);
+    if (job_log_path(inner)) {
         fputs(" --log ", f);
-        job__quote(f, inner->log_path);
+        job_quote(f, job_log_path(inner));
     }
     fputc('\n', f);
     sx_free(exe);

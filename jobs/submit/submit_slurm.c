@@ -5,7 +5,6 @@
 #include <time.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
-#include "jobs/job/job_internal.h"
 #include "jobs/job/job_shell.h"
 #include "jobs/submit/submit.h"
 
@@ -157,10 +156,10 @@ static char *ask_for_nodes(const submit_order *o) {
     FILE *f = open_memstream(&command, &n_bytes);
     SX_ASSERT(f);
     fputs("SAGAX_SLURM_DIR=", f);
-    job__quote(f, o->templates);
+    job_quote(f, o->templates);
     fputs("; . \"${SAGAX_SITE:-$SAGAX_SLURM_DIR/site.env}\"; ", f);
     if (*partition) fputs("SAGAX_PARTITION=", f);
-    if (*partition) job__quote(f, partition);
+    if (*partition) job_quote(f, partition);
     fputs("\ntimeout 10 sinfo -h -N -o '%P %c' ${SAGAX_PARTITION:+-p \"$SAGAX_PARTITION\"} "
           "2>/dev/null | sed \"s/ /${SAGAX_PARTITION:+*} /\"",
           f);

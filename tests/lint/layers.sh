@@ -46,7 +46,7 @@ BEGIN {
     own("jansson.h", "io jobs"); own("ini.h", "jobs")
     # prefix of names shared inside a folder only: its folder
     split("sx=base im=image mp=mpi dg=degrade sp=spine ph=phantom io=io nn=model net=model df=model " \
-          "job=jobs cmd=jobs", pairs, " ")
+          "job=jobs/job work=jobs/items sr=jobs/sr", pairs, " ")
     for (i in pairs) { split(pairs[i], p, "="); home[p[1]] = p[2] }
 }
 function allow(folder, list,   parts, i, n) {
@@ -83,7 +83,7 @@ FNR == 1 { folder = FILENAME; sub(/\/.*/, "", folder); part = folder == "jobs" ?
     while (match(line, /(^|[^A-Za-z0-9_])[a-z]+__[a-z]/)) {
         word = substr(line, RSTART, RLENGTH); line = substr(line, RSTART + RLENGTH)
         gsub(/[^a-z_]/, "", word); prefix = word; sub(/__.*/, "", prefix)
-        if (prefix in home && home[prefix] != folder)
+        if (prefix in home && home[prefix] != folder && home[prefix] != folder "/" part)
             bad("names with " prefix "__ are shared inside " home[prefix] "/ only")
     }
 }
