@@ -136,6 +136,14 @@ void im_axcodes(const double affine[4][4], char codes[4]) {
     codes[3] = '\0';
 }
 
+int im_head_axis(const double affine[4][4]) {
+    int axis[3] = {0, 1, 2}, c = 0;
+    bool up[3];
+    nearest_axes(affine, axis, up);
+    while (axis[c] != 2) c++;
+    return c;
+}
+
 /* The same from letters; false unless they name each world axis once. */
 static bool parse_axcodes(const char *codes, int axis[3], bool up[3]) {
     bool seen[3] = {false, false, false};

@@ -36,6 +36,8 @@ void im_spacing(const im_volume *v, double spacing_mm[3]);
 double im_voxel_mm3(const double affine[4][4]);
 /* Nearest axis codes of an affine, e.g. "PSR"; 4 bytes with the zero. */
 void im_axcodes(const double affine[4][4], char codes[4]);
+/* The array axis that is nearest to head and foot. */
+int im_head_axis(const double affine[4][4]);
 /* 4x4 affine inverse; false if singular. */
 bool im_affine_invert(const double a[4][4], double inverse[4][4]);
 void im_affine_multiply(const double a[4][4], const double b[4][4], double ab[4][4]);

@@ -66,10 +66,7 @@ sx_err sp_points_move(sp_point *point, const double from[4][4], const double to[
 
 static void mark_cut(const im_labels *vert, bool partial[SP_N_INSTANCES]) {
     im_label_stat stat[SP_N_INSTANCES];
-    char codes[4];
-    int axis = 0; /* head to foot */
-    im_axcodes(vert->affine, codes);
-    while (axis < 2 && codes[axis] != 'S' && codes[axis] != 'I') axis++;
+    const int axis = im_head_axis(vert->affine);
     im_label_stats(vert, stat, SP_N_INSTANCES);
     for (int n = 0; n < SP_N_INSTANCES; n++)
         partial[n] = stat[n].count > 0 &&

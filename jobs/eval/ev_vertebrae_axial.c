@@ -38,14 +38,6 @@ out:
     return rc;
 }
 
-static int slice_axis(const im_labels *l) {
-    char codes[4];
-    int axis = 0;
-    im_axcodes(l->affine, codes);
-    while (axis < 2 && codes[axis] != 'S' && codes[axis] != 'I') axis++;
-    return axis;
-}
-
 /* Which slices [dim[axis]] have a voxel of the truth. */
 static bool *annotated_slices(const im_labels *truth, int axis) {
     bool *has = SX_NEW_ARRAY(bool, truth->dim[axis]);
@@ -59,7 +51,7 @@ static bool *annotated_slices(const im_labels *truth, int axis) {
 
 /* Dice of an image; NAN when it has nothing to compare. */
 static double dice_of(const exam *x, bool whole) {
-    const int axis = slice_axis(&x->truth);
+    const int axis = im_head_axis(x->truth.affine);
     const int64_t *dim = x->truth.dim;
     bool *has = annotated_slices(&x->truth, axis);
     int64_t both = 0, sum = 0, at = 0;

@@ -123,6 +123,19 @@ START_TEST(steep_obliques_still_get_three_different_axes) {
 }
 END_TEST
 
+START_TEST(the_head_axis_is_found_in_every_orientation) {
+    im_volume v = oblique_volume();
+    static const char *const codes[] = {"PIR", "RSA", "LPI", "SRA", "ASR", "IPL"};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        im_volume turned;
+        ck_assert_int_eq(im_reorient(&turned, &v, codes[i]), SX_OK);
+        ck_assert_int_eq(im_head_axis(turned.affine), (int)strcspn(codes[i], "SI"));
+        im_volume_clear(&turned);
+    }
+    im_volume_clear(&v);
+}
+END_TEST
+
 START_TEST(an_affine_times_its_inverse_is_the_identity) {
     im_volume v = oblique_volume();
     double inverse[4][4], product[4][4];
@@ -167,11 +180,11 @@ START_TEST(volumes_of_impossible_size_are_refused) {
 END_TEST
 
 int main(void) {
-    return CHECK_RUN("image_volume", every_voxel_keeps_its_world_position_in_all_48_orientations,
-                     turning_there_and_back_gives_the_same_bytes,
-                     sagittal_slices_of_PIR_run_down_and_back,
-                     axis_codes_that_are_no_permutation_are_refused,
-                     steep_obliques_still_get_three_different_axes,
-                     an_affine_times_its_inverse_is_the_identity, a_flat_affine_has_no_inverse,
-                     spacing_is_the_length_of_the_columns, volumes_of_impossible_size_are_refused);
+    return CHECK_RUN(
+        "image_volume", every_voxel_keeps_its_world_position_in_all_48_orientations,
+        turning_there_and_back_gives_the_same_bytes, sagittal_slices_of_PIR_run_down_and_back,
+        axis_codes_that_are_no_permutation_are_refused,
+        steep_obliques_still_get_three_different_axes, the_head_axis_is_found_in_every_orientation,
+        an_affine_times_its_inverse_is_the_identity, a_flat_affine_has_no_inverse,
+        spacing_is_the_length_of_the_columns, volumes_of_impossible_size_are_refused);
 }
