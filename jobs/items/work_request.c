@@ -25,11 +25,16 @@ static const char *batch_job(void) {
     return id ? id : "";
 }
 
-/* New. Tasks of an array differ in run.part, so each has its own. */
+/* New. The key is of what the command says, not of how it says it (-q, --json, order). Tasks of an
+ * array differ in run.part, so each has its own. */
 static char *path_of(const work *w) {
-    const char *const part[] = {job_text(w->j, "run.retry"), job_command(w->j)};
-    char key[SX_HASH_HEX];
-    sx_hash_texts(part, sizeof part / sizeof *part, key);
+    char configuration[SX_HASH_HEX], key[SX_HASH_HEX];
+    sx_hasher *h = sx_hasher_new();
+    job_config_hash(w->j, NULL, configuration);
+    sx_hasher_add_text(h, job_verb_of(w->j)->name);
+    for (int i = 0; i < job_n_args(w->j); i++) sx_hasher_add_text(h, job_arg(w->j, i));
+    sx_hasher_add_text(h, configuration);
+    sx_hasher_end(h, key);
     return sx_strf("%s/requests/%.*s.json", w->folder, KEY_DIGITS, key);
 }
 

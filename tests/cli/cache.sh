@@ -105,7 +105,7 @@ says err "10 made, 0 unchanged"
 expect 0 cache build bids half.h5 --set run.part=0/2
 cp half.h5.sagax/parts/* again.h5.sagax/parts/ # as a stop leaves them
 sed -i 's/"stands": false/"stands": true/' again.h5.sagax/requests/*.json
-expect 0 cache build bids again.h5 --retry all --json
+expect 0 cache build --json --set run.retry=all bids again.h5 # the same, said another way
 says err "goes on behind the items"
 says err "0 made, 10 unchanged"
 json .reused 5
