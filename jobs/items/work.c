@@ -36,6 +36,12 @@ static const char *plain(const char *text) {
     return text;
 }
 
+/* What was there already fills logs, in every start of a job. */
+static sx_log_level level_of(const work *w, work_state s) {
+    if (s == WORK_FAILED) return SX_LOG_WARN;
+    return s == WORK_UNCHANGED && !job_explain(w->j) ? SX_LOG_DEBUG : SX_LOG_INFO;
+}
+
 /* A line in the log; texts with the path of the item need not say its name. */
 static void say(const work *w, const work_outcome *o) {
     const char *name = w->name[o->item];
@@ -45,7 +51,7 @@ static void say(const work *w, const work_outcome *o) {
                      ? sx_strf("%s%s%s: %s", named ? "" : name, named ? "" : ": ", state, o->reason)
                      : sx_strf("%s: %s in %.1f s", name, state, o->seconds);
     job_json_clean(line);
-    sx_log(o->state == WORK_FAILED ? SX_LOG_WARN : SX_LOG_INFO, "%s", line);
+    sx_log(level_of(w, o->state), "%s", line);
     sx_free(line);
 }
 

@@ -18,6 +18,9 @@ if [ "$(nproc)" -ge 2 ]; then # two threads give other last bits: no reason to m
     says err "2 threads a rank"
     expect 0 sr bids serial "${use[@]}" --threads 2
     says err "0 made, 3 unchanged"
+    check "of what is there already no line an image" [ "$(grep -c ': unchanged' err)" = 0 ]
+    expect 0 sr bids serial "${use[@]}" --threads 2 --explain
+    check "but with --explain" [ "$(grep -c ': unchanged' err)" = 3 ]
 fi
 expect 0 sr bids plain "${use[@]}" --set sr.prepare=false
 check "prepared weights change no byte" same serial plain
