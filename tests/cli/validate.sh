@@ -50,6 +50,9 @@ expect 1 validate no-such-file.nii --json
 json '.reason' missing
 expect 1 validate /nonexistent --json
 json '.reason' missing
+ln -sfn ../.git/annex/objects/x dangling.nii.gz
+expect 1 validate dangling.nii.gz --json
+json '.reason, .message' $'missing\ndangling.nii.gz: a link to ../.git/annex/objects/x, which is not there'
 mkdir -p loops/a
 cp "$scan" loops/a/x.nii.gz
 ln -sfn .. loops/a/up
