@@ -177,6 +177,16 @@ sx_err sx_file_read(const char *path, size_t limit, char **data, size_t *n_bytes
     return rc;
 }
 
+const char *sx_file_why(const char *path, int error, char why[SX_FILE_WHY]) {
+    char target[SX_FILE_WHY - 64];
+    const ssize_t n = error == ENOENT ? readlink(path, target, sizeof target) : -1;
+    if (n < 0)
+        snprintf(why, SX_FILE_WHY, "%s", strerror(error));
+    else
+        snprintf(why, SX_FILE_WHY, "a link to %.*s, which is not there", (int)n, target);
+    return why;
+}
+
 bool sx_file_exists(const char *path) {
     struct stat st;
     return stat(path, &st) == 0;

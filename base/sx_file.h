@@ -40,6 +40,11 @@ sx_err sx_file_write(const char *path, const void *data, size_t n_bytes);
  * Errors: SX_E_NOINPUT, SX_E_IO, SX_E_DATA (too large), SX_E_NOMEM. */
 sx_err sx_file_read(const char *path, size_t limit, char **data, size_t *n_bytes);
 
+/* Why `path` could not be opened or looked at: what errno says, or that a link leads to nothing,
+ * which is what git-annex leaves of content that was never fetched. Returns `why`. */
+enum { SX_FILE_WHY = 320 };
+const char *sx_file_why(const char *path, int error, char why[SX_FILE_WHY]);
+
 bool sx_file_exists(const char *path); /* any kind of entry */
 bool sx_file_is_dir(const char *path);
 /* Make this client ask the server anew what a folder holds: NFS remembers absent names, but looks

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/sx_file.h"
 #include "base/sx_mem.h"
 
 #define READ_BYTES (1 << 16)
@@ -63,8 +64,9 @@ void sx_hasher_add_text(sx_hasher *h, const char *text) {
 }
 
 sx_err sx_hasher_add_file(sx_hasher *h, const char *path) {
+    char why[SX_FILE_WHY];
     FILE *f = fopen(path, "rb");
-    if (!f) return sx_fail(SX_E_NOINPUT, "%s: %s", path, strerror(errno));
+    if (!f) return sx_fail(SX_E_NOINPUT, "%s: %s", path, sx_file_why(path, errno, why));
     char *buffer = sx_alloc(READ_BYTES, 1);
     size_t n;
     while ((n = fread(buffer, 1, READ_BYTES, f)) > 0) sx_hasher_add(h, buffer, n);

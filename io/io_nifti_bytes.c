@@ -32,21 +32,13 @@ struct io__bytes {
 
 /* ---- opening ---- */
 
-/* There is no such file; a link to it is what git-annex has of content that was never fetched. */
-static sx_err is_missing(const io__subject *s, const char *path) {
-    char target[256];
-    const ssize_t n = readlink(path, target, sizeof target);
-    if (n < 0) return io__refuse(s, SX_E_NOINPUT, "missing", "%s: %s", path, strerror(ENOENT));
-    return io__refuse(s, SX_E_NOINPUT, "missing", "%s: a link to %.*s, which is not there", path,
-                      (int)n, target);
-}
-
 static sx_err check_kind(const io__subject *s, const char *path, int64_t *size) {
     struct stat st;
-    if (stat(path, &st) != 0)
-        return errno == ENOENT
-                   ? is_missing(s, path)
-                   : io__refuse(s, SX_E_NOINPUT, "unreadable", "%s: %s", path, strerror(errno));
+    if (stat(path, &st) != 0) {
+        char why[SX_FILE_WHY];
+        return io__refuse(s, SX_E_NOINPUT, errno == ENOENT ? "missing" : "unreadable", "%s: %s",
+                          path, sx_file_why(path, errno, why));
+    }
     if (S_ISDIR(st.st_mode) && access(path, R_OK | X_OK) != 0)
         return io__refuse(s, SX_E_NOINPUT, "unreadable", "%s: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode)) return io__refuse(s, SX_E_DATA, "directory", "%s: is a folder", path);
