@@ -1,5 +1,6 @@
 /* Validation and previews. Image i belongs to rank i modulo ranks; each image's result is one
- * number from one rank, and numbers are added in the order of the images. */
+ * number from one rank, and numbers are added in the order of the images. Row k of a preview shows
+ * image shown(k). */
 #include "jobs/train/train_val.h"
 
 #include <math.h>
@@ -15,18 +16,38 @@ struct train_val {
     const train_config *c;
     net *n;
     int n_images, n_preview;
-    train_pair *pair; /* [n_images]; filled where this rank owns the image, or previews it */
+    train_pair *pair; /* [n_images]; filled where this rank owns the image, or writes it as PNG */
     double *loss;     /* [n_images] */
     double *psnr;     /* [2][n_preview] dB of what was sampled, of the condition */
     float *sampled;   /* [n_preview][crop][crop] */
 };
 
+static int owner_of(const train_val *v, int i) {
+    return i % mp_size(v->c->comm);
+}
+
 static bool mine(const train_val *v, int i) {
-    return i % mp_size(v->c->comm) == mp_rank(v->c->comm);
+    return owner_of(v, i) == mp_rank(v->c->comm);
 }
 
 static int64_t pixels(const train_val *v) {
     return (int64_t)v->c->crop * v->c->crop;
+}
+
+/* Place k of n that lie evenly among `of`, each in the middle of its share. The first ones would be
+ * the outermost slices of one scan. */
+static int64_t evenly(int64_t k, int64_t n, int64_t of) {
+    return (2 * k + 1) * of / (2 * n);
+}
+
+static int shown(const train_val *v, int k) {
+    return (int)evenly(k, v->n_preview, v->n_images);
+}
+
+static bool is_shown(const train_val *v, int i) {
+    for (int k = 0; k < v->n_preview; k++)
+        if (shown(v, k) == i) return true;
+    return false;
 }
 
 static sx_err make_pairs(train_val *v, io_cache *k, const train_slices *s) {
@@ -34,11 +55,11 @@ static sx_err make_pairs(train_val *v, io_cache *k, const train_slices *s) {
     dg_config degrade = dg_config_validation(&v->c->degrade);
     sx_err rc = SX_OK;
     for (int i = 0; i < v->n_images && rc == SX_OK; i++) {
-        if (!mine(v, i) && (mp_rank(v->c->comm) != 0 || i >= v->n_preview)) continue;
-        int64_t which = (2 * (int64_t)i + 1) * s->n / (2 * (int64_t)v->n_images);
-        int t = (2 * i + 1) * DF_STEPS / (2 * v->n_images);
+        if (!mine(v, i) && !(mp_rank(v->c->comm) == 0 && is_shown(v, i))) continue;
+        const train_slice which = s->item[evenly(i, v->n_images, s->n)];
+        const int t = (int)evenly(i, v->n_images, DF_STEPS);
         train_pair_init(&v->pair[i], v->c->crop);
-        rc = v->c->kind->make(m, &degrade, s->item[which], (train_key){TRAIN_KEY_VALIDATION, i, t},
+        rc = v->c->kind->make(m, &degrade, which, (train_key){TRAIN_KEY_VALIDATION, i, t},
                               &v->pair[i]);
     }
     train_maker_free(m);
@@ -124,16 +145,17 @@ static sx_err write_montage(const train_val *v, const char *path) {
     const int n = 3 * v->n_preview;
     io_panel *panel = SX_NEW_ARRAY(io_panel, n);
     bool *coloured = SX_NEW_ARRAY(bool, n);
-    for (int i = 0; i < v->n_preview; i++) {
-        const float *image[3] = {v->pair[i].lr, v->sampled + i * pixels(v), v->pair[i].x0};
-        for (int k = 0; k < 3; k++) {
-            panel[3 * i + k] = (io_panel){.image = image[k],
-                                          .h = v->c->crop,
-                                          .w = v->c->crop,
-                                          .lo = -1,
-                                          .hi = 1,
-                                          .caption = v->c->kind->captions[k]};
-            coloured[3 * i + k] = k > 0;
+    for (int k = 0; k < v->n_preview; k++) {
+        const train_pair *p = &v->pair[shown(v, k)];
+        const float *image[3] = {p->lr, v->sampled + k * pixels(v), p->x0};
+        for (int column = 0; column < 3; column++) {
+            panel[3 * k + column] = (io_panel){.image = image[column],
+                                               .h = v->c->crop,
+                                               .w = v->c->crop,
+                                               .lo = -1,
+                                               .hi = 1,
+                                               .caption = v->c->kind->captions[column]};
+            coloured[3 * k + column] = column > 0;
         }
     }
     sx_err rc = sx_mkdirs_for(path);
@@ -153,15 +175,16 @@ sx_err train_val_preview(train_val *v, const float *ema, const char *path, doubl
     double *sr_db = v->psnr, *lr_db = v->psnr + v->n_preview;
     memset(v->psnr, 0, 2 * (size_t)v->n_preview * sizeof *v->psnr);
     nn_graph_dropout(net_graph(v->n), false, 0, 0, 0);
-    for (int i = 0; i < v->n_preview; i++) {
+    for (int k = 0; k < v->n_preview; k++) {
+        const int i = shown(v, k);
         if (!mine(v, i)) continue;
-        float *x = v->sampled + i * n;
+        float *x = v->sampled + k * n;
         c->kind->restore(c, v->n, ema, &v->pair[i], i, x);
-        sr_db[i] = psnr_db(x, v->pair[i].x0, n);
-        lr_db[i] = psnr_db(v->pair[i].lr, v->pair[i].x0, n);
+        sr_db[k] = psnr_db(x, v->pair[i].x0, n);
+        lr_db[k] = psnr_db(v->pair[i].lr, v->pair[i].x0, n);
     }
-    for (int i = 0; i < v->n_preview; i++)
-        mp_bcast(c->comm, v->sampled + i * n, (size_t)n * sizeof(float), i % mp_size(c->comm));
+    for (int k = 0; k < v->n_preview; k++)
+        mp_bcast(c->comm, v->sampled + k * n, (size_t)n * sizeof(float), owner_of(v, shown(v, k)));
     *psnr_sr = c->kind->classes ? NAN : mean_of(c->comm, sr_db, v->n_preview);
     *psnr_lr = c->kind->classes ? NAN : mean_of(c->comm, lr_db, v->n_preview);
     return mp_agree(c->comm, mp_rank(c->comm) == 0 ? write_montage(v, path) : SX_OK);

@@ -17,8 +17,8 @@ int train_val_count(const train_val *v);
 /* Mean over the set of what the kind measures. Images are shared out over ranks. Collective. */
 double train_val_loss(train_val *v, const float *ema);
 
-/* Restore the first train.preview_images images and write LR | SR | HR rows as PNG (as the kind
- * calls them); *psnr_sr and *psnr_lr are their mean PSNR (dB) against HR, NAN for classes.
+/* Restore train.preview_images images, evenly over the set, and write LR | SR | HR rows as PNG (as
+ * the kind calls them); *psnr_sr and *psnr_lr are their mean PSNR (dB) against HR, NAN for classes.
  * Collective. Errors: SX_E_CREATE, SX_E_IO. */
 sx_err train_val_preview(train_val *v, const float *ema, const char *path, double *psnr_sr,
                          double *psnr_lr);

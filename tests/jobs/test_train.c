@@ -1,9 +1,11 @@
-/* Parts of training without a network: identity, shards, slices, order of items, the feed. */
+/* Parts of training without steps: identity, shards, slices, order of items, the feed, previews. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/sx_mem.h"
 #include "jobs/train/train_data.h"
+#include "jobs/train/train_kind.h"
+#include "jobs/train/train_val.h"
 #include "jobs/job/verbs.h"
 #include "tests/check_run.h"
 #include "tests/cli/tiny_cache.h"
@@ -168,11 +170,66 @@ START_TEST(a_feed_can_be_dropped_while_it_works_or_without_shards) {
 }
 END_TEST
 
+/* ---- validation ---- */
+
+static int restored[8], n_restored; /* images of the validation set, in order */
+
+static void note_image(const train_config *c, net *n, const float *params, const train_pair *p,
+                       int image, float *x) {
+    (void)n, (void)params;
+    restored[n_restored++] = image;
+    memcpy(x, p->lr, (size_t)c->crop * (size_t)c->crop * sizeof *x);
+}
+
+START_TEST(previews_lie_evenly_among_the_validation_images) {
+    static const int want[] = {1, 4, 7}; /* of 9 slices of one scan */
+    char *argv[] = {"c",     "r",
+                    "--set", "model.arch=rcan",
+                    "--set", "model.base_channels=4",
+                    "--set", "model.groups=1",
+                    "--set", "model.blocks=1",
+                    "--set", "model.reduction=2",
+                    "--set", "train.crop=16",
+                    "--set", "train.preview_images=3"};
+    char png[] = "/tmp/sagax-test-preview-XXXXXX";
+    const int fd = mkstemp(png);
+    train_slices val = {0};
+    train_config c;
+    train_val *v = NULL;
+    net *n = NULL;
+    job *j = NULL;
+    double sr_db = 0, lr_db = 1;
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    open_cache();
+    ck_assert_int_eq(job_new(&j, &cmd_train, mp_self(), sizeof argv / sizeof *argv, argv), SX_OK);
+    ck_assert_int_eq(train_config_read(&c, j), SX_OK);
+    ck_assert_int_eq(train_slices_list(&val, mp_self(), cache, IO_VAL, 0, false), SX_OK);
+    ck_assert_int_eq(val.n, TINY_VAL_SLICES);
+    train_kind kind = *c.kind;
+    kind.restore = note_image;
+    c.kind = &kind;
+    ck_assert_int_eq(net_new(&n, &c.net, c.crop, c.crop, c.kernels, (net_opt){0}), SX_OK);
+    ck_assert_int_eq(train_val_new(&v, &c, cache, &val, n), SX_OK);
+    ck_assert_int_eq(train_val_preview(v, NULL, png, &sr_db, &lr_db), SX_OK);
+    ck_assert_int_eq(n_restored, 3);
+    for (int k = 0; k < 3; k++) ck_assert_int_eq(restored[k], want[k]);
+    ck_assert_double_eq(sr_db, lr_db); /* it gave back what it got */
+    unlink(png);
+    train_val_free(v);
+    net_free(n);
+    train_slices_clear(&val);
+    job_free(j);
+    close_cache();
+}
+END_TEST
+
 int main(void) {
     return CHECK_RUN("train", what_does_not_shape_weights_may_differ,
                      a_resume_with_another_setting_names_the_key_and_both_values,
                      shards_divide_the_batch_without_gap_or_overlap,
                      empty_slices_are_left_out_and_counted,
                      items_do_not_depend_on_who_makes_them_or_where_a_run_begins,
-                     a_feed_can_be_dropped_while_it_works_or_without_shards);
+                     a_feed_can_be_dropped_while_it_works_or_without_shards,
+                     previews_lie_evenly_among_the_validation_images);
 }
