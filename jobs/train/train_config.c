@@ -204,7 +204,8 @@ char *train_identity(const job *j, const char *cache_hash) {
 }
 
 static void print_value(const json_t *v, char text[80]) {
-    char *dumped = v ? json_dumps(v, JSON_ENCODE_ANY) : NULL;
+    /* digits enough for what somebody typed: 5e-4 and not 0.00050000000000000001 */
+    char *dumped = v ? json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
     snprintf(text, 80, "%s", dumped ? dumped : "nothing");
     free(dumped);
 }

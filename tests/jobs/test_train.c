@@ -46,7 +46,7 @@ START_TEST(a_resume_with_another_setting_names_the_key_and_both_values) {
         {"train.wire=bf16", "train.wire was \"bf16\" and is now \"fp32\""},
         {"train.crop=128", "train.crop was 128 and is now 160"},
         {"train.seed=3", "train.seed was 3 and is now 0"},
-        {"train.lr=0.5", "train.lr was 0.5"},
+        {"train.lr=2e-4", "train.lr was 0.0002 and is now 0.0001;"},
         {"degrade.level=3", "degrade.level was 3 and is now 7"},
         {"diffusion.target=eps", "diffusion.target was \"eps\" and is now \"v\""},
     };
