@@ -243,18 +243,20 @@ bool job_weights_know(const char *subjects, const char *label) {
     return strstr(subjects, name) != NULL;
 }
 
-/* Once each: volumes of a subject stand together in a cache, unless a list says otherwise. */
+/* Once each, in the order of the cache. Volumes of a subject need not stand together there: those
+ * of the derivatives folder come before all others. */
 static json_t *trained_subjects(const io_cache *k) {
-    json_t *list = json_array();
-    const char *last = NULL;
+    json_t *list = json_array(), *seen = json_object();
     for (int64_t i = 0; i < io_cache_n_volumes(k); i++) {
         const io_cache_volume *v = io_cache_entry(k, i);
         char name[17];
-        if (v->split != IO_TRAIN || !v->ok || (last && strcmp(last, v->subject) == 0)) continue;
+        if (v->split != IO_TRAIN || !v->ok) continue;
         job_weights_subject(v->subject, name);
+        if (json_object_get(seen, name)) continue;
+        json_object_set_new(seen, name, json_true());
         json_array_append_new(list, json_string(name));
-        last = v->subject;
     }
+    json_decref(seen);
     return list;
 }
 

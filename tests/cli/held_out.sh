@@ -9,8 +9,9 @@ expect 0 cache build bids cache.h5 --set data.split_train=0.6 --set data.split_v
 subjects_of() { "$SAGAX" cache info cache.h5 --json | jq -r ".volumes[] | select(.split == \"$1\") | .subject" | sort -u; }
 subjects_of train >train && subjects_of test >test
 check "some of each" [ -s train -a -s test ]
-expect 0 train cache.h5 run --steps 1 --batch 1 --set model.base_channels=8 --set model.mult=1,1 \
-    --set model.res_blocks=1 --set train.crop=16 --set train.val_every=0 --set train.preview_every=0
+tiny=(--steps 1 --batch 1 --set model.base_channels=8 --set model.mult=1,1 --set model.res_blocks=1
+    --set train.crop=16 --set train.val_every=0 --set train.preview_every=0)
+expect 0 train cache.h5 run "${tiny[@]}"
 use=(--weights run --steps 1)
 scores=(--truth bids/derivatives/truth --lr bids)
 
@@ -21,6 +22,13 @@ check "sidecars know who was trained on" [ "$trained" = "$(cat train)" ]
 expect 0 eval images everybody "${scores[@]}" --sr all
 says err "$(wc -l <train) of 5 scored scans are of subjects that a network was trained on"
 check "weights do not tell labels" bash -c "! grep -aq '\"00[1-5]\"' run/weights.h5"
+
+# ---- images in two folders: each subject once all the same ----
+expect 0 cache build bids both.h5 --set data.derivatives=true --set data.split_list=cache.h5
+expect 0 train both.h5 both "${tiny[@]}"
+expect 0 weights export both both.safetensors
+grep -ao '\\"[0-9a-f]\{16\}\\"' both.safetensors >names
+check "subjects in weights" [ "$(wc -l <names) $(sort -u names | wc -l)" = "$(wc -l <train) $(wc -l <train)" ]
 
 # ---- those of a split ----
 expect 0 sr bids held "${use[@]}" --cache cache.h5 --split test -q
