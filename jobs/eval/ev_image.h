@@ -3,7 +3,8 @@
  * The truth is turned to RAS; the prediction is resampled on its grid by cubic B-splines. Only
  * voxels count that lie inside the prediction, inside the low-resolution scan (between its
  * outermost slice centres), and in the foreground of the truth: its Gaussian (sigma 2 voxels) above
- * 0.04 peak, closed by three steps of a six-neighbour cross. peak = 99.9 % quantile of the truth.
+ * 0.04 peak, closed by three steps of a six-neighbour cross, without the outermost three layers of
+ * the grid (beyond it nothing counts as foreground). peak = 99.9 % quantile of the truth.
  * With p the prediction, g the truth, both in units of peak, means over the voxels that count:
  *   psnr    -10 log10 mean (p - g)^2, dB
  *   nrmse   sqrt(mean (p - g)^2) / standard deviation of g

@@ -1,10 +1,10 @@
 /* sagax net info|run|sample|fit: a window into the engine, to check weights that were trained
  * elsewhere and to see what a network costs.
  *
- * Files are safetensors in the layout of the parity fixtures: weights as param/NAME (or NAME),
- * inputs as input/NAME (or NAME), images [batch][1][h][w]; one file may hold both. Network and
- * diffusion are what the weights say of themselves (job_weights.h) where the user says nothing;
- * `info` reads no file. A batch is a loop over images. */
+ * Files are safetensors: weights as param/NAME (or NAME), inputs as input/NAME (or NAME), images
+ * [batch][1][h][w]; one file may hold both (docs/formats.md). Network and diffusion are what the
+ * weights say of themselves (job_weights.h) where the user says nothing; `info` needs no file. A
+ * batch is a loop over images. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +24,8 @@
 static const job_option options_net[] = {
     {"net.weights", JOB_TEXT, "", NULL, 0, 0,
      "safetensors file with the weights; info also takes a run folder, and tells of its network"},
-    {"net.input", JOB_TEXT, "", NULL, 0, 0, "safetensors file with the images"},
+    {"net.input", JOB_TEXT, "", NULL, 0, 0,
+     "safetensors file with the images; docs/formats.md names the tensors"},
     {"net.output", JOB_TEXT, "", NULL, 0, 0, "safetensors file to write"},
     {"net.size", JOB_TEXT, "160x160", NULL, 0, 0, "info: image size, HxW pixels"},
     {"net.steps", JOB_INT, "0", NULL, 0, 100000,
