@@ -80,7 +80,10 @@ static nn_tensor conv_branch(nn_graph *g, const net_config *c, nn_tensor x, cons
 
 static nn_tensor hybrid_block(nn_graph *g, const net_config *c, nn_tensor x, const char *block,
                               bool shifted) {
-    const nn_window_opt windows = {c->heads, c->window, shifted ? c->window / 2 : 0, c->window};
+    const nn_window_opt windows = {.heads = c->heads,
+                                   .window = c->window,
+                                   .shift = shifted ? c->window / 2 : 0,
+                                   .keys = c->window};
     nn_tensor n = normed(g, x, block, "norm1");
     nn_tensor conv = conv_branch(g, c, n, block);
     nn_tensor a = linear(g, n, block, "attn.qkv", 3 * c->base_channels);
@@ -90,7 +93,8 @@ static nn_tensor hybrid_block(nn_graph *g, const net_config *c, nn_tensor x, con
 }
 
 static nn_tensor overlap_block(nn_graph *g, const net_config *c, nn_tensor x, const char *block) {
-    const nn_window_opt windows = {c->heads, c->window, 0, keys_of(c)};
+    const nn_window_opt windows = {
+        .heads = c->heads, .window = c->window, .keys = keys_of(c), .overlapping = true};
     nn_tensor y = linear(g, normed(g, x, block, "norm1"), block, "qkv", 3 * c->base_channels);
     y = nn_window_attention(g, y, block, windows);
     return with_mlp(g, c, nn_add(g, linear(g, y, block, "proj", c->base_channels), x), block);

@@ -83,13 +83,15 @@ nn_tensor nn_bilinear2(nn_graph *g, nn_tensor x); /* to twice the size, corners 
  * name.relative_position_bias_table [(window + keys - 1)^2][heads] (model/nn_ops_window.c).
  *   keys = window: self-attention of Swin; the windows may be shifted cyclically by `shift`, with
  *     -100 between tokens that are no neighbours.
- *   keys > window: overlapping cross-attention of HAT, queries of a window against the keys x keys
- *     tokens around it, zeros outside of the image; no shift. */
+ *   overlapping, as ever where keys > window: cross-attention of HAT, queries of a window against
+ *     the keys x keys tokens around it, zeros outside of the image; no shift; another order of the
+ *     table. */
 typedef struct nn_window_opt {
     int heads;  /* divides c */
     int window; /* divides h and w */
     int shift;  /* 0 .. window - 1 */
     int keys;   /* window, or window + an even number */
+    bool overlapping;
 } nn_window_opt;
 nn_tensor nn_window_attention(nn_graph *g, nn_tensor qkv, const char *name, nn_window_opt opt);
 void nn_output(nn_graph *g, nn_tensor y);

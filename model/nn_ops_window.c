@@ -24,6 +24,7 @@ static const float masked = -100.0f;
 typedef struct windows {
     int h, w, c, heads, d, dp;     /* dp: d in whole vectors */
     int side, keys, shift, margin; /* margin: of the keys beyond the window */
+    bool overlapping;              /* how its table is read */
     int n, m, mp, t;               /* mp: m in whole vectors */
     int row;                       /* floats between rows of scores: an odd number of cache lines,
                                       so that a column of them does not crowd a few sets */
@@ -43,6 +44,7 @@ static windows windows_of(const nn_graph *g, const nn__op *op) {
     a.side = op->windows.window;
     a.keys = op->windows.keys;
     a.shift = op->windows.shift;
+    a.overlapping = op->windows.overlapping || a.keys > a.side;
     a.margin = (a.keys - a.side) / 2;
     a.n = a.side * a.side;
     a.m = a.keys * a.keys;
@@ -174,7 +176,7 @@ static void unpack(const windows *a, square q, const float *from, int heads, flo
  * with an offset that makes some indices negative; Python wraps those to the end. */
 static int64_t table_row(const windows *a, int i, int j) {
     const int64_t all = (int64_t)a->t * a->t;
-    if (a->keys == a->side) return all - 1 - ((int64_t)i * a->t + j);
+    if (!a->overlapping) return all - 1 - ((int64_t)i * a->t + j);
     const int64_t at = (int64_t)(i - a->keys + 2) * a->t + (j - a->keys + 2);
     return at < 0 ? at + all : at;
 }
@@ -334,7 +336,8 @@ static void window_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     SX_ASSERT(o->heads > 0 && x->c % (3 * o->heads) == 0);
     SX_ASSERT(o->window > 0 && x->h % o->window == 0 && x->w % o->window == 0);
     SX_ASSERT(o->keys >= o->window && o->keys <= MAX_KEYS && (o->keys - o->window) % 2 == 0);
-    SX_ASSERT(o->shift >= 0 && o->shift < o->window && (o->shift == 0 || o->keys == o->window));
+    SX_ASSERT(o->shift >= 0 && o->shift < o->window);
+    SX_ASSERT(o->shift == 0 || (o->keys == o->window && !o->overlapping));
     out->h = x->h;
     out->w = x->w;
     out->c = x->c / 3;

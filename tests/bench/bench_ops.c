@@ -22,12 +22,13 @@ enum { HAT_C = 180, HAT_HEADS = 6, HAT_WINDOW = 16, HAT_KEYS = 24, RCAN_C = 64, 
 typedef nn_tensor (*builder)(nn_graph *g, nn_tensor x, int k);
 
 static nn_tensor windows(nn_graph *g, nn_tensor x, int shift) {
-    const nn_window_opt opt = {HAT_HEADS, HAT_WINDOW, shift, HAT_WINDOW};
+    const nn_window_opt opt = {HAT_HEADS, HAT_WINDOW, shift, HAT_WINDOW, false};
     return nn_window_attention(g, x, "l", opt);
 }
 static nn_tensor overlapping(nn_graph *g, nn_tensor x, int k) {
     (void)k;
-    return nn_window_attention(g, x, "l", (nn_window_opt){HAT_HEADS, HAT_WINDOW, 0, HAT_KEYS});
+    return nn_window_attention(g, x, "l",
+                               (nn_window_opt){HAT_HEADS, HAT_WINDOW, 0, HAT_KEYS, true});
 }
 static nn_tensor linear(nn_graph *g, nn_tensor x, int k) {
     return nn_conv(g, x, "l", k, (nn_conv_opt){.kernel = 1, .linear = true});

@@ -204,8 +204,8 @@ static nn_tensor many_other_readers(nn_graph *g) {
     large = nn_add(g, large, nn_upsample2(g, nn_bilinear2(g, half)));
     nn_tensor tokens = nn_add_scaled(g, nn_layer_norm(g, x, "n"), nn_gelu(g, x), 0.7f);
     nn_tensor mixed = nn_add_scaled(g, nn_add(g, gated, other), nn_leaky_relu(g, x, 0.9f), 0.5f);
-    nn_tensor inside = nn_window_attention(g, x, "w", (nn_window_opt){2, 2, 1, 2});
-    nn_tensor across = nn_window_attention(g, x, "o", (nn_window_opt){1, 2, 0, 4});
+    nn_tensor inside = nn_window_attention(g, x, "w", (nn_window_opt){2, 2, 1, 2, false});
+    nn_tensor across = nn_window_attention(g, x, "o", (nn_window_opt){1, 2, 0, 4, true});
     nn_tensor heads = nn_concat(g, inside, across);
     nn_tensor shuffled = nn_concat(g, nn_pixel_shuffle(g, x, 2), nn_pixel_shuffle(g, tokens, 2));
     nn_tensor small = nn_add(g, nn_pixel_unshuffle(g, shuffled, 2),

@@ -216,10 +216,10 @@ static double bare(const run *r, int i, int j, int k) {
     return strided(&same, i, j, k);
 }
 
-/* arg: heads, window, shift, keys. */
+/* arg: heads, window, shift, keys, overlapping. */
 static nn_tensor build_window(nn_graph *g, const spec *s, nn_tensor a, nn_tensor b) {
     (void)b;
-    const nn_window_opt opt = {s->arg[0], s->arg[1], s->arg[2], s->arg[3]};
+    const nn_window_opt opt = {s->arg[0], s->arg[1], s->arg[2], s->arg[3], s->arg[4] != 0};
     return nn_window_attention(g, a, "l", opt);
 }
 
@@ -238,7 +238,8 @@ static double score(const run *r, int head, int i, int j, int y, int x) {
                (shift > 0 ? at(r, (y + shift) % h, (x + shift) % w, r->s.c / 3 + k)
                           : at(r, y, x, r->s.c / 3 + k));
     int64_t row = (int64_t)(i - y + window - 1) * side + (j - x + window - 1);
-    if (keys > window) { /* rows and columns inside their windows; negative wraps around */
+    /* rows and columns inside their windows; negative wraps around */
+    if (keys > window || r->s.arg[4]) {
         const int margin = (keys - window) / 2;
         const int dy = y - (i / window * window - margin) - i % window + window - keys + 1;
         const int dx = x - (j / window * window - margin) - j % window + window - keys + 1;
@@ -307,6 +308,11 @@ static const struct {
     {"windows of 16, shifted", build_window, window, 1e-5, {16, 16, 3 * 2, .arg = {1, 16, 5, 16}}},
     {"windows, overlapping", build_window, window, 1e-5, {8, 4, 3 * 6, .arg = {2, 4, 0, 6}}},
     {"windows, overlapping", build_window, window, 1e-5, {16, 16, 3 * 2, .arg = {1, 16, 0, 24}}},
+    {"windows, overlapping by nothing",
+     build_window,
+     window,
+     1e-5,
+     {8, 4, 3 * 6, .arg = {2, 4, 0, 4, 1}}},
     {"windows, overlapping all", build_window, window, 1e-5, {3, 6, 3 * 2, .arg = {2, 3, 0, 9}}},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
@@ -334,9 +340,9 @@ static nn_tensor all_ops(nn_graph *g, nn_tensor x) {
     nn_tensor y = nn_add_scaled(g, nn_leaky_relu(g, b, 0.2f), nn_gelu(g, a), 0.2f);
     y = nn_channel_gate(g, y, nn_global_avgpool(g, x));
     nn_tensor n = nn_layer_norm(g, y, "n");
-    nn_tensor w = nn_window_attention(g, n, "w", (nn_window_opt){2, 4, 2, 4});
-    w = nn_concat(g, w, nn_window_attention(g, n, "o", (nn_window_opt){2, 4, 0, 8}));
-    w = nn_concat(g, w, nn_window_attention(g, y, "s", (nn_window_opt){1, 8, 0, 8}));
+    nn_tensor w = nn_window_attention(g, n, "w", (nn_window_opt){2, 4, 2, 4, false});
+    w = nn_concat(g, w, nn_window_attention(g, n, "o", (nn_window_opt){2, 4, 0, 8, true}));
+    w = nn_concat(g, w, nn_window_attention(g, y, "s", (nn_window_opt){1, 8, 0, 8, false}));
     nn_tensor half =
         nn_conv_strided(g, w, "h", 4 * C, (nn_strided_opt){.kernel = 4, .stride = 2, .pad = 1});
     nn_tensor full = nn_add_scaled(g, nn_pixel_shuffle(g, half, 2), w, -0.5f);
@@ -446,7 +452,7 @@ static void overlapping_gradient(int threads, float *d_x) {
     ck_assert_int_eq(sx_pool_new(&pool, threads), SX_OK);
     nn_graph *g = nn_graph_new();
     nn_tensor x = nn_input(g, "x", LARGE, LARGE, 3 * LARGE_C);
-    nn_output(g, nn_window_attention(g, x, "w", (nn_window_opt){2, 3, 0, 7}));
+    nn_output(g, nn_window_attention(g, x, "w", (nn_window_opt){2, 3, 0, 7, true}));
     nn_graph_want_input_grad(g, "x");
     nn_graph_share(g, pool);
     ck_assert_int_eq(nn_graph_plan(g, k, true, &plan), SX_OK);
