@@ -20,13 +20,19 @@ static int granularity(const net_config *c) {
     return c->window;
 }
 
+/* `share` of n in whole numbers. A share such as 1/3 that lost its last digits in a file, or was
+ * divided out of n, still is one. */
+static int whole_share(int n, double share) {
+    return (int)(n * share + 1e-4);
+}
+
 /* Side of the keys' window around a window of queries. */
 static int keys_of(const net_config *c) {
-    return c->window + (int)(c->window * c->overlap);
+    return c->window + whole_share(c->window, c->overlap);
 }
 
 static int hidden_of(const net_config *c) {
-    return (int)(c->base_channels * c->mlp_ratio);
+    return whole_share(c->base_channels, c->mlp_ratio);
 }
 
 static sx_err check(const net_config *c) {

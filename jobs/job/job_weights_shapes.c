@@ -148,12 +148,14 @@ static int64_t hat_squeeze(const io_tensors *t) {
 static double hat_overlap(const io_tensors *t) {
     const int64_t window = hat_window(t);
     const int64_t side = root(extent(t, 0, "layers.0.residual_group.overlap_attn." HAT_TABLE));
-    return window > 0 && side >= 2 * window ? (double)(side + 1 - 2 * window) / (double)window : 0;
+    return window > 0 && side + 1 >= 2 * window ? (double)(side + 1 - 2 * window) / (double)window
+                                                : (double)NAN;
 }
 
 static double hat_mlp_ratio(const io_tensors *t) {
     const int64_t base = first_base(t);
-    return base > 0 ? (double)extent(t, 0, HAT_BLOCK "mlp.fc1.weight") / (double)base : 0;
+    const int64_t hidden = extent(t, 0, HAT_BLOCK "mlp.fc1.weight");
+    return base > 0 && hidden > 0 ? (double)hidden / (double)base : (double)NAN;
 }
 
 /* ---- the table ---- */
@@ -162,7 +164,7 @@ typedef struct rule {
     const char *arch, *key;
     int64_t (*number)(const io_tensors *t);      /* one of three */
     int64_t (*item)(const io_tensors *t, int i); /* of a list, 0 after its end */
-    double (*real)(const io_tensors *t);
+    double (*real)(const io_tensors *t);         /* NAN: the set does not tell */
 } rule;
 
 static const rule rules[] = {
@@ -219,7 +221,7 @@ static char *list_text(const io_tensors *t, int64_t (*item)(const io_tensors *t,
 
 static char *found_text(const io_tensors *t, const rule *r) {
     if (r->item) return list_text(t, r->item);
-    if (r->real) return r->real(t) > 0 ? sx_strf("%.9g", r->real(t)) : NULL;
+    if (r->real) return isnan(r->real(t)) ? NULL : sx_strf("%.9g", r->real(t));
     const int64_t n = r->number(t);
     return n > 0 ? sx_strf("%" PRId64, n) : NULL;
 }

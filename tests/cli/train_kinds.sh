@@ -165,4 +165,14 @@ check "its residual is that of the interpolation" jq -e '.Sagax | .ResidualRMS =
 check "no network made it" jq -e '.Sagax | .WeightsSHA256 == "none" and .Network == "none"' sr1/$name.json >checked
 expect 64 sr bids nowhere
 says err "--weights RUN|FILE is needed"
+# ---- a size that is a share of another one: said in few digits, or by names and shapes alone ----
+for overlap in 0 0.33333333333333333; do
+    hat=(--set model.arch=hat --set model.base_channels=6 --set model.depths=1 --set model.heads=1
+        --set model.window=6 --set model.squeeze=3 --set model.overlap=$overlap)
+    train 0 1 hat-$overlap hat --steps 1 --set train.crop=12
+    expect 0 weights export hat-$overlap said.safetensors
+    LC_ALL=C sed 's/"sagax":/"other":/' said.safetensors >mute.safetensors
+    check "overlap $overlap: the file says nothing of itself" bash -c '! cmp -s said.safetensors mute.safetensors'
+    expect 0 weights import mute.safetensors mute-$overlap
+done
 finish

@@ -239,6 +239,34 @@ START_TEST(every_row_refuses_sizes_that_make_no_network) {
 }
 END_TEST
 
+START_TEST(a_share_that_lost_its_last_digits_is_the_same_share) {
+    static const struct {
+        const char *key, *text;
+        int window, base;
+        const char *parameter;
+        int64_t rows;
+    } row[] = {
+        {"model.overlap", "0.333333333", 12, 6,
+         "layers.0.residual_group.overlap_attn.relative_position_bias_table", 27 * 27},
+        {"model.mlp_ratio", "1.33333333", 16, 180,
+         "layers.0.residual_group.blocks.0.mlp.fc1.weight", 240},
+    };
+    net_config c;
+    net *n = NULL;
+    ck_assert_int_eq(net_config_of("hat", &c), SX_OK);
+    c.window = row[_i].window;
+    c.base_channels = row[_i].base;
+    c.squeeze = 6;
+    ck_assert_int_eq(net_config_set(&c, row[_i].key, row[_i].text), SX_OK);
+    ck_assert_int_eq(net_new(&n, &c, c.window, c.window, fast(), (net_opt){0}), SX_OK);
+    const nn_params *p = net_params(n);
+    const int i = nn_params_find(p, row[_i].parameter);
+    ck_assert_int_ge(i, 0);
+    ck_assert_int_eq(p->item[i].shape[0], row[_i].rows);
+    net_free(n);
+}
+END_TEST
+
 START_TEST(a_size_that_cannot_be_read_is_refused_by_its_name) {
     static const net_setting bad[] = {
         {"model.mult", "1,,2"},  {"model.mult", "1,2,"},     {"model.mult", "0"},
@@ -393,6 +421,7 @@ int main(void) {
     tcase_add_loop_test(all, every_shape_of_network_builds_and_answers, 0, 6);
     tcase_add_test(all, a_nan_in_the_input_is_not_lost);
     tcase_add_loop_test(all, every_row_refuses_sizes_that_make_no_network, 0, 13);
+    tcase_add_loop_test(all, a_share_that_lost_its_last_digits_is_the_same_share, 0, 2);
     tcase_add_loop_test(all, a_size_that_cannot_be_read_is_refused_by_its_name, 0, 12);
     tcase_add_loop_test(all, initial_values_are_those_of_the_published_code, 0, 10);
     tcase_add_test(all, the_spectral_norm_makes_the_largest_singular_value_one);
