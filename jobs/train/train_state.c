@@ -249,8 +249,9 @@ static sx_err open_here(train_state *s, const train_config *c, const char *ident
     if (rc != SX_OK) return rc;
     char **damage = SX_NEW_ARRAY(char *, f.n + 1); /* told after the line that says what was done */
     int n_damaged = 0;
-    for (rc = SX_E_DATA; n_damaged < f.n && rc == SX_E_DATA;) {
-        char *path = checkpoint_path(c, f.step[f.n - 1 - n_damaged]);
+    rc = SX_E_DATA; /* nothing of use yet */
+    for (int i = f.n - 1; i >= 0 && rc == SX_E_DATA; i--) {
+        char *path = checkpoint_path(c, f.step[i]);
         rc = load(s, path, identity);
         if (rc == SX_OK) {
             s->resumed = true;
@@ -271,24 +272,20 @@ static sx_err open_here(train_state *s, const train_config *c, const char *ident
     return rc;
 }
 
-/* What rank 0 has to all: blocks, and counters beside memory that stays our own. */
+/* What rank 0 has to all: blocks and counters. Pointers stay those of this rank. */
 static void share(train_state *s, const train_config *c) {
     block b[MAX_BLOCKS];
-    const train_state own = *s;
-    train_state all = own;
+    float *own[MAX_BLOCKS];
+    const nn_params *params = s->params, *rival = s->rival;
     const int n = blocks_of(s, b);
-    for (int i = 0; i < n; i++) mp_bcast(c->comm, *b[i].data, bytes_of(&b[i]), 0);
-    mp_bcast(c->comm, &all, sizeof all, 0);
-    *s = all;
-    s->params = own.params;
-    s->rival = own.rival;
-    s->param = own.param;
-    s->m = own.m;
-    s->v = own.v;
-    s->ema = own.ema;
-    s->rival_param = own.rival_param;
-    s->rival_m = own.rival_m;
-    s->rival_v = own.rival_v;
+    for (int i = 0; i < n; i++) {
+        own[i] = *b[i].data;
+        mp_bcast(c->comm, own[i], bytes_of(&b[i]), 0);
+    }
+    mp_bcast(c->comm, s, sizeof *s, 0);
+    s->params = params;
+    s->rival = rival;
+    for (int i = 0; i < n; i++) *b[i].data = own[i];
 }
 
 sx_err train_state_open(train_state *s, const train_config *c, const char *identity) {
