@@ -301,15 +301,21 @@ static void keep_state(void *user, int step, float *x, int64_t n) {
            (size_t)n * sizeof *x);
 }
 
+/* As many calls of the network as the sampler will make. */
+static int sampler_steps(const job *j) {
+    int t[DF_STEPS];
+    int64_t asked = job_int(j, "net.steps");
+    if (asked == 0) asked = job_int(j, "diffusion.steps");
+    return df_timesteps(asked < DF_STEPS ? (int)asked : DF_STEPS, t);
+}
+
 static sx_err net_sample(const job *j, session *s) {
     sx_err rc;
     const io_tensor *lr, *noise;
     df_schedule schedule;
     float *x = NULL;
     state_sink sink = {0};
-    int t[DF_STEPS];
-    int64_t asked = job_int(j, job_int(j, "net.steps") > 0 ? "net.steps" : "diffusion.steps");
-    int n_steps = df_timesteps(asked < DF_STEPS ? (int)asked : DF_STEPS, t);
+    const int n_steps = sampler_steps(j);
     if (!s->about->has_time)
         return sx_fail(SX_E_USAGE, "net sample: %s has no diffusion time; net run gives its answer",
                        s->about->name);

@@ -164,12 +164,21 @@ static train_slice slice_of(train_feed *f, int64_t g) {
     return f->slices->item[f->order[g % n]];
 }
 
+static bool is_over(const train_feed *f) {
+    return f->stop || f->begun >= f->failed;
+}
+
+/* The next pair gets the place of the one n_ring before it, which the step must have given back. */
+static bool has_place(const train_feed *f) {
+    const int64_t in_use = f->taken - 1;
+    return f->begun - f->n_ring < in_use;
+}
+
 /* Take the next pair to be made once its place is free; false: there is no more to do. */
 static bool begin_pair(train_feed *f, int64_t *k, train_slice *s) {
     pthread_mutex_lock(&f->lock);
-    while (!f->stop && f->begun < f->failed && f->begun >= f->taken + f->n_ring - 1)
-        pthread_cond_wait(&f->changed, &f->lock);
-    bool go = !f->stop && f->begun < f->failed;
+    while (!is_over(f) && !has_place(f)) pthread_cond_wait(&f->changed, &f->lock);
+    const bool go = !is_over(f);
     if (go) {
         *k = f->begun++;
         *s = slice_of(f, item_of(f, *k));
