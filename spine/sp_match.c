@@ -150,16 +150,28 @@ static void find_merges_and_splits(sp_match *m, const overlap *o) {
     for (int p = 0; p < m->n_predictions; p++) m->prediction[p].merges = parts_of[p] > 1;
 }
 
-static void set_whole_dice(sp_match *m, const overlap *o, const bool *partial) {
+/* Of the numbers in either mask those that count: of listed truths, and of listed predictions that
+ * the truth has nothing of. */
+static void list_numbers(const sp_match *m, const overlap *o, bool counts[SP_N_INSTANCES]) {
+    for (int i = 0; i < m->n_truths; i++) counts[m->truth[i].label] = true;
+    for (int i = 0; i < m->n_predictions; i++) {
+        const int label = m->prediction[i].label;
+        if (o->of_truth[label] == 0) counts[label] = true;
+    }
+}
+
+static void set_whole_dice(sp_match *m, const overlap *o) {
     int64_t both = 0, truth = 0, prediction = 0;
+    bool counts[SP_N_INSTANCES] = {false};
     double sum = 0.0;
     int n = 0;
+    list_numbers(m, o, counts);
     for (int t = 1; t < SP_N_INSTANCES; t++) {
         const int64_t sizes = o->of_truth[t] + o->of_prediction[t];
         for (int p = 1; p < SP_N_INSTANCES; p++) both += o->shared[t][p];
         truth += o->of_truth[t];
         prediction += o->of_prediction[t];
-        if (sizes == 0 || partial[t]) continue;
+        if (!counts[t]) continue;
         sum += 2.0 * (double)o->shared[t][t] / (double)sizes;
         n++;
     }
@@ -194,7 +206,7 @@ sx_err sp_match_make(sp_match *m, const im_labels *truth, const im_labels *predi
     find_hits(m, o);
     find_pairs(m, o);
     find_merges_and_splits(m, o);
-    set_whole_dice(m, o, partial);
+    set_whole_dice(m, o);
     sx_free(o);
     return surfaces ? measure_surfaces(m, truth, prediction) : SX_OK;
 }

@@ -60,7 +60,8 @@ typedef struct sp_match {
     sp_prediction prediction[SP_N_INSTANCES]; /* likewise */
     int n_truths, n_predictions;
     /* Both masks as one foreground, partial truths included; and label by label: Dice of equal
-     * numbers, mean over those that are in either mask. 1 and NAN when both masks are empty. */
+     * numbers, mean over those of the listed truths, and of the listed predictions that the truth
+     * does not have (0). 1 and NAN when both masks are empty. */
     double union_dice, label_dice;
 } sp_match;
 

@@ -300,6 +300,25 @@ START_TEST(partial_truths_and_predictions_of_them_do_not_count) {
     sp_match_count(&m, SP_NECK_TRUE, &c);
     expect_counts(&c, (int64_t[]){4, 4, 4, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4});
     ck_assert_double_eq(m.union_dice, 1.0);
+    ck_assert_double_eq(m.label_dice, 1.0); /* 60 is of a truth that does not count */
+    clear_scene(&truth);
+    clear_scene(&p);
+}
+END_TEST
+
+START_TEST(a_number_that_the_truth_does_not_have_is_a_label_dice_of_0) {
+    scene truth = new_scene(), p = new_scene();
+    bool partial[SP_N_INSTANCES];
+    sp_point point[SP_N_INSTANCES];
+    static sp_match m;
+    relabel(&p, FIRST + 2, 30);
+    *at(&p.vert, 12, 1, 1) = 40; /* outside of all */
+    ck_assert_int_eq(sp_body_points(&p.vert, &p.subreg, point), SX_OK);
+    for (int with_body = 0; with_body < 2; with_body++) {
+        sp_partial_truths(&truth.vert, with_body ? &truth.subreg : NULL, partial);
+        ck_assert_int_eq(sp_match_make(&m, &truth.vert, &p.vert, point, partial, false), SX_OK);
+        ck_assert_double_eq_tol(m.label_dice, 5.0 / 8.0, 1e-12);
+    }
     clear_scene(&truth);
     clear_scene(&p);
 }
@@ -347,5 +366,6 @@ int main(void) {
                      without_sub_regions_the_point_is_the_deepest_voxel,
                      truths_at_the_ends_and_without_body_are_partial,
                      partial_truths_and_predictions_of_them_do_not_count,
+                     a_number_that_the_truth_does_not_have_is_a_label_dice_of_0,
                      distances_are_in_millimetres_of_voxels_that_are_no_cubes);
 }
