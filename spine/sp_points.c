@@ -219,12 +219,13 @@ static double along(const double a[3], const double from[3], const double t[3]) 
     return (a[0] - from[0]) * t[0] + (a[1] - from[1]) * t[1] + (a[2] - from[2]) * t[2];
 }
 
-/* Half the width of a voxel in the direction t: a plane meets those nearer than that. */
+/* Half the width of a voxel in the direction t: a plane meets those nearer than that, and both of
+ * two between which it lies, however they are rounded. */
 static double half_voxel(const finding *f, const double t[3]) {
     double sum = 0.0;
     for (int a = 0; a < 3; a++)
         sum += fabs(f->axis[a][0] * t[0] + f->axis[a][1] * t[1] + f->axis[a][2] * t[2]);
-    return 0.5 * sum;
+    return 0.5 * sum + 1e-3;
 }
 
 /* Where the plane across the curve through l->disc_mm cuts cord and canal; false: why not. */
@@ -250,6 +251,9 @@ static bool cut_canal(const finding *f, sp_level *l) {
     l->why = n == 0 ? SP_NO_CANAL : SP_AT_EDGE;
     if (n == 0 || edge) return false;
     for (int c = 0; c < 3; c++) l->point_mm[c] = sum[c] / (double)n;
+    /* those voxels' centres may all lie to one side of the plane, by half a slice */
+    const double off_mm = along(l->point_mm, l->disc_mm, t);
+    for (int c = 0; c < 3; c++) l->point_mm[c] -= off_mm * t[c];
     l->s_mm = sp_curve_project(f->curve, l->point_mm);
     return true;
 }

@@ -277,6 +277,43 @@ START_TEST(points_are_drawn_once_each_on_any_grid) {
 }
 END_TEST
 
+/* Slices k from .. to - 1 of a block of 10 x 10 pixels in front of the canal. */
+static void fill_slices(body *b, int from, int to, int vert, int subregion) {
+    for (int64_t k = from; k < to; k++)
+        for (int64_t at = k * 400; at < (k + 1) * 400; at++) {
+            const int64_t i = at % 20, j = at / 20 % 20;
+            if (i < 5 || i > 14 || j < 8 || j > 17) continue;
+            b->vert.voxel[at] = vert;
+            b->subreg.voxel[at] = subregion;
+        }
+}
+
+START_TEST(a_point_is_in_the_plane_of_its_disc_however_thick_the_slices) {
+    const int64_t dim[3] = {20, 20, 26};
+    body b = {.vert = {.voxel = NULL}};
+    sp_points p;
+    ck_assert_int_eq(im_labels_init(&b.vert, dim), SX_OK);
+    ck_assert_int_eq(im_labels_init(&b.subreg, dim), SX_OK);
+    b.vert.affine[2][2] = b.subreg.affine[2][2] = 4.0;
+    b.vert.affine[2][3] = b.subreg.affine[2][3] = -40.1;
+    for (int64_t k = 0; k < dim[2]; k++)
+        for (int64_t j = 2; j < 5; j++)
+            for (int64_t i = 8; i < 11; i++) b.subreg.voxel[(k * 20 + j) * 20 + i] = SP_CANAL;
+    /* discs of one, two and three slices between bodies of four; L1 is at the top */
+    const int top[] = {23, 18, 12, 5};
+    for (int n = 0; n < 4; n++) fill_slices(&b, top[n] - 4, top[n], SP_L1 + n, SP_CORPUS);
+    for (int n = 0; n < 3; n++)
+        fill_slices(&b, top[n + 1], top[n] - 4, SP_DISC_BELOW + SP_L1 + n, SP_DISC);
+    ck_assert_int_eq(sp_points_find(&p, &b.vert, &b.subreg), SX_OK);
+    ck_assert_int_eq(p.n, 3);
+    for (int n = 0; n < 3; n++) {
+        const double want[3] = {9.0, 3.0, 4.0 * 0.5 * (top[n + 1] + top[n] - 5) - 40.1};
+        for (int c = 0; c < 3; c++) ck_assert_double_eq_tol(p.point[n].point_mm[c], want[c], 0.02);
+    }
+    body_clear(&b);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     if (argc > 1) {
         n_sessions = atoi(argv[1]);
@@ -288,5 +325,6 @@ int main(int argc, char **argv) {
                      without_cord_and_canal_there_are_no_points,
                      numbers_are_those_of_the_spinal_cord_toolbox,
                      a_thirteenth_thoracic_vertebra_is_known_by_name_and_has_no_number,
+                     a_point_is_in_the_plane_of_its_disc_however_thick_the_slices,
                      points_are_drawn_once_each_on_any_grid);
 }
