@@ -36,16 +36,17 @@ static void count_overlap(overlap *o, const im_labels *truth, const im_labels *p
 
 /* ---- who counts ---- */
 
-/* True instance at a point; 0 outside of the volume. */
-static int truth_at(const im_labels *truth, const sp_point *p) {
-    int64_t at[3];
-    for (int a = 0; a < 3 && p->known; a++) {
+/* Voxel of the truth in which a point lies, `at` its place in the volume; false outside. */
+static bool voxel_of(const im_labels *truth, const sp_point *p, int64_t *at) {
+    int64_t q[3];
+    if (!p->known) return false;
+    for (int a = 0; a < 3; a++) {
         const double whole = rint(p->at[a]); /* halves to even */
-        if (!(whole >= 0.0 && whole < (double)truth->dim[a])) return 0;
-        at[a] = (int64_t)whole;
+        if (!(whole >= 0.0 && whole < (double)truth->dim[a])) return false;
+        q[a] = (int64_t)whole;
     }
-    if (!p->known) return 0;
-    return instance_of(truth->voxel[(at[2] * truth->dim[1] + at[1]) * truth->dim[0] + at[0]]);
+    *at = (q[2] * truth->dim[1] + q[1]) * truth->dim[0] + q[0];
+    return true;
 }
 
 /* Whether a prediction, whose point lies in `inside`, is of a partial truth. */
@@ -66,8 +67,11 @@ static void list_instances(sp_match *m, const overlap *o, const im_labels *truth
                 .voxels = o->of_truth[n],
                 .surface = {(double)NAN, (double)NAN, (double)NAN},
             };
-        if (o->of_prediction[n] == 0) continue;
-        const int inside = truth_at(truth, &point[n]);
+        int64_t at;
+        const bool on_grid = voxel_of(truth, &point[n], &at);
+        const int inside = on_grid ? instance_of(truth->voxel[at]) : 0;
+        /* a speck may have fallen between the truth's voxels: its point is there all the same */
+        if (o->of_prediction[n] == 0 && !on_grid) continue;
         if (!is_of_partial(o, partial, n, inside))
             m->prediction[m->n_predictions++] =
                 (sp_prediction){.label = n, .voxels = o->of_prediction[n], .inside = inside};
@@ -172,7 +176,7 @@ static void set_whole_dice(sp_match *m, const overlap *o) {
         truth += o->of_truth[t];
         prediction += o->of_prediction[t];
         if (!counts[t]) continue;
-        sum += 2.0 * (double)o->shared[t][t] / (double)sizes;
+        if (o->shared[t][t] > 0) sum += 2.0 * (double)o->shared[t][t] / (double)sizes;
         n++;
     }
     m->union_dice =

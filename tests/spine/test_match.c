@@ -324,6 +324,29 @@ START_TEST(a_number_that_the_truth_does_not_have_is_a_label_dice_of_0) {
 }
 END_TEST
 
+START_TEST(specks_between_the_voxels_of_the_truth_count_by_their_points) {
+    scene truth = new_scene(), p = new_scene();
+    sp_point point[SP_N_INSTANCES];
+    static sp_match m;
+    sp_counts c;
+    for (int64_t i = 0; i < im_labels_count(&p.vert); i++) p.vert.voxel[i] = 0; /* as resampled */
+    for (int n = 0; n < SP_N_INSTANCES; n++) point[n] = (sp_point){false, {0, 0, 0}};
+    point[FIRST] = (sp_point){true, {5.4, 5.4, 5.4}};   /* in the first truth   */
+    point[40] = (sp_point){true, {0.4, 0.4, 0.4}};      /* in none              */
+    point[41] = (sp_point){true, {5.0, TALL + 3, 5.0}}; /* outside of the volume */
+    ck_assert_int_eq(sp_match_make(&m, &truth.vert, &p.vert, point, NULL, true), SX_OK);
+    sp_match_count(&m, SP_NECK_TRUE, &c);
+    ck_assert_int_eq(c.predictions, 2);
+    ck_assert_int_eq(c.detected, 1);
+    ck_assert_int_eq(c.false_positives, 1);
+    ck_assert_int_eq(c.matched, 0);
+    ck_assert_double_eq(c.dice, 0.0);
+    ck_assert_double_eq(m.label_dice, 0.0);
+    clear_scene(&truth);
+    clear_scene(&p);
+}
+END_TEST
+
 START_TEST(distances_are_in_millimetres_of_voxels_that_are_no_cubes) {
     const int64_t dim[3] = {12, 12, 12};
     const double mm[3] = {0.5, 0.8, 4.0};
@@ -367,5 +390,6 @@ int main(void) {
                      truths_at_the_ends_and_without_body_are_partial,
                      partial_truths_and_predictions_of_them_do_not_count,
                      a_number_that_the_truth_does_not_have_is_a_label_dice_of_0,
+                     specks_between_the_voxels_of_the_truth_count_by_their_points,
                      distances_are_in_millimetres_of_voxels_that_are_no_cubes);
 }
