@@ -22,24 +22,24 @@ sx_err submit_max_array(int64_t *n) {
     return rc;
 }
 
-/* What sbatch said, as a sentence: one line, without who says it before each part; in place. */
-static void tidy(char *text) {
+/* What sbatch said, as a sentence: one line, without who says it before each part; new (sx_free).
+ * Longer than what was said where no line begins with a speaker. */
+static char *tidy(const char *text) {
     static const char *const speakers[] = {"sbatch: error: ", "sbatch: ", "allocation failure: "};
-    char *to = text;
-    for (const char *line = text; *line;) {
-        const size_t n = strcspn(line, "\r\n");
-        const char *end = line + n;
+    char *sentence = sx_alloc(2 * (int64_t)strlen(text) + 1, 1), *to = sentence;
+    for (const char *line = text; *line; line += strspn(line, "\r\n")) {
+        const char *end = line + strcspn(line, "\r\n");
         for (size_t i = 0; i < sizeof speakers / sizeof *speakers; i++)
             if (strncmp(line, speakers[i], strlen(speakers[i])) == 0) line += strlen(speakers[i]);
-        if (to > text && end > line) {
+        if (to > sentence && end > line) {
             *to++ = ';';
             *to++ = ' ';
         }
         while (line < end) *to++ = *line++;
-        while (*line == '\r' || *line == '\n') line++;
     }
     *to = '\0';
-    job_shell_flatten(text);
+    job_shell_flatten(sentence);
+    return sentence;
 }
 
 static bool has_one_of(const char *text, const char *const *words) {
@@ -80,13 +80,14 @@ sx_err submit_sbatch(const char *command, char **id) {
         char *text = job_shell(all, &status);
         if (status == 0) *id = id_in(text);
         const bool again = !*id && i + 1 < TRIES && is_busy(text);
-        tidy(text);
+        char *said = tidy(text);
         if (again) {
-            sx_warn("%s; trying again", text);
+            sx_warn("%s; trying again", said);
             nanosleep(&(struct timespec){.tv_sec = 2 << i}, NULL);
         } else if (!*id) {
-            rc = sx_fail(SX_E_MPI, "sbatch: %s", *text ? text : "no answer");
+            rc = sx_fail(SX_E_MPI, "sbatch: %s", *said ? said : "no answer");
         }
+        sx_free(said);
         sx_free(text);
         if (rc != SX_OK) break;
     }
@@ -196,16 +197,16 @@ sx_err submit_check_room(const submit_order *o, const char *template, char **wai
     *waits_for = NULL;
     char *order = submit_command(o, "--test-only", template, NULL);
     char *command = sx_strf("timeout 20 env %s 2>&1", order);
-    char *text = job_shell(command, &status);
+    char *text = job_shell(command, &status), *said = tidy(text);
     const bool refused = status != 0 && is_refusal(text);
     const bool no_room = strstr(text, "Requested node configuration is not available") != NULL;
     sx_err rc = SX_OK;
-    tidy(text);
     if (refused)
-        rc = sx_fail(SX_E_MPI, "sbatch: %s", text);
+        rc = sx_fail(SX_E_MPI, "sbatch: %s", said);
     else if (no_room && o->size.nodes > 0)
         rc = check_ever(o);
-    if (rc == SX_OK && no_room) *waits_for = sx_strdup(text);
+    if (rc == SX_OK && no_room) *waits_for = sx_strdup(said);
+    sx_free(said);
     sx_free(order);
     sx_free(command);
     sx_free(text);

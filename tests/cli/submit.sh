@@ -76,6 +76,24 @@ says err "the job waits until this changes"
 rm bin/sinfo accepts
 mv bin/sbatch.good bin/sbatch
 
+# ---- lines before its answer, as of a shell that does not know the locale ----
+mv bin/sbatch bin/sbatch.good
+cat >bin/sbatch <<'END'
+#!/bin/bash
+printf 'sbatch.sh: warning: cannot change locale\na notice\n' >&2
+[[ " $* " != *" --test-only "* ]] || { echo "sbatch: Job 12 to start" >&2 && exit 0; }
+[ -e accepts ] || { echo "sbatch: error: no credit" >&2 && exit 1; }
+echo 4713
+END
+chmod +x bin/sbatch
+expect 69 submit train cache.h5 run --steps 2
+says err "sbatch: sbatch.sh: warning: cannot change locale; a notice; no credit"
+touch accepts
+expect 0 submit train cache.h5 run --steps 2
+check "the id alone" [ "$(cat out)" = 4713 ]
+rm accepts
+mv bin/sbatch.good bin/sbatch
+
 # ---- how many ranks: those of the template a node, unless said ----
 while IFS='|' read -r options want; do
     expect 0 submit $options train cache.h5 run --steps 2
