@@ -196,6 +196,14 @@ check "$last: nothing was submitted" [ ! -e asked ]
 chain --truth
 check "$last --truth without a folder: exit code" [ $? = 64 ]
 says err "--truth needs a value"
+for option in --dry-run --json; do
+    chain $option
+    check "$last $option: exit code" [ $? = 64 ]
+    says err "chain: $option is not for a chain"
+    check "$last $option: nothing was submitted" [ ! -e asked ]
+done
+check "$last: help behind the arguments" chain --help
+check "$last: usage" grep -q "chain BIDS OUT" out
 for tool in chain sweep ablate; do
     last="slurm/$tool --help"
     "$SAGAX_SOURCE_DIR/slurm/$tool" --help >out 2>err

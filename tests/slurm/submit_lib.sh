@@ -11,6 +11,7 @@ mkdir bin "50%j off"
 cat >bin/sbatch <<'END'
 #!/bin/sh
 echo "$*" >>asked
+env >environment
 n=$(wc -l <asked)
 [ "$n" -ne "${REFUSED:-0}" ] || exit 1
 echo "$n;east"
@@ -53,6 +54,13 @@ REFUSED=1 use 69 sweep "50%j off/list"
 says err "sweep: sbatch refused"
 silent out
 
+# Submitted from inside of a job: what Slurm says of that one is not for the new one.
+SLURM_JOB_ID=3 SLURM_ARRAY_JOB_ID=3 SLURM_ARRAY_TASK_ID=5 SLURM_RESTART_COUNT=30 SLURM_CPU_BIND=none \
+    SLURM_CONF=here use 0 sweep "50%j off/list"
+check "Slurm's words alone on where it is" [ "$(grep ^SLURM_ environment)" = SLURM_CONF=here ]
+SLURM_CPU_BIND=none use 0 sweep "50%j off/list"
+check "outside of one they are the user's" grep -qx SLURM_CPU_BIND=none environment
+
 # ---- ablate ----
 study=("50%j off/study" --bids bids --truth truth)
 use 0 ablate rows.ini "${study[@]}" -- --ntasks 2
@@ -70,6 +78,9 @@ says err "ablate: Slurm does not answer"
 REFUSED=3 use 69 ablate rows.ini "${study[@]}"
 says err "ablate: sbatch refused"
 check "what would wait for nothing is taken back" [ "$(cat taken)" = "1 2" ]
+use 0 ablate --tasks 2 rows.ini "${study[@]}" --dry-run
+check "a dry run submits nothing" [ ! -e asked ]
+check "and shows the steps" [ "$(wc -l <out)" = 4 ]
 use 64 ablate rows.ini
 use 64 ablate --tasks none rows.ini "${study[@]}"
 says err "ablate: --tasks needs a number"
