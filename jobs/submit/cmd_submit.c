@@ -138,9 +138,10 @@ static sx_err choose_parts(submit *s) {
         return sx_fail(SX_E_USAGE,
                        "submit: --array is for verbs with many images, not for %s of this",
                        s->plan->verb);
-    sx_err rc = submit_max_array(&most);
-    if (rc != SX_OK) return rc;
     s->order.parts = asked < s->items.n ? asked : s->items.n;
+    sx_err rc = submit_max_array(&most);
+    if (rc != SX_OK)
+        return job_dry_run(s->j) ? SX_OK : rc; /* the script can be seen without Slurm */
     if (s->order.parts > most) {
         sx_warn("this Slurm takes arrays of %lld tasks at most (MaxArraySize): each task does more",
                 (long long)most);

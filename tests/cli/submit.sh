@@ -128,6 +128,26 @@ expect 0 status masks
 says out "masks: segment, submitted, no work has begun"
 expect 64 submit segment volumes masks --command "tool {inptu}"
 
+# ---- a dry run needs no Slurm ----
+mkdir absent
+cat >absent/sbatch <<'END'
+#!/bin/sh
+echo "sbatch: error: fetch_config: DNS SRV lookup failed" >&2
+echo "sbatch: fatal: Could not establish a configuration source" >&2
+exit 1
+END
+printf '#!/bin/sh\nexit 1\n' >absent/scontrol
+chmod +x absent/*
+for why in "Could not establish a configuration source" "sbatch: not found"; do
+    PATH=$PWD/absent:$PATH expect 0 submit --dry-run --array 3 segment volumes of-none --command "tool {input} {output}"
+    says err "warning: Slurm does not answer here"
+    says err "$why"
+    says out "SAGAX_PARTS=1"
+    PATH=$PWD/absent:$PATH expect 69 submit segment volumes of-none --command "tool {input} {output}"
+    check "nothing was written" [ ! -e of-none/.sagax/jobs.jsonl ]
+    printf '#!/bin/sh\necho "sbatch.sh: exec: sbatch: not found" >&2\nexit 127\n' >absent/sbatch
+done
+
 # ---- a dry run shows what would be run, and that is what is run ----
 expect 0 submit --dry-run --nodes 1 --time 5:00 train cache.h5 dry --steps 2
 check "nothing was written" [ ! -e dry ]
