@@ -82,8 +82,8 @@ sx_err submit_max_array(int64_t *n);
 /* Whether nodes have room for the order, as `sbatch --test-only` with the template sees it. When
  * all processors of the partition's nodes, in whatever state, are too few, a job would wait for
  * ever: SX_E_MPI with the numbers. When it is for another reason (nodes that are down, a limit),
- * *waits_for is that reason, new (sx_free), else NULL; sbatch may still refuse. A dry run warns where
- * Slurm does not answer. */
+ * *waits_for is that reason, new (sx_free), else NULL; sbatch may still refuse. A dry run warns
+ * where Slurm does not answer. */
 sx_err submit_check_room(const submit_order *o, const char *template, char **waits_for);
 /* Whether Slurm knows a job that this text of --dependency names. Also true of a text without jobs,
  * and where squeue does not answer. */
