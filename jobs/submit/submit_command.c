@@ -52,10 +52,11 @@ submit_size submit_size_of(const job *j, const char *script) {
 
 /* ---- words ---- */
 
-/* Neither empty nor the 0 that stands for nothing. */
+/* A number of 0 stands for nothing; a text of 0 means something to Slurm (--mem 0: all there is).
+ */
 static bool is_set(const job *j, const char *key) {
-    const char *text = job_as_given(j, key);
-    return *text && strcmp(text, "0") != 0;
+    const bool number = job_find_option(job_verb_of(j), key)->type == JOB_INT;
+    return number ? job_int(j, key) != 0 : *job_text(j, key) != '\0';
 }
 
 static void put_option(FILE *f, const char *option, const char *value) {

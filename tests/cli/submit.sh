@@ -148,6 +148,11 @@ for why in "Could not establish a configuration source" "sbatch: not found"; do
     printf '#!/bin/sh\necho "sbatch.sh: exec: sbatch: not found" >&2\nexit 127\n' >absent/sbatch
 done
 
+# ---- a 0 that means something to Slurm ----
+expect 0 submit --dry-run --mem 0 --time 0 --nodes 0 train cache.h5 zero --steps 2
+says err "--time=0 --mem=0"
+check "no nodes" [ "$(grep -c -e --nodes= err)" = 0 ]
+
 # ---- a dry run shows what would be run, and that is what is run ----
 expect 0 submit --dry-run --nodes 1 --time 5:00 train cache.h5 dry --steps 2
 check "nothing was written" [ ! -e dry ]
