@@ -46,7 +46,7 @@ BEGIN {
     own("jansson.h", "io jobs"); own("ini.h", "jobs")
     # prefix of names shared inside a folder only: its folder
     split("sx=base im=image mp=mpi dg=degrade sp=spine ph=phantom io=io nn=model net=model df=model " \
-          "job=jobs/job work=jobs/items sr=jobs/sr", pairs, " ")
+          "cmd=jobs job=jobs/job work=jobs/items sr=jobs/sr", pairs, " ")
     for (i in pairs) { split(pairs[i], p, "="); home[p[1]] = p[2] }
 }
 function allow(folder, list,   parts, i, n) {
