@@ -1,3 +1,4 @@
+/* popen and its exit code; words as a POSIX shell reads them back (job_shell.h). */
 #include "jobs/job/job_shell.h"
 
 #include <stdio.h>
@@ -30,15 +31,15 @@ void job_quote(FILE *f, const char *word) {
     fputc('\'', f);
 }
 
-char *job_command_line(const job_verb *v, int argc, char **argv) {
+char *job_command_line(const job_verb *v, int n, char **word) {
     char *text = NULL;
     size_t n_bytes;
     FILE *f = open_memstream(&text, &n_bytes);
     SX_ASSERT(f);
     fprintf(f, "sagax %s", v->name);
-    for (int i = 0; i < argc; i++) {
+    for (int i = 0; i < n; i++) {
         fputc(' ', f);
-        job_quote(f, argv[i]);
+        job_quote(f, word[i]);
     }
     fclose(f);
     return text;
