@@ -26,8 +26,10 @@ function(sagax_library name)
   target_link_libraries(${name} PUBLIC sagax_flags ${A_DEPS} m)
 endfunction()
 
-# What Open MPI and OpenBLAS need to run many small ranks as any user on a small machine.
+# What Open MPI and OpenBLAS need to run many small ranks as any user on a small machine. The C
+# library fills what is allocated and freed, so that whoever reads it there, libraries too, shows.
 set(SAGAX_TEST_ENVIRONMENT
+    MALLOC_PERTURB_=165
     OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     OMPI_MCA_mpi_yield_when_idle=1 "OMPI_MCA_sharedfp=^sm" OMPI_MCA_btl=self,vader
     OPENBLAS_NUM_THREADS=1 CK_FORK=no CK_DEFAULT_TIMEOUT=600

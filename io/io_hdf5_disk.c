@@ -169,9 +169,10 @@ static const H5FD_class_t driver = {
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
+/* Registered once and kept. H5FD_close gives up the file's hold on the driver before it calls its
+ * close; were that the last one, the library would call what it has just freed. */
 bool io__disk_use(hid_t access) {
-    hid_t id = H5FDregister(&driver);
-    bool good = id >= 0 && H5Pset_driver(access, id, NULL) >= 0;
-    if (id >= 0) H5FDunregister(id); /* the list keeps it */
-    return good;
+    static hid_t id = H5I_INVALID_HID;
+    if (id < 0) id = H5FDregister(&driver);
+    return id >= 0 && H5Pset_driver(access, id, NULL) >= 0;
 }
