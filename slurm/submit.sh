@@ -44,6 +44,17 @@ sagax_tasks_of() {
     echo "$tasks"
 }
 
+# sagax_json TEXT: as a string of JSON.
+sagax_json() { sed 's/[\\"]/\\&/g' <<<"$1" | tr '\n\t' '  ' | sed 's/ *$//'; }
+
+# sagax_note FOLDER ID VERB TASKS LOG COMMAND: a submitted job, for `sagax status FOLDER`; a line as
+# `sagax submit` writes it. LOG is a file of the folder, * in its name the number of a task.
+sagax_note() {
+    mkdir -p "$1/.sagax" &&
+        printf '{"job":"%s","verb":"%s","tasks":%s,"log":"%s","command":"%s","time":%s}\n' "$2" "$3" "$4" \
+            "$(sagax_json "$(realpath "$1")/$5")" "$(sagax_json "$6")" "$(date +%s)" >>"$1/.sagax/jobs.jsonl"
+}
+
 # sagax_sbatch FOLDER LOG [options of sbatch] TEMPLATE arguments...: submit it; prints its id. LOG is what
 # sbatch calls a file name pattern, in FOLDER, which is taken as it is. A job that waits for one that ended
 # otherwise is taken back. Where there are several clusters, sbatch prints "id;cluster".

@@ -22,6 +22,7 @@
 #ifndef ABLATE_H
 #define ABLATE_H
 
+#include <jansson.h>
 #include <stdio.h>
 #include "io/io_table.h"
 #include "jobs/job/job.h"
@@ -116,10 +117,13 @@ void ablate_row_remarks(const ablate_study *s, int row, FILE *f);
 
 /* STUDY/ablate.json: rows and steps. Errors: SX_E_CREATE, SX_E_IO. Not collective. */
 sx_err ablate_plan_write(const ablate_study *s);
-/* Whether a folder is a study; and the grid of its rows and steps on stdout. Not collective.
- * Errors: SX_E_NOINPUT, SX_E_DATA. */
+/* Whether a folder is a study. Not collective. */
 bool ablate_is_study(const char *folder);
-sx_err ablate_status(const char *study, bool as_json);
+/* What ablate.json says, with what became of each step: {title, command, rows: [{row, steps:
+ * [{step, state, seconds, reason}]}]}; new. Not collective. Errors: SX_E_NOINPUT, SX_E_DATA. */
+sx_err ablate_status(const char *study, json_t **status);
+/* The grid of rows and steps on stdout; whether all steps are done. */
+bool ablate_status_print(const json_t *status);
 
 /* ---- table ---- */
 

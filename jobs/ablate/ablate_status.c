@@ -32,7 +32,7 @@ sx_err ablate_plan_write(const ablate_study *s) {
     for (int i = 0; i < s->plan.n; i++) json_array_append_new(lines, line_json(s, ABLATE_ROWS, i));
     json_array_append_new(lines, line_json(s, ABLATE_SCORES, -1));
     char *text = job_json_text(json_pack("{s:s, s:s, s:o}", "title", s->plan.title, "command",
-                                         job_command(s->j), "lines", lines),
+                                         job_command_again(s->j), "lines", lines),
                                JSON_INDENT(2));
     sx_err rc = sx_mkdirs(s->out);
     if (rc == SX_OK) rc = sx_file_write(path, text, strlen(text));
@@ -81,38 +81,49 @@ static sx_err fill(const char *study, json_t *line, json_t *grid) {
     return rc;
 }
 
-static void print_line(const json_t *line) {
+static bool print_line(const json_t *line) {
     const char *name = json_string_value(json_object_get(line, "row"));
     const json_t *steps = json_object_get(line, "steps");
+    bool all_done = true;
     printf("%-24s", *name ? name : "(study)");
     for (size_t i = 0; i < json_array_size(steps); i++) {
         const char *step, *state, *seconds, *reason;
         json_unpack(json_array_get(steps, i), "{s:s, s:s, s:s, s:s}", "step", &step, "state",
                     &state, "seconds", &seconds, "reason", &reason);
+        const bool done = strcmp(state, "done") == 0;
         printf("  %s %s", step, state);
-        if (strcmp(state, "done") == 0) printf(" (%s s)", seconds);
+        if (done) printf(" (%s s)", seconds);
         if (*reason) printf(": %s", reason);
+        all_done &= done;
     }
     putchar('\n');
+    return all_done;
 }
 
-sx_err ablate_status(const char *study, bool as_json) {
+bool ablate_status_print(const json_t *status) {
+    const json_t *rows = json_object_get(status, "rows");
+    bool all_done = true;
+    printf("%s\n", json_string_value(json_object_get(status, "title")));
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        all_done &= print_line(json_array_get(rows, i));
+    return all_done;
+}
+
+sx_err ablate_status(const char *study, json_t **status) {
     char *path = sx_path_join(study, PLAN_FILE);
     json_t *plan = NULL, *grid = json_array(), *lines;
+    const char *title, *command;
     sx_err rc;
+    *status = NULL;
     SX_TRY(rc, job_json_read(path, FILE_LIMIT, &plan));
-    lines = json_object_get(plan, "lines");
-    if (!json_is_array(lines)) rc = sx_fail(SX_E_DATA, "%s: is no plan of a study", path);
+    if (json_unpack(plan, "{s:s, s:s, s:o}", "title", &title, "command", &command, "lines",
+                    &lines) != 0 ||
+        !json_is_array(lines))
+        rc = sx_fail(SX_E_DATA, "%s: is no plan of a study", path);
     for (size_t i = 0; rc == SX_OK && i < json_array_size(lines); i++)
         rc = fill(study, json_array_get(lines, i), grid);
-    if (rc != SX_OK) goto out;
-    if (as_json) {
-        job_json_print(json_incref(grid), JSON_INDENT(2));
-    } else {
-        printf("%s\n", json_string_value(json_object_get(plan, "title")));
-        for (size_t i = 0; i < json_array_size(grid); i++) print_line(json_array_get(grid, i));
-        printf("to go on: %s\n", json_string_value(json_object_get(plan, "command")));
-    }
+    if (rc == SX_OK)
+        *status = json_pack("{s:s, s:s, s:O}", "title", title, "command", command, "rows", grid);
 out:
     json_decref(plan);
     json_decref(grid);

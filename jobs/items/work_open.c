@@ -101,12 +101,6 @@ static sx_err read_past(work *w) {
     return rc;
 }
 
-/* What runs this again: of a batch job that is how it was submitted. */
-static const char *command_of(const work *w) {
-    const char *submitted = getenv("SAGAX_COMMAND");
-    return submitted ? submitted : job_command(w->j);
-}
-
 /* Rank 0's part: what `sagax status` reads. */
 static sx_err describe(const work *w) {
     static const char *const header[] = {"item"};
@@ -115,7 +109,7 @@ static sx_err describe(const work *w) {
     char *run = sx_path_join(w->folder, "run.json");
     char *text = job_json_text(
         json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "verb", w->kind->verb, "config",
-                  w->kind->config, "command", job_json_string(command_of(w)), "part",
+                  w->kind->config, "command", job_json_string(job_command_again(w->j)), "part",
                   job_json_string(job_text(w->j, "run.part")), "run", (json_int_t)w->run, "items",
                   (json_int_t)w->n, "started", (json_int_t)time(NULL)),
         JSON_INDENT(2));

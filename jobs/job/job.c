@@ -1,4 +1,5 @@
 /* The job as verbs see it: arguments, ranks, flags, typed values. */
+#include <stdlib.h>
 #include "base/sx_mem.h"
 #include "jobs/job/job_internal.h"
 #include "jobs/job/job_model.h"
@@ -49,6 +50,11 @@ char **job_args(const job *j) {
 
 const char *job_command(const job *j) {
     return j->command;
+}
+
+const char *job_command_again(const job *j) {
+    const char *submitted = getenv("SAGAX_COMMAND");
+    return submitted ? submitted : j->command;
 }
 
 mp_comm *job_comm(const job *j) {

@@ -71,6 +71,8 @@ mp_comm *job_comm(const job *j);          /* mp_self() for verbs without ranks *
 /* The command line that this job was given, to be pasted into a shell: "sagax sr in out"; borrowed.
  */
 const char *job_command(const job *j);
+/* The command that runs this again: of a batch job that is how it was submitted; borrowed. */
+const char *job_command_again(const job *j);
 bool job_dry_run(const job *j);
 bool job_json(const job *j);            /* --json: machine output on stdout */
 bool job_explain(const job *j);         /* --explain */

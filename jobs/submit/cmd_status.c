@@ -4,8 +4,8 @@
  * Reads the work folder of OUT alone (work.h): outputs are not looked at, so the answer is quick
  * and right while a shared file system shows files late. For the folder of a training: its step,
  * and who trains. Jobs that were submitted for OUT are told of, too (status.h); they may wait, or
- * have failed before any work. A folder that is no run itself may hold some, as that of
- * slurm/chain: then all of these. */
+ * have failed before any work. Of a study: its rows and steps. A folder that is no run itself may
+ * hold some, as that of slurm/chain: then all of these. */
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -395,6 +395,27 @@ static sx_err tell_jobs(const report *r, bool json) {
     return SX_OK;
 }
 
+/* ---- a study ---- */
+
+static sx_err tell_study(const report *r, bool as_json) {
+    json_t *study;
+    sx_err rc = ablate_status(r->out, &study);
+    if (rc != SX_OK) return rc;
+    if (as_json) {
+        json_object_set_new(study, "folder", job_json_string(r->out));
+        json_object_set_new(study, "verb", json_string("ablate"));
+        json_object_set_new(study, "jobs", status_jobs_json(&r->jobs));
+        job_json_print(study, JSON_INDENT(2));
+        return SX_OK;
+    }
+    const bool done = ablate_status_print(study);
+    status_jobs_print(&r->jobs);
+    if (!done && is_left_alone(r))
+        print_go_on(r, json_string_value(json_object_get(study, "command")));
+    json_decref(study);
+    return SX_OK;
+}
+
 /* ---- the verb ---- */
 
 static void report_clear(report *r) {
@@ -412,13 +433,15 @@ static sx_err tell(const char *out, bool json, bool *told) {
     report r = {.out = out};
     r.folder = work_folder(out, sx_file_is_dir(out));
     char *metrics = sx_path_join(out, "metrics.jsonl"), *list = sx_path_join(r.folder, "run.json");
-    const bool works = sx_file_exists(list), trains = sx_file_exists(metrics);
+    const bool works = sx_file_exists(list), trains = sx_file_exists(metrics),
+               studies = ablate_is_study(out);
     sx_err rc;
     SX_TRY(rc, status_jobs_read(&r.jobs, r.folder));
-    *told = works || trains || r.jobs.n > 0;
+    *told = works || trains || studies || r.jobs.n > 0;
     if (!*told) goto out;
     SX_TRY(rc, read_crew(&r));
-    rc = works    ? tell_work(&r, json)
+    rc = studies  ? tell_study(&r, json)
+         : works  ? tell_work(&r, json)
          : trains ? tell_training(&r, metrics, json)
                   : tell_jobs(&r, json);
 out:
@@ -473,7 +496,6 @@ static sx_err tell_all(const char *folder, int levels, bool json, bool *told) {
 static sx_err run(job *j) {
     const char *out = job_arg(j, 0);
     bool told = false;
-    if (ablate_is_study(out)) return ablate_status(out, job_json(j));
     sx_err rc = tell(out, job_json(j), &told);
     if (rc == SX_OK && !told) rc = tell_all(out, LEVELS, job_json(j), &told);
     if (rc != SX_OK || told) return rc;

@@ -166,7 +166,10 @@ static char *last_word(const char *path, int *code) {
 }
 
 static bool has_items(const char *verb) {
-    return strcmp(verb, "train") != 0 && strcmp(verb, "sweep") != 0;
+    static const char *const without[] = {"train", "sweep", "ablate"};
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        if (strcmp(verb, without[i]) == 0) return false;
+    return true;
 }
 
 /* Journals have the name of their owner, which begins with that of the job. */

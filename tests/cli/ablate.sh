@@ -79,7 +79,7 @@ expect 0 status study
 says out "sr failed"
 says out "scores"
 expect 0 status study --json
-json '.[2].row + " " + .[2].steps[0].state' "rcan done"
+json '.rows[2].row + " " + .rows[2].steps[0].state' "rcan done"
 
 # Two ranks make the same table.
 "$MPIEXEC" -n 2 "$SAGAX" ablate sweep.ini second --bids bids --truth bids/derivatives/truth --config study.ini \

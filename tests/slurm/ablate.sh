@@ -30,6 +30,10 @@ id_of() { sed -n "s/^$1	//p" ids; }
 ablate 0 --tasks 3 "${study[@]}" -- --ntasks 1 --time 5:00
 cp out ids
 check "three jobs" [ "$(cut -f 1 ids | tr '\n' ' ')" = "prepare rows scores " ]
+expect 0 status study
+says out "  $(id_of rows): 3 of 3 tasks waiting (Dependency)"
+says out "  $(id_of scores): waiting (Dependency)"
+check "they need no command to go on" bash -c '! grep -q "to go on" out'
 # Of many checkpoints only the newest three are there at any time.
 wait_until 300 sh -c 'ls study/rows/palette/run/ckpt/step-*.h5'
 # The task that trains is asked to stop, as by its time limit, and its job puts itself back.
@@ -43,6 +47,9 @@ check "all rows are in the table" [ "$(grep -cE '^\| (cubic|rcan|wrong|palette) 
 check "and why one has nothing" grep -q "^wrong: sr: " study/table.md
 expect 0 status study
 says out "sr failed"
+says out "  $(id_of scores): ended well"
+says out "to go on:
+  $tools/ablate --tasks 3 sweep.ini study --bids"
 check "the others are done" [ "$(grep -c 'segment done' out)" = 3 ]
 
 # Again: nothing is trained a second time.

@@ -67,6 +67,11 @@ use 0 ablate rows.ini "${study[@]}" -- --ntasks 2
 check "three ids" diff <(printf 'prepare\t1\nrows\t2\nscores\t3\n') out
 asks 1 "--output=50%%j off/study/log/prepare-%j.out --ntasks 2 "
 asks 2 "--array=0-2 --dependency=afterok:1 "
+notes="50%j off/study/.sagax/jobs.jsonl"
+check "in its record, too" [ "$(jq -r '"\(.job) \(.tasks) \(.log)"' "$notes")" = "1 0 $PWD/50%j off/study/log/prepare-1.out
+2 3 $PWD/50%j off/study/log/rows-2_*.out
+3 0 $PWD/50%j off/study/log/scores-3.out" ]
+check "with what runs it again" [ "$(eval "printf '%s\n' $(jq -r .command "$notes" | head -n 1)" | sed -n 3p)" = "50%j off/study" ]
 asks 3 "--dependency=afterany:2 "
 for n in 1 2 3; do asks $n "--kill-on-invalid-dep=yes"; done
 use 0 ablate --tasks 2 rows.ini "${study[@]}"

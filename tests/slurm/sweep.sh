@@ -37,6 +37,8 @@ says out "  failed            1"
 says out "  absent	66	list.tsv.sweep/absent.log"
 says out "  $id: ended (FAILED, NonZeroExitCode)"
 says out "slurm/sweep list.tsv --ntasks 1 --tasks 100 --time 5:00"
+(cd / && "$SAGAX" status "$OLDPWD/list.tsv.sweep") >out 2>err
+says out "$PWD/list.tsv.sweep/${id}_"
 expect 0 status list.tsv.sweep --json
 json '.runs | map("\(.run) \(.code)") | join(", ")' "absent 66, blank 0, steps2 0, steps3 0, steps4 0"
 check "as many tasks as Slurm takes" [ "$(ls list.tsv.sweep/"${id}"_*.out | wc -l)" = 3 ]
