@@ -42,12 +42,22 @@ sagax_prepare() {
         { sagax_say "no program $SAGAX: set SAGAX in site.env or load its module" && exit 69; }
 }
 
+# Where rank 0, which runs on this node, leaves its exit code: SAGAX_VERDICT, of the first folder with room.
+# Something is in it from the start, so that the code finds room when the disk has got full meanwhile.
+sagax_make_verdict() {
+    local folder
+    for folder in "${TMPDIR:-/tmp}" /tmp /dev/shm; do
+        export SAGAX_VERDICT=$folder/sagax-verdict-${SLURM_JOB_ID:-0}-$$
+        echo none >"$SAGAX_VERDICT" && return
+        rm -f "$SAGAX_VERDICT"
+    done 2>/dev/null
+    SAGAX_VERDICT=""
+}
+
 # sagax_srun OPTIONS... command...: in the background, so that traps run while it does; its exit code.
 sagax_srun() {
-    local rc=127 code lost=0 said="" from=$SECONDS patience=${SAGAX_STEP_WAIT:-600}
-    # Rank 0, which runs on this node, leaves its exit code there.
-    export SAGAX_VERDICT=${TMPDIR:-/tmp}/sagax-verdict-${SLURM_JOB_ID:-0}-$$
-    : >"$SAGAX_VERDICT"
+    local rc=127 code lost=0 said=none from=$SECONDS patience=${SAGAX_STEP_WAIT:-600}
+    sagax_make_verdict
     export SAGAX_JOB=${SLURM_JOB_ID:-} # what was asked for in this job (--retry) is asked for once
     # srun 22.05 takes the processors of a task from nobody else; --no-kill is the batch job's alone. Slurm
     # may hold the processors of a step that a lost node took with it, for ever.
@@ -68,9 +78,13 @@ sagax_srun() {
     sagax_pid=""
     # Ranks that were warned before they could take a warning have done nothing.
     if [ "$sagax_stop" = USR1 ] && [ $rc = 138 ]; then rc=75; fi
-    [ ! -s "$SAGAX_VERDICT" ] || read -r said <"$SAGAX_VERDICT"
-    rm -f "$SAGAX_VERDICT"
-    if [ -z "$said" ]; then
+    if [ -z "$SAGAX_VERDICT" ]; then
+        said=$rc # there was no room for another word
+    else
+        read -r said 2>/dev/null <"$SAGAX_VERDICT" # somebody may have cleared the folder
+        rm -f "$SAGAX_VERDICT"
+    fi
+    if [ "$said" = none ]; then
         case $rc in
         0) # also when a node could not start its part of the step
             sagax_say "srun could not start the program"

@@ -70,6 +70,17 @@ SAGAX_STEP_WAIT=1 sagax_srun bash -c 'sleep 2; exit 1' 2>err
 check "1 after as long as srun may wait: come again" [ $? = 75 ]
 says err "let srun start nothing on these nodes for 1 s"
 check "nothing is left behind" [ -z "$(ls sagax-verdict* 2>/dev/null)" ]
+TMPDIR=/dev/full sagax_srun bash -c 'echo 0 1<>"$SAGAX_VERDICT"'
+check "the word is taken where there is room" [ $? = 0 ]
+TMPDIR=/dev/full sagax_srun true 2>err
+check "also that there is none" [ $? = 69 ]
+(
+    echo() { [ "$1" != none ]; } # no room anywhere
+    sagax_srun bash -c 'exit 0'
+)
+check "without room for a word 0 is 0" [ $? = 0 ]
+sagax_srun bash -c 'test "$(stat -c %s "$SAGAX_VERDICT")" -ge 4 && echo 0 1<>"$SAGAX_VERDICT"'
+check "room for a code is taken before the disk can be full" [ $? = 0 ]
 
 # ---- ranks on the nodes that are left ----
 while read -r tasks nodes want; do
