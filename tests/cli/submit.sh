@@ -152,6 +152,7 @@ done
 expect 0 submit --dry-run --mem 0 --time 0 --nodes 0 train cache.h5 zero --steps 2
 says err "--time=0 --mem=0"
 check "no nodes" [ "$(grep -c -e --nodes= err)" = 0 ]
+TMPDIR=$PWD/gone expect 0 submit --dry-run train cache.h5 dry --steps 2
 
 # ---- a dry run shows what would be run, and that is what is run ----
 expect 0 submit --dry-run --nodes 1 --time 5:00 train cache.h5 dry --steps 2
