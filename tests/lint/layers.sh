@@ -37,6 +37,7 @@ BEGIN {
     allow("tools", "job sr cache")
     allow("ablate", "job items sr cache eval segment train")
     allow("submit", "job items sr cache eval segment train ablate")
+    allow("status", "job items ablate submit")
     # foreign header: folders that own it
     own("mpi.h", "mpi"); own("hdf5.h", "io"); own("hdf5_hl.h", "io")
     own("nifti1.h", "io"); own("nifti1_io.h", "io"); own("znzlib.h", "io")

@@ -8,7 +8,7 @@
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "jobs/job/job_json.h"
-#include "jobs/submit/status.h"
+#include "jobs/status/status.h"
 
 enum { NOT_ENDED = -1, FILE_LIMIT = 1 << 16 };
 
@@ -51,18 +51,19 @@ static run *runs_of(const char *folder, int64_t *n) {
     return all;
 }
 
-static void print_json(const char *folder, const run *all, int64_t n, const status_jobs *jobs) {
-    json_t *list = json_array();
+static void print_json(const status *s, const run *all, int64_t n) {
+    json_t *o = status_json(s, "sweep"), *list = json_array();
     for (int64_t i = 0; i < n; i++)
         json_array_append_new(
             list, json_pack("{s:o, s:o}", "run", job_json_string(all[i].name), "code",
                             all[i].code == NOT_ENDED ? json_null() : json_integer(all[i].code)));
-    job_json_print(json_pack("{s:o, s:s, s:o, s:o}", "folder", job_json_string(folder), "verb",
-                             "sweep", "runs", list, "jobs", status_jobs_json(jobs)),
-                   JSON_INDENT(2));
+    json_object_set_new(o, "runs", list);
+    status_print_json(o);
 }
 
-static void print_text(const char *folder, const run *all, int64_t n, const status_jobs *jobs) {
+static void print_text(const status *s, const run *all, int64_t n) {
+    const char *folder = s->out;
+    const status_jobs *jobs = &s->jobs;
     int64_t done = 0, open = 0;
     for (int64_t i = 0; i < n; i++) {
         done += all[i].code == 0;
@@ -81,10 +82,17 @@ static void print_text(const char *folder, const run *all, int64_t n, const stat
         printf("\nto go on with those that are not done:\n  %s\n", status_jobs_command(jobs));
 }
 
-void status_sweep(const char *folder, const status_jobs *jobs, bool json) {
+static bool is_sweep(const status *s) {
+    return s->jobs.n > 0 && strcmp(s->jobs.job[s->jobs.n - 1].of->verb, "sweep") == 0;
+}
+
+static sx_err tell(const status *s, bool json) {
     int64_t n;
-    run *all = runs_of(folder, &n);
-    (json ? print_json : print_text)(folder, all, n, jobs);
+    run *all = runs_of(s->out, &n);
+    (json ? print_json : print_text)(s, all, n);
     for (int64_t i = 0; i < n; i++) sx_free(all[i].name);
     sx_free(all);
+    return SX_OK;
 }
+
+const status_kind status_sweep = {.is = is_sweep, .tell = tell};

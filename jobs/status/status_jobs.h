@@ -2,8 +2,8 @@
  * (submitted.h), as squeue and their logs tell. Of earlier ones only those that are still in the
  * queue; the last one always. Without squeue, or while it does not answer, logs are all there is.
  * Not collective. */
-#ifndef STATUS_H
-#define STATUS_H
+#ifndef STATUS_JOBS_H
+#define STATUS_JOBS_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -49,8 +49,5 @@ const char *status_jobs_command(const status_jobs *s);
 char *status_jobs_to_mend(const status_jobs *s);
 void status_jobs_print(const status_jobs *s);
 json_t *status_jobs_json(const status_jobs *s);
-
-/* status_sweep.c: what became of the runs of slurm/sweep in LIST.sweep, printed. */
-void status_sweep(const char *folder, const status_jobs *jobs, bool json);
 
 #endif

@@ -1,5 +1,5 @@
 /* Submitted jobs: one question to squeue about the latest of them, and the last word of a log
- * (status.h). */
+ * (status_jobs.h). */
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "base/sx_mem.h"
 #include "jobs/job/job_json.h"
 #include "jobs/job/job_shell.h"
-#include "jobs/submit/status.h"
+#include "jobs/status/status_jobs.h"
 
 enum { ASKED = 50, TAIL = 8192 };
 
