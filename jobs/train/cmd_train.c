@@ -116,6 +116,9 @@ static void describe(const training *t) {
     sx_info("training: %lld steps of %d images in %d shards on %d ranks", (long long)c->steps,
             c->batch, c->shards, mp_size(c->comm));
     if (mp_rank(c->comm) != 0) return;
+    if (t->state.step > c->steps)
+        sx_warn("the checkpoint is of step %lld, train.steps = %lld: there is nothing to train",
+                (long long)t->state.step, (long long)c->steps);
     if (t->val.n == 0) sx_warn("the validation split is empty: no validation, no previews");
     if (mp_size(c->comm) > c->shards)
         sx_warn("%d of %d ranks have nothing to do: train.shards = %d (at most train.batch = %d)",
@@ -325,12 +328,12 @@ static void show_progress(const training *t, sx_progress *p, double clock_s, dou
     }
 }
 
+/* A checkpoint may be past what is asked for now. */
 static void begin_progress(const training *t, sx_progress *p) {
-    if (t->c.minutes > 0)
-        sx_progress_begin(p, "train", "s", (int64_t)t->state.trained_s,
-                          (int64_t)(60 * t->c.minutes));
-    else
-        sx_progress_begin(p, "train", "step", t->state.step, t->c.steps);
+    const bool by_clock = t->c.minutes > 0;
+    const int64_t done = by_clock ? (int64_t)t->state.trained_s : t->state.step;
+    const int64_t asked = by_clock ? (int64_t)(60 * t->c.minutes) : t->c.steps;
+    sx_progress_begin(p, "train", by_clock ? "s" : "step", done, done > asked ? done : asked);
 }
 
 static void tell_speed(const training *t, int64_t n_steps, double busy_s) {

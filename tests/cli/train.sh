@@ -82,6 +82,12 @@ cp parts/weights.h5 before.h5
 train 0 2 parts --steps 20
 check "$last" cmp before.h5 parts/weights.h5
 
+# ---- nor one that is asked for fewer steps than it has ----
+train 0 2 parts --steps 10
+check "$last" cmp before.h5 parts/weights.h5
+says err "the checkpoint is of step 20, train.steps = 10: there is nothing to train"
+says err "train 20/20 step"
+
 # ---- what a checkpoint must agree with ----
 train 78 1 np1 --steps 20 --set train.crop=40
 says err "train.crop was 32 and is now 40"
