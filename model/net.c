@@ -127,10 +127,11 @@ sx_err net_new(net **out, const net_config *c, int h, int w, const nn_kernels *k
     SX_TRY(rc, check_layers(n->graph, h, w));
     SX_TRY(rc, sx_pool_new(&n->pool, opt.threads > 0 ? opt.threads : 1));
     nn_graph_share(n->graph, n->pool);
-    nn_graph_limit(n->graph, opt.most_bytes);
     if (opt.input_grad) nn_graph_want_input_grad(n->graph, "lr");
     if (opt.input_grad && arch->about.has_time) nn_graph_want_input_grad(n->graph, "x");
-    SX_TRY(rc, nn_graph_plan(n->graph, k, opt.train, &n->plan));
+    const nn__plan_opt how = {
+        .train = opt.train, .share = true, .fuse = true, .most_bytes = opt.most_bytes};
+    SX_TRY(rc, nn__graph_plan(n->graph, k, how, &n->plan));
     n->x = nn_graph_input(n->graph, "x");
     n->lr = nn_graph_input(n->graph, "lr");
     n->time = nn_graph_input(n->graph, "time");

@@ -134,11 +134,6 @@ void nn_graph_share(nn_graph *g, sx_pool *pool) {
     g->pool = pool;
 }
 
-void nn_graph_limit(nn_graph *g, int64_t most_bytes) {
-    SX_ASSERT(g->block == NULL);
-    g->most_bytes = most_bytes;
-}
-
 /* ---- inputs ---- */
 
 static nn__tensor *find_input(const nn_graph *g, const char *name) {

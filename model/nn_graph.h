@@ -99,11 +99,6 @@ void nn_output(nn_graph *g, nn_tensor y);
 /* ---- planning ---- */
 /* Threads that share each image; borrowed, must outlive the graph. Before planning. */
 void nn_graph_share(nn_graph *g, sx_pool *pool);
-/* Most bytes of activations for training; 0, at first: no limit. Where more would be needed, values
- * are forgotten and made again in the backward pass (nn_graph_again.c): equal bytes, for the time
- * of up to one more forward pass. Where no way that is tried is enough, the one that needs
- * least. Before planning. */
-void nn_graph_limit(nn_graph *g, int64_t most_bytes);
 typedef struct nn_plan {
     int64_t activation_bytes, scratch_bytes;
     int64_t macs, again_macs; /* of a forward pass; of what a backward pass makes again */

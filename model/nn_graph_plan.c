@@ -402,8 +402,7 @@ sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, 
 }
 
 sx_err nn_graph_plan(nn_graph *g, const nn_kernels *kernels, bool train, nn_plan *plan) {
-    const nn__plan_opt opt = {
-        .train = train, .share = true, .fuse = true, .most_bytes = g->most_bytes};
+    const nn__plan_opt opt = {.train = train, .share = true, .fuse = true};
     return nn__graph_plan(g, kernels, opt, plan);
 }
 

@@ -113,7 +113,6 @@ struct nn_graph {
     const nn_kernels *kernels;
     sx_pool *pool; /* borrowed, or NULL */
     bool train;
-    int64_t most_bytes; /* of activations; 0: no limit */
     float *block, *scratch;
     int64_t scratch_each; /* floats of a thread's part of the scratch */
     int64_t ready_count;
@@ -170,7 +169,10 @@ static inline bool nn__saves_again(const nn_graph *g, const nn__op *op) {
  * SX_E_NOMEM. */
 typedef struct nn__plan_opt {
     bool train, share, fuse;
-    int64_t most_bytes; /* as in nn_graph_limit */
+    /* Of activations in training; 0: no limit. Where more would be needed, values are forgotten and
+     * made again in the backward pass (nn_graph_again.c): equal bytes, for the time of up to one
+     * more forward pass. Where no way that is tried is enough, the one that needs least. */
+    int64_t most_bytes;
 } nn__plan_opt;
 sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, nn_plan *plan);
 /* Fill the whole activation block with NaN. */
