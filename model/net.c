@@ -129,8 +129,11 @@ sx_err net_new(net **out, const net_config *c, int h, int w, const nn_kernels *k
     nn_graph_share(n->graph, n->pool);
     if (opt.input_grad) nn_graph_want_input_grad(n->graph, "lr");
     if (opt.input_grad && arch->about.has_time) nn_graph_want_input_grad(n->graph, "x");
-    const nn__plan_opt how = {
-        .train = opt.train, .share = true, .fuse = true, .most_bytes = opt.most_bytes};
+    const nn__plan_opt how = {.train = opt.train,
+                              .share = true,
+                              .fuse = true,
+                              .most_bytes = opt.most_bytes,
+                              .only = opt.plan_only};
     SX_TRY(rc, nn__graph_plan(n->graph, k, how, &n->plan));
     n->x = nn_graph_input(n->graph, "x");
     n->lr = nn_graph_input(n->graph, "lr");

@@ -67,6 +67,7 @@ typedef struct net_opt {
     bool input_grad;    /* also compute gradients of the inputs */
     int threads;        /* that share each image; 0 stands for 1 */
     int64_t most_bytes; /* of activations in training (nn__plan_opt); 0: no limit */
+    bool plan_only;     /* takes no memory for activations: parameters and plan, no runs */
 } net_opt;
 
 /* Whether there is such a network, of sizes that fit each other, and whether it takes images of

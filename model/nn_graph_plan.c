@@ -392,6 +392,7 @@ sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, 
                       .again_macs = macs_of(g, true),
                       .n_ops = g->n_ops,
                       .n_tensors = g->n_tensors};
+    if (opt.only) return SX_OK;
     g->block = sx_try_alloc(g->block_count, sizeof(float));
     g->scratch = sx_try_alloc(scratch_count, sizeof(float));
     if (g->block == NULL || g->scratch == NULL)

@@ -173,6 +173,7 @@ typedef struct nn__plan_opt {
      * made again in the backward pass (nn_graph_again.c): equal bytes, for the time of up to one
      * more forward pass. Where no way that is tried is enough, the one that needs least. */
     int64_t most_bytes;
+    bool only; /* no memory is taken: the plan can be read, the graph cannot run */
 } nn__plan_opt;
 sx_err nn__graph_plan(nn_graph *g, const nn_kernels *kernels, nn__plan_opt opt, nn_plan *plan);
 /* Fill the whole activation block with NaN. */

@@ -132,7 +132,10 @@ out:
 /* With a spectral norm, params is what the network runs with, orig what is stored. */
 static sx_err make_net(const job *j, session *s, bool train, bool input_grad) {
     sx_err rc = net_new(&s->net, &s->config, s->h, s->w, s->kernels,
-                        (net_opt){train, input_grad, s->threads, job_activation_bytes(j)});
+                        (net_opt){.train = train,
+                                  .input_grad = input_grad,
+                                  .threads = s->threads,
+                                  .most_bytes = job_activation_bytes(j)});
     if (rc != SX_OK) return rc;
     const nn_params *p = net_params(s->net);
     s->orig = nn_params_block(p);

@@ -134,9 +134,11 @@ static sx_err prepare(training *t) {
     warn_of_padding(t);
     io_cache_content_hash(t->cache, hash);
     t->identity = train_identity(t->j, hash);
-    rc =
-        net_new(&t->n, &c->net, c->crop, c->crop, c->kernels,
-                (net_opt){.train = true, .threads = c->threads, .most_bytes = c->activation_bytes});
+    rc = net_new(&t->n, &c->net, c->crop, c->crop, c->kernels,
+                 (net_opt){.train = true,
+                           .threads = c->threads,
+                           .most_bytes = c->activation_bytes,
+                           .plan_only = c->dry_run});
     if (rc == SX_OK) rc = train_rival_net(c, &t->rival);
     if (rc == SX_OK)
         rc = train_state_init(&t->state, net_params(t->n), t->rival ? net_params(t->rival) : NULL);
@@ -144,6 +146,7 @@ static sx_err prepare(training *t) {
     if (!c->dry_run) SX_TRY(rc, train_owner_enter(c));
     SX_TRY(rc, train_state_open(&t->state, c, t->identity));
     describe(t);
+    if (c->dry_run) goto out; /* what follows is memory that only steps need */
     SX_TRY(rc, train_stepper_new(&t->stepper, c, t->n, t->rival));
     SX_TRY(rc, train_val_new(&t->validation, c, t->cache, &t->val, t->n));
 out:

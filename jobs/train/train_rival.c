@@ -52,7 +52,8 @@ sx_err train_rival_net(const train_config *c, net **n) {
                                  (net_opt){.train = true,
                                            .input_grad = true,
                                            .threads = c->threads,
-                                           .most_bytes = c->activation_bytes});
+                                           .most_bytes = c->activation_bytes,
+                                           .plan_only = c->dry_run});
 }
 
 void train_rival_init(const train_config *c, const nn_params *p, float *block) {

@@ -197,6 +197,12 @@ check "a missing cache is exit 66" test $? -eq 66
 train 0 2 dry --steps 20 --dry-run
 says err "parameters"
 check "a dry run leaves no files" test ! -e dry
+within() { (ulimit -v 2000000 && exec "$SAGAX" "$@") >out 2>err; }
+if within --version; then # sanitizers want more
+    large=(--set train.crop=1024 --set model.activations=0)
+    check "a dry run where the training has no room" within train cache.h5 dry --dry-run "${large[@]}"
+    says err "MiB activations"
+fi
 
 # ---- a damaged slice that only one rank meets ends all ranks ----
 cp cache.h5 whole.h5

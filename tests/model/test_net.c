@@ -5,6 +5,7 @@
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
 #include "model/net.h"
+#include "model/nn_ops.h"
 #include "model/nn_optim.h"
 #include "model/nn_spectral.h"
 #include "tests/check_run.h"
@@ -36,6 +37,20 @@ START_TEST(width_64_has_the_published_count_of_parameters_and_macs) {
     ck_assert_int_eq(net_plan(n)->macs, 25483509760);
     ck_assert_int_eq(net_granularity(&c), 8);
     net_free(n);
+}
+END_TEST
+
+START_TEST(a_plan_alone_takes_no_memory) {
+    net_config c = small();
+    net *n = NULL, *whole = NULL;
+    ck_assert_int_eq(net_new(&whole, &c, 16, 24, fast(), (net_opt){.train = true}), SX_OK);
+    ck_assert_int_eq(net_new(&n, &c, 16, 24, fast(), (net_opt){.train = true, .plan_only = true}),
+                     SX_OK);
+    ck_assert_mem_eq(net_plan(n), net_plan(whole), sizeof(nn_plan));
+    ck_assert_int_eq(net_params(n)->block, net_params(whole)->block);
+    ck_assert_ptr_null(net_graph(n)->block);
+    net_free(n);
+    net_free(whole);
 }
 END_TEST
 
@@ -413,6 +428,7 @@ int main(void) {
     Suite *suite = suite_create("net");
     TCase *all = tcase_create("net");
     tcase_add_test(all, width_64_has_the_published_count_of_parameters_and_macs);
+    tcase_add_test(all, a_plan_alone_takes_no_memory);
     tcase_add_test(all, a_new_network_answers_exactly_zero);
     tcase_add_test(all, initial_values_follow_seed_and_bounds);
     tcase_add_test(all, networks_of_other_sizes_share_parameter_blocks);
