@@ -184,9 +184,11 @@ int64_t ev_count_trained(const ev_cohort *e) {
 /* Not refused: it may be what somebody wants to know. */
 void ev_warn_trained(int64_t n, int64_t all, const char *what) {
     if (n > 0)
-        sx_warn("%lld of %lld scored %s are of subjects that a network was trained on: such scores "
-                "say little about others; --cache CACHE --split test leaves them out",
-                (long long)n, (long long)all, what);
+        sx_warn(
+            "%lld of %lld scored %s are of subjects that a network was trained on, by their "
+            "labels (subjects of another data set may share them): such scores say little about "
+            "others; --cache CACHE --split test leaves them out",
+            (long long)n, (long long)all, what);
 }
 
 sx_err ev_predictions_agree(const ev_cohort *e, int64_t lr) {

@@ -21,6 +21,7 @@ trained=$(grep -l '"TrainedOnSubject": true' all/sub-*/ses-*/anat/*.json | sed '
 check "sidecars know who was trained on" [ "$trained" = "$(cat train)" ]
 expect 0 eval images everybody "${scores[@]}" --sr all
 says err "$(wc -l <train) of 5 scored scans are of subjects that a network was trained on"
+says err "by their labels"
 check "weights do not tell labels" bash -c "! grep -aq '\"00[1-5]\"' run/weights.h5"
 
 # ---- images in two folders: each subject once all the same ----
