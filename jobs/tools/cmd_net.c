@@ -83,8 +83,11 @@ static sx_err need_option(const job *j, const char *key) {
 static sx_err find_images(const job *j, session *s, const char *name, const io_tensor **t) {
     const char *path = job_text(j, "net.input");
     *t = find(&s->input, "input", name);
-    if (*t == NULL || (*t)->f32 == NULL || (*t)->rank != 4 || (*t)->shape[1] != 1)
-        return sx_fail(SX_E_DATA, "%s: no images %s [batch][1][h][w]", path, name);
+    if (*t == NULL) return sx_fail(SX_E_DATA, "%s: no images %s [batch][1][h][w]", path, name);
+    if ((*t)->f32 == NULL || (*t)->rank != 4 || (*t)->shape[1] != 1)
+        return sx_fail(SX_E_DATA,
+                       "%s: %s is not what a network takes: floats [batch][1][h][w] in -1..1", path,
+                       name);
     const int64_t *d = (*t)->shape;
     if (d[0] < 1 || d[0] > 65536 || d[2] > 16384 || d[3] > 16384)
         return sx_fail(SX_E_DATA, "%s: %s is too large or empty", path, name);

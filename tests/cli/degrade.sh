@@ -61,4 +61,12 @@ expect 64 degrade "$image" g --level 8
 expect 78 degrade "$image" g --set degrade.steps=psf,smear
 expect 66 degrade absent.nii.gz g
 check "a refused run writes nothing" [ ! -e g ]
+
+# ---- pairs are images of 0..1, not what a network takes ----
+expect 0 train cache.h5 run --steps 1 --batch 1 --set model.base_channels=8 --set model.mult=1 \
+    --set model.res_blocks=1 --set train.crop=16 --set train.val_every=0 --set train.preview_every=0
+expect 0 weights export run weights.safetensors
+expect 65 net run --weights weights.safetensors --input a/pair-0000.safetensors --output made.safetensors
+says err "lr is not what a network takes: floats [batch][1][h][w] in -1..1"
+
 finish
