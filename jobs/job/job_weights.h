@@ -58,9 +58,10 @@ sx_err job_weights_about(const char *path, json_t **about);
  * sets wins, but target and schedule of a diffusion network, if the file knows them, can only be
  * set to what it says. safetensors from elsewhere say it in plain metadata or by their shapes, and
  * otherwise count as predicting the noise under the linear schedule, as published weights do.
+ * *about, unless about is NULL: as job_weights_about has it, without another look at the file.
  * Errors: SX_E_NOINPUT, SX_E_DATA, SX_E_CONFIG (a value that the key does not take, another target
  * or schedule set). */
-sx_err job_weights_inherit(job *j, const char *path);
+sx_err job_weights_inherit(job *j, const char *path, json_t **about);
 /* The same from a set that was read from `path`. */
 sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t);
 /* The JSON text of weights.h5 for the network of this configuration, trained as `kind`

@@ -198,21 +198,24 @@ out:
     return rc;
 }
 
-sx_err job_weights_inherit(job *j, const char *path) {
+sx_err job_weights_inherit(job *j, const char *path, json_t **about) {
     char *file = job_weights_path(path);
-    json_t *about = NULL;
+    json_t *own = NULL;
     io_tensors t = {0};
     sx_err rc;
+    if (about) *about = NULL;
     if (job_weights_is_tensors(file)) {
         SX_TRY(rc, io_tensors_read(file, &t));
-        rc = job_weights_inherit_tensors(j, file, &t);
+        SX_TRY(rc, job_weights_inherit_tensors(j, file, &t));
+        rc = parse(file, io_tensors_meta(&t, "sagax"), &own);
     } else {
-        SX_TRY(rc, job_weights_about(file, &about));
-        rc = inherit_json(j, file, about);
+        SX_TRY(rc, job_weights_about(file, &own));
+        rc = inherit_json(j, file, own);
     }
+    if (about && rc == SX_OK) *about = json_incref(own);
 out:
     io_tensors_clear(&t);
-    json_decref(about);
+    json_decref(own);
     sx_free(file);
     return rc;
 }

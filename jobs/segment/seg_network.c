@@ -17,26 +17,30 @@ enum { MIN_SIDE = 8 };
 
 /* ---- weights ---- */
 
+static sx_err check_network(const net_config *c, const char *weights) {
+    if (strcmp(net_about_arch(c->arch)->kind, "segmentation") != 0)
+        return sx_fail(SX_E_CONFIG,
+                       "%s: weights of network %s, which makes images, not masks; --weights takes "
+                       "a training of kind segmentation",
+                       weights, c->arch);
+    if (c->classes != SP_N_CLASSES)
+        return sx_fail(SX_E_CONFIG, "%s: network %s with %d classes is no segmenter of these %d",
+                       weights, c->arch, c->classes, SP_N_CLASSES);
+    return SX_OK;
+}
+
 sx_err seg_network_read(seg_network *n, job *j, const char *weights) {
     json_t *about = NULL;
     sx_err rc;
-    SX_TRY(rc, job_weights_inherit(j, weights));
+    SX_TRY(rc, job_weights_inherit(j, weights, &about));
     SX_TRY(rc, job_net_config(j, &n->net));
     SX_TRY(rc, job_kernels(j, &n->kernels));
     n->threads = job_threads(j);
     n->hr_mm = job_real(j, "data.hr_mm");
     n->quantile = job_real(j, "data.quantile");
-    if (strcmp(net_about_arch(n->net.arch)->kind, "segmentation") != 0)
-        return sx_fail(SX_E_CONFIG,
-                       "%s: weights of network %s, which makes images, not masks; --weights takes "
-                       "a training of kind segmentation",
-                       weights, n->net.arch);
-    if (n->net.classes != SP_N_CLASSES)
-        return sx_fail(SX_E_CONFIG, "%s: network %s with %d classes is no segmenter of these %d",
-                       weights, n->net.arch, n->net.classes, SP_N_CLASSES);
-    SX_TRY(rc, job_weights_load(weights, &n->net, n->kernels, &n->params, n->sha256));
-    SX_TRY(rc, job_weights_about(weights, &about));
     n->trained_on = job_weights_subjects(about);
+    SX_TRY(rc, check_network(&n->net, weights));
+    rc = job_weights_load(weights, &n->net, n->kernels, &n->params, n->sha256);
 out:
     json_decref(about);
     return rc;

@@ -64,14 +64,10 @@ static sx_err take_method(sr_config *c, const json_t *train, const char *path) {
 }
 
 /* What the weights say of their training. */
-static sx_err read_about(sr_config *c, const char *path) {
-    json_t *about = NULL;
-    sx_err rc = job_weights_about(path, &about);
+static sx_err take_about(sr_config *c, const json_t *about, const char *path) {
     take_trained(c, json_object_get(about, "degrade"));
     c->trained_on = job_weights_subjects(about);
-    if (rc == SX_OK) rc = take_method(c, json_object_get(about, "train"), path);
-    json_decref(about);
-    return rc;
+    return take_method(c, json_object_get(about, "train"), path);
 }
 
 /* Nodes of different processors may have different kernels, some with nothing to prepare: all take
@@ -137,15 +133,17 @@ static void record_values(sr_config *c, const job *j) {
 
 static sx_err read_network(sr_config *c, job *j) {
     const char *weights = job_text(j, "sr.weights");
+    json_t *about = NULL;
     sx_err rc;
     if (!*weights) return sx_fail(SX_E_USAGE, "sr: --weights RUN|FILE is needed");
-    SX_TRY(rc, job_weights_inherit(j, weights));
+    SX_TRY(rc, job_weights_inherit(j, weights, &about));
     SX_TRY(rc, job_net_config(j, &c->net));
     SX_TRY(rc, job_kernels(j, &c->kernels));
     SX_TRY(rc, job_schedule(j, &c->schedule));
-    SX_TRY(rc, read_about(c, weights));
+    SX_TRY(rc, take_about(c, about, weights));
     rc = job_weights_load(weights, &c->net, c->kernels, &c->params, c->weights_sha256);
 out:
+    json_decref(about);
     return rc;
 }
 

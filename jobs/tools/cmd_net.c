@@ -476,7 +476,7 @@ static sx_err collect_info(job *j, info *f) {
     const char *weights = job_text(j, "net.weights");
     sx_err rc;
     net *n = NULL;
-    if (*weights) SX_TRY(rc, job_weights_inherit(j, weights));
+    if (*weights) SX_TRY(rc, job_weights_inherit(j, weights, NULL));
     SX_TRY(rc, job_net_config(j, &f->config));
     SX_TRY(rc, job_kernels(j, &f->kernels));
     f->threads = job_threads(j);

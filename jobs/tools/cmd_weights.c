@@ -108,7 +108,7 @@ static sx_err read_checked(job *j, const char *path, io_ckpt *k, net_config *c, 
     net *n = NULL;
     float *block = NULL;
     SX_TRY(rc, io_ckpt_read(path, k));
-    SX_TRY(rc, job_weights_inherit(j, path));
+    SX_TRY(rc, job_weights_inherit(j, path, NULL));
     SX_TRY(rc, job_net_config(j, c));
     SX_TRY(rc, table_of(c, &n));
     *count = net_params(n)->count;

@@ -24,7 +24,7 @@ static void check_inherit(const char *path) {
     char help[] = "--help", *argv[] = {help};
     job *j;
     SX_ASSERT(job_new(&j, &cmd_sr, mp_self(), 1, argv) == SX_OK);
-    job_weights_inherit(j, path);
+    job_weights_inherit(j, path, NULL);
     job_free(j);
 }
 
