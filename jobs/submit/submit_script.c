@@ -38,6 +38,9 @@ static sx_err put_file(FILE *f, const char *templates, int reader) {
     size_t n_bytes;
     sx_err rc = sx_file_read(path, TEXT_LIMIT, &text, &n_bytes);
     if (rc == SX_OK) fprintf(f, "# ---- %s\n%s# ----\n", path, text);
+    if (rc == SX_E_NOINPUT) /* no input of the job, and 78 is what slurm/chain and the others say */
+        rc = sx_fail(SX_E_CONFIG, "%s%s%s: is not there or cannot be read",
+                     told ? readers[reader].instead : "", told ? " = " : "", path);
     sx_free(text);
     sx_free(path);
     return rc;

@@ -94,6 +94,10 @@ check "the id alone" [ "$(cat out)" = 4713 ]
 rm accepts
 mv bin/sbatch.good bin/sbatch
 
+# ---- settings of a site that are not there ----
+SAGAX_SITE=$PWD/absent.env expect 78 submit train cache.h5 run --steps 2
+says err "SAGAX_SITE = $PWD/absent.env"
+
 # ---- how many ranks: those of the template a node, unless said ----
 while IFS='|' read -r options want; do
     expect 0 submit $options train cache.h5 run --steps 2
