@@ -76,10 +76,11 @@ static bool always(const ablate_study *s, int row) {
     return true;
 }
 
+/* The row's own method, else that of the whole study. */
 static bool row_trains(const ablate_study *s, int row) {
-    char *method = row_value(&s->plan.row[row], "sr.method");
-    const bool trains = !method || strcmp(method, "network") == 0;
-    sx_free(method);
+    char *own = row_value(&s->plan.row[row], "sr.method");
+    const bool trains = strcmp(own ? own : job_text(s->j, "sr.method"), "network") == 0;
+    sx_free(own);
     return trains;
 }
 

@@ -176,6 +176,24 @@ START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
 }
 END_TEST
 
+START_TEST(a_study_without_a_network_trains_only_the_rows_that_say_one) {
+    static const char *const more[] = {"--set", "sr.method=cubic"};
+    ablate_study s = study_of("[rows]\na = train.lr=.7\nb = sr.method=network\n", 2, more);
+    ablate_step *step;
+    int n;
+    ablate_steps(&s, ABLATE_ROWS, 0, &step, &n);
+    ck_assert_int_eq(n, 2);
+    has(&step[0], "sr.method=cubic", true);
+    has(&step[0], "--weights", false);
+    ablate_steps_free(step, n);
+    ablate_steps(&s, ABLATE_ROWS, 1, &step, &n);
+    ck_assert_int_eq(n, 3);
+    has(&step[1], "--weights study/rows/b/run", true);
+    ablate_steps_free(step, n);
+    study_clear(&s);
+}
+END_TEST
+
 START_TEST(steps_get_the_keys_of_their_verbs_but_nobody_elses_weights) {
     static const char *const more[] = {
         "--set", "stitch.skip_bad=true",     "--set", "segment.limit_s=9",
@@ -271,6 +289,7 @@ int main(void) {
                      what_is_no_sweep_is_refused_with_its_line,
                      settings_that_no_step_knows_are_refused, the_published_tables_can_be_read,
                      a_step_gets_what_is_its_business_and_the_row_has_the_last_word,
+                     a_study_without_a_network_trains_only_the_rows_that_say_one,
                      steps_get_the_keys_of_their_verbs_but_nobody_elses_weights,
                      a_row_has_failed_when_a_step_that_it_has_did,
                      scores_put_the_row_that_others_are_compared_with_first,
