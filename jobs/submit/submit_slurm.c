@@ -69,12 +69,16 @@ static bool is_silent(const char *text, int status) {
     return status == 127 || status == 124 || has_one_of(text, words);
 }
 
-/* sbatch --parsable prints "id" or "id;cluster", perhaps behind lines of warnings. */
-static char *id_in(char *text) {
-    char *last = strrchr(text, '\n');
-    last = last ? last + 1 : text;
-    last[strcspn(last, ";")] = '\0';
-    return *last && strspn(last, "0123456789") == strlen(last) ? sx_strdup(last) : NULL;
+/* sbatch --parsable prints a line "id" or "id;cluster", perhaps between what a shell or a wrapper
+ * of the site has to say. */
+static char *id_in(const char *text) {
+    const char *id = NULL;
+    for (const char *line = text; *line; line += strspn(line, "\n")) {
+        const size_t n = strspn(line, "0123456789");
+        if (n > 0 && strchr(";\n", line[n])) id = line; /* or the end of the text */
+        line += strcspn(line, "\n");
+    }
+    return id ? sx_strf("%.*s", (int)strspn(id, "0123456789"), id) : NULL;
 }
 
 sx_err submit_sbatch(const char *command, char **id) {

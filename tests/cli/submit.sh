@@ -76,14 +76,14 @@ says err "the job waits until this changes"
 rm bin/sinfo accepts
 mv bin/sbatch.good bin/sbatch
 
-# ---- lines before its answer, as of a shell that does not know the locale ----
+# ---- lines around its answer, as of a shell that does not know the locale and a wrapper of the site ----
 mv bin/sbatch bin/sbatch.good
 cat >bin/sbatch <<'END'
 #!/bin/bash
 printf 'sbatch.sh: warning: cannot change locale\na notice\n' >&2
 [[ " $* " != *" --test-only "* ]] || { echo "sbatch: Job 12 to start" >&2 && exit 0; }
 [ -e accepts ] || { echo "sbatch: error: no credit" >&2 && exit 1; }
-echo 4713
+printf '%s\n' 4713 "" "12 core hours are left"
 END
 chmod +x bin/sbatch
 expect 69 submit train cache.h5 run --steps 2

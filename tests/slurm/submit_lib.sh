@@ -15,6 +15,7 @@ env >environment
 n=$(wc -l <asked)
 [ "$n" -ne "${REFUSED:-0}" ] || exit 1
 echo "$n;east"
+echo "12 core hours are left" # as a wrapper of a site may add
 END
 cat >bin/scontrol <<'END'
 #!/bin/sh
