@@ -206,6 +206,7 @@ void work_close(work *w) {
     sx_free(w->own);
     sx_free(w->outcome);
     sx_free(w->request);
+    sx_free(w->request_path);
     sx_free(w->folder);
     sx_free(w);
 }

@@ -26,9 +26,10 @@ struct work {
     int64_t *mine, n_mine; /* items of this run's part, in the order in which they are begun */
     int64_t n_alone;       /* of these, the last ones are made one at a time */
     work_retry retry;
-    char *request;     /* name of what `retry` asks for (work_request.c); NULL without */
-    int64_t run;       /* number of this run */
-    mp_leases *leases; /* NULL in a dry run */
+    char *request;      /* name of what `retry` asks for (work_request.c); NULL without */
+    char *request_path; /* of its file; on rank 0 */
+    int64_t run;        /* number of this run */
+    mp_leases *leases;  /* NULL in a dry run */
     work_journal *journal;
     work_history past;
     work_owner *own;       /* [ranks] of this run */

@@ -79,10 +79,9 @@ sx_err work__request_begin(work *w) {
     sx_err rc = SX_OK;
     if (w->retry == WORK_RETRY_NONE) return SX_OK;
     if (mp_rank(w->comm) == 0) {
-        char *path = path_of(w);
-        choose(w, path, name);
-        if (!job_dry_run(w->j)) rc = note(w, path, name, true);
-        sx_free(path);
+        w->request_path = path_of(w);
+        choose(w, w->request_path, name);
+        if (!job_dry_run(w->j)) rc = note(w, w->request_path, name, true);
     }
     mp_bcast(w->comm, name, sizeof name, 0);
     w->request = sx_strdup(name);
@@ -90,9 +89,7 @@ sx_err work__request_begin(work *w) {
 }
 
 void work__request_end(const work *w) {
-    if (!w->request || !w->through || mp_rank(w->comm) > 0) return;
-    char *path = path_of(w);
-    if (note(w, path, w->request, false) != SX_OK)
+    if (!w->request_path || !w->through) return;
+    if (note(w, w->request_path, w->request, false) != SX_OK)
         sx_warn("%s; the next run of this command will take it for what goes on", sx_err_text());
-    sx_free(path);
 }
