@@ -105,7 +105,8 @@ out:
 sx_err cache_labels_read(io_cache_volume *v, const cache_labels *l, const io_read_opt *read,
                          const char *path) {
     im_labels mask = {.voxel = NULL};
-    sx_err rc = job_labels_read(&mask, path, read, NULL);
+    /* turned as the slices are: between two voxels the way the file has them must not decide */
+    sx_err rc = job_labels_read(&mask, path, read, "PIR");
     if (rc == SX_OK) {
         job_scheme_apply(&l->scheme, l->scheme.subreg, &mask);
         rc = take_labels(v, &mask, path);

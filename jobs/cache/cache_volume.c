@@ -31,7 +31,7 @@ void cache_recipe_hash(const cache_recipe *r, char hex[65]) {
         snprintf(text, sizeof text, "cache recipe 1: hr_mm %.17g quantile %.17g xform %d air %g",
                  r->hr_mm, r->quantile, (int)r->read.xform, (double)AIR);
     if (r->labels)
-        n += snprintf(text + n, sizeof text - (size_t)n, " labels 1 scheme %s",
+        n += snprintf(text + n, sizeof text - (size_t)n, " labels 2 scheme %s",
                       r->labels->scheme.sha256);
     sx_hash_bytes(text, (size_t)n, hex);
 }

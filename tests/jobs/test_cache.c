@@ -110,6 +110,52 @@ START_TEST(a_constant_image_is_left_out_with_a_reason) {
 }
 END_TEST
 
+/* ---- labels ---- */
+
+/* Labels of slices with pixels of half a millimetre, new, from a mask of 1 mm that is stored by
+ * these axis codes: every second pixel lies between two voxels. */
+static uint8_t *labels_of_a_mask_stored_as(const char *codes, int64_t *n) {
+    const int64_t dim[3] = {7, 9, 5};
+    const cache_labels labels = {.used = true};
+    im_labels mask = {0}, turned = {0};
+    im_volume stored = {0};
+    io_cache_volume v = {.w = 14, .h = 18, .n = 5};
+    char path[64];
+    snprintf(path, sizeof path, "mask-%d.nii", (int)getpid());
+    v.affine[1][0] = v.affine[2][1] = -0.5, v.affine[0][2] = v.affine[3][3] = 1;
+    ck_assert_int_eq(im_labels_init(&mask, dim), SX_OK);
+    memset(mask.affine, 0, sizeof mask.affine);
+    mask.affine[1][0] = mask.affine[2][1] = -1, mask.affine[0][2] = mask.affine[3][3] = 1;
+    for (int64_t i = 0; i < im_labels_count(&mask); i++) mask.voxel[i] = (int32_t)(i % 101);
+    ck_assert_int_eq(im_labels_reorient(&turned, &mask, codes), SX_OK);
+    ck_assert_int_eq(im_labels_to_volume(&stored, &turned), SX_OK);
+    ck_assert_int_eq(io_nifti_write(path, &stored, IO_UINT8, ""), SX_OK);
+    const sx_err rc = cache_labels_read(&v, &labels, &recipe.read, path);
+    ck_assert_msg(rc == SX_OK, "%s", sx_err_text());
+    unlink(path);
+    im_labels_clear(&mask);
+    im_labels_clear(&turned);
+    im_volume_clear(&stored);
+    *n = v.w * v.h * v.n;
+    return v.labels;
+}
+
+START_TEST(how_a_mask_is_stored_does_not_change_the_labels) {
+    int64_t n = 0, m = 0;
+    uint8_t *want = labels_of_a_mask_stored_as("PIR", &n);
+    static const char *const codes[] = {"RAS", "LPS", "ASL", "SPL"};
+    for (int c = 0; c < 4; c++) {
+        uint8_t *got = labels_of_a_mask_stored_as(codes[c], &m);
+        ck_assert_int_eq(m, n);
+        for (int64_t i = 0; i < n; i++)
+            ck_assert_msg(got[i] == want[i], "%s: pixel %d: got %d, want %d", codes[c], (int)i,
+                          got[i], want[i]);
+        sx_free(got);
+    }
+    sx_free(want);
+}
+END_TEST
+
 /* ---- subjects ---- */
 
 static const job_option *const sections[] = {options_data, NULL};
@@ -375,8 +421,9 @@ int main(void) {
     return CHECK_RUN(
         "cache", the_brightest_pixel_is_where_the_affine_says,
         columns_go_posterior_rows_inferior_slices_right, air_around_the_body_is_cut_off,
-        a_constant_image_is_left_out_with_a_reason, images_of_a_subject_stay_together,
-        fractions_are_met_by_a_large_cohort, a_subject_stays_where_it_is_when_the_cohort_grows,
+        a_constant_image_is_left_out_with_a_reason, how_a_mask_is_stored_does_not_change_the_labels,
+        images_of_a_subject_stay_together, fractions_are_met_by_a_large_cohort,
+        a_subject_stays_where_it_is_when_the_cohort_grows,
         three_subjects_give_three_splits_for_every_seed,
         a_subject_that_failed_takes_no_split_s_only_place, another_cache_hands_its_split_on,
         a_fraction_of_zero_stays_empty, a_part_is_taken_for_its_input_and_configuration_alone,
