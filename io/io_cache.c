@@ -1,5 +1,7 @@
 /* Reading the slice cache: the index is read when the cache is opened, pixels when they are asked
- * for. Datasets stay open once used, without chunk caches: a slice is a chunk, and is read whole.
+ * for. Datasets are opened without chunk caches: a slice is a chunk, and is read whole. The last
+ * ones used stay open, not all: an open one takes 20 KB, and the library looks through those that
+ * are open when it opens another.
  */
 #include "io/io_cache.h"
 
@@ -14,12 +16,16 @@
 #include "io/io_cache_private.h"
 #include "io/io_hdf5.h"
 
+enum { OPEN_DATASETS = 256 };
+
 struct io_cache {
     char *path, config[65];
     hid_t file, uncached; /* the file; access list for datasets */
     io_cache_volume *entry;
     uint32_t **crc[IO__N_LAYERS]; /* [n] of each slice of a volume; NULL where the file has none */
-    hid_t *dataset[IO__N_LAYERS]; /* [n], negative until first used */
+    hid_t *dataset[IO__N_LAYERS]; /* [n], negative unless open */
+    hid_t *opened[OPEN_DATASETS]; /* those of them that are, a ring; NULL before it is full */
+    int64_t n_opened;             /* so far */
     int64_t n, bytes;
     uint16_t *slice; /* scratch, the largest slice */
 };
@@ -170,6 +176,17 @@ static sx_err damaged(const io_cache *k, int64_t volume, const char *what, const
                    k->entry[volume].rel, what, why);
 }
 
+/* In the place of the one that was opened OPEN_DATASETS before. */
+static void keep_open(io_cache *k, hid_t *place, hid_t dataset) {
+    hid_t **oldest = &k->opened[k->n_opened++ % OPEN_DATASETS];
+    if (*oldest) {
+        io__hdf5_close(**oldest);
+        **oldest = H5I_INVALID_HID;
+    }
+    *place = dataset;
+    *oldest = place;
+}
+
 /* Shape and type in the file are those of the index. */
 static bool is_as_indexed(hid_t dataset, io__cache_layer l, const io_cache_volume *v) {
     hsize_t shape[H5S_MAX_RANK];
@@ -199,7 +216,7 @@ static sx_err open_volume(io_cache *k, io__cache_layer l, int64_t volume) {
         return sx_fail(SX_E_DATA, "%s: volume %" PRId64 " (%s): shape differs from the index",
                        k->path, volume, v->rel);
     }
-    k->dataset[l][volume] = dataset;
+    keep_open(k, &k->dataset[l][volume], dataset);
     return SX_OK;
 }
 

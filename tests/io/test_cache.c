@@ -159,6 +159,39 @@ START_TEST(pixels_and_slices_come_back_bit_for_bit) {
 }
 END_TEST
 
+/* A large cohort must not need more memory than a small one: each open dataset takes some. */
+START_TEST(a_cache_of_many_volumes_keeps_few_of_them_open_and_reads_all) {
+    enum { MANY = 600, FEW = 300 };
+    const char *path = io_test_path("many.h5");
+    io_cache_writer *w;
+    io_cache *k;
+    float got = 0;
+    ck_ok(io_cache_create(&w, mp_self(), path, "0123abcd"));
+    for (int64_t i = 0; i < MANY; i++) {
+        uint16_t value = (uint16_t)(7 * i);
+        io_cache_volume v = {.rel = sx_strf("sub-%d_T2w.nii.gz", (int)i), .ok = true};
+        v.n = v.h = v.w = 1;
+        v.pixels = &value;
+        ck_ok(io_cache_append(w, i, &v));
+        sx_free(v.rel);
+    }
+    ck_ok(io_cache_commit(w, true));
+    ck_ok(io_cache_open(&k, path));
+    for (int64_t read = 0; read < 2 * MANY; read++) {
+        const int64_t i = read % MANY;
+        ck_ok(io_cache_slice(k, i, 0, &got));
+        ck_assert_int_eq(lrintf(got * 65535), 7 * i);
+        io__hdf5_lock();
+        ck_assert_int_le(H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_DATASET), FEW);
+        io__hdf5_unlock();
+    }
+    io_cache_close(k);
+    io__hdf5_lock();
+    ck_assert_int_eq(H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL), 0);
+    io__hdf5_unlock();
+}
+END_TEST
+
 /* Everything in a cache is what was written; SX_OK, or the error of whatever refused. */
 static sx_err read_all(const char *path, const char *what) {
     io_cache *k;
@@ -439,6 +472,7 @@ int main(int argc, char **argv) {
     tcase_add_test(together, a_cache_that_is_not_kept_leaves_nothing);
     tcase_add_test(alone, entries_come_back_whole);
     tcase_add_test(alone, pixels_and_slices_come_back_bit_for_bit);
+    tcase_add_test(alone, a_cache_of_many_volumes_keeps_few_of_them_open_and_reads_all);
     tcase_add_test(alone, a_flipped_bit_is_refused_or_harmless);
     tcase_add_test(alone, a_truncated_cache_is_refused);
     tcase_add_test(alone, damaged_pixels_are_found_and_named_and_spare_the_others);
