@@ -83,16 +83,18 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+#define CHECKPOINT "step-%08lld.h5"
+
 static char *checkpoint_path(const train_config *c, int64_t step) {
-    return sx_strf("%s/ckpt/step-%08lld.h5", c->run_path, (long long)step);
+    return sx_strf("%s/ckpt/" CHECKPOINT, c->run_path, (long long)step);
 }
 
 /* Step number in a checkpoint's file name, or -1 (temporaries and strangers). */
 static int64_t step_in_name(const char *name) {
-    char *end;
-    if (strncmp(name, "step-", 5) != 0) return -1;
-    long long step = strtoll(name + 5, &end, 10);
-    return end != name + 5 && strcmp(end, ".h5") == 0 && step >= 0 ? step : -1;
+    char ours[32];
+    const long long step = strncmp(name, "step-", 5) == 0 ? strtoll(name + 5, NULL, 10) : -1;
+    snprintf(ours, sizeof ours, CHECKPOINT, step);
+    return step >= 0 && strcmp(name, ours) == 0 ? step : -1;
 }
 
 /* No folder is no checkpoint; one that cannot be listed is an error. */
@@ -105,8 +107,8 @@ static sx_err find_checkpoints(const train_config *c, found *f) {
         if (errno != ENOENT) rc = sx_fail(SX_E_NOINPUT, "%s: %s", folder, strerror(errno));
         goto out;
     }
-    errno = 0;
-    for (struct dirent *e; (e = readdir(dir));) {
+    struct dirent *e;
+    while (errno = 0, (e = readdir(dir))) {
         int64_t step = step_in_name(e->d_name);
         if (step < 0) continue;
         f->step = sx_grow(f->step, f->n, sizeof *f->step);
