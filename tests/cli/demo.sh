@@ -4,7 +4,7 @@
 set -u
 . "$SAGAX_SOURCE_DIR/tests/cli/lib.sh"
 rm -rf ./*
-SAGAX_DEMO_STEPS=1900 "$SAGAX_SOURCE_DIR/demo.sh" "$PWD/demo-out" >out 2>err
+SAGAX_DEMO_STEPS=7600 "$SAGAX_SOURCE_DIR/demo.sh" "$PWD/demo-out" >out 2>err
 check "demo.sh ends well" [ $? = 0 ]
 last=demo.sh
 says out "| sr "
