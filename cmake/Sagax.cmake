@@ -26,10 +26,8 @@ function(sagax_library name)
   target_link_libraries(${name} PUBLIC sagax_flags ${A_DEPS} m)
 endfunction()
 
-# What Open MPI and OpenBLAS need to run many small ranks as any user on a small machine. The C
-# library fills what is allocated and freed, so that whoever reads it there, libraries too, shows.
+# What Open MPI and OpenBLAS need to run many small ranks as any user on a small machine.
 set(SAGAX_TEST_ENVIRONMENT
-    MALLOC_PERTURB_=165
     OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     OMPI_MCA_mpi_yield_when_idle=1 "OMPI_MCA_sharedfp=^sm" OMPI_MCA_btl=self,vader
     OPENBLAS_NUM_THREADS=1 CK_FORK=no CK_DEFAULT_TIMEOUT=600
@@ -56,9 +54,12 @@ function(sagax_test name)
   else()
     add_test(NAME ${name} COMMAND test_${name})
     list(APPEND tests ${name})
+    # The C library fills what is allocated and freed: whoever reads it there, libraries too, shows.
+    # Not under mpiexec of Open MPI 4.1, which does so itself.
+    set(filled MALLOC_PERTURB_=165)
   endif()
   set_tests_properties(${tests} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT}
-                       ENVIRONMENT "${SAGAX_TEST_ENVIRONMENT}" SKIP_RETURN_CODE 77)
+                       ENVIRONMENT "${SAGAX_TEST_ENVIRONMENT};${filled}" SKIP_RETURN_CODE 77)
 endfunction()
 
 # sagax_script(name script.sh LABELS cli [TIMEOUT s] [ARGS ...]): a shell test; the program is
