@@ -76,15 +76,18 @@ sagax_srun() {
         [ -n "$sagax_woken" ] || break
     done
     sagax_pid=""
-    # Ranks that were warned before they could take a warning have done nothing.
-    if [ "$sagax_stop" = USR1 ] && [ $rc = 138 ]; then rc=75; fi
     if [ -z "$SAGAX_VERDICT" ]; then
         said=$rc # there was no room for another word
     else
         read -r said 2>/dev/null <"$SAGAX_VERDICT" # somebody may have cleared the folder
         rm -f "$SAGAX_VERDICT"
     fi
-    if [ "$said" = none ]; then
+    if [ "$sagax_stop" = USR1 ] && [ $rc = 138 ]; then
+        case $said in
+        "" | none | 138) rc=75 ;; # ranks that were warned before they could take a warning have done nothing
+        *) rc=$said ;; # they have ended, and bash knows of the warning alone
+        esac
+    elif [ "$said" = none ]; then
         case $rc in
         0) # also when a node could not start its part of the step
             sagax_say "srun could not start the program"

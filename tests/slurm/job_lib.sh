@@ -40,7 +40,7 @@ for i in $(seq 40); do
         sleep "0.0$((RANDOM % 60 + 10))" && kill -USR1 $$
     ) 2>/dev/null &
     signal=$!
-    sagax_srun bash -c "trap '' USR1; : >is_deaf; sleep 0.04; exit 7"
+    sagax_srun bash -c "trap '' USR1; : >is_deaf; sleep 0.04; echo 7 1<>\"\$SAGAX_VERDICT\"; exit 7"
     code=$?
     case $code in 7) own=$((own + 1)) ;; 75) early=$((early + 1)) ;; esac
     if [ $code = 7 ] && [ $((i % 2)) = 1 ]; then deaf=$((deaf + 1)); fi
