@@ -61,6 +61,9 @@ sx_err mp_start(int *argc, char ***argv, mp_comm **world) {
     /* A rank killed while it opens a file in parallel would leave a semaphore in /dev/shm on which
      * later opens of that name hang for ever: do without that component of Open MPI's I/O. */
     setenv("OMPI_MCA_sharedfp", "^sm", 0);
+    /* It fills gaps between what it writes with what it reads there; behind the end of the file it
+     * reads nothing, and what its memory held goes into the file. */
+    setenv("OMPI_MCA_fbtl_posix_write_datasieving", "0", 0);
     mp_stop_install();
     int provided = 0;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
