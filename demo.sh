@@ -2,7 +2,7 @@
 # The main job, end to end, on data it makes itself: phantom cohort -> slice cache -> Palette trained on
 # two ranks -> super-resolved axial scans of held-out subjects -> scores and a picture.
 #   ./demo.sh [FOLDER]        default folder: demo-out; run again, it goes on where it was
-# About 12 minutes on two cores. SAGAX_DEMO_MINUTES changes the length of the training, SAGAX_DEMO_STEPS makes it a
+# 12 to 14 minutes on two cores. SAGAX_DEMO_MINUTES changes the length of the training, SAGAX_DEMO_STEPS makes it a
 # number of steps, and the result one that does not depend on the machine's speed.
 set -euo pipefail
 cd "$(dirname "$0")"
