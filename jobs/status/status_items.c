@@ -134,10 +134,17 @@ static void print_failures(const report *r) {
         printf("  and %lld more; --json lists all\n", (long long)(r->n_failed - SHOWN));
 }
 
+/* What stands behind "--" in a command of slurm/ is sbatch's. */
+static void print_retry(const char *command) {
+    const char *end = strstr(command, " -- ");
+    if (!end) end = command + strlen(command);
+    printf("\nto try those that failed again:\n  %.*s --retry failed%s\n", (int)(end - command),
+           command, end);
+}
+
 static void print_commands(const report *r) {
     if (r->to_go > 0 && status_is_left_alone(r->of)) status_print_go_on(r->of, r->command);
-    if (r->count[FAILED] + r->count[CRASHED] > 0)
-        printf("\nto try those that failed again:\n  %s --retry failed\n", r->command);
+    if (r->count[FAILED] + r->count[CRASHED] > 0) print_retry(r->command);
 }
 
 static void print_text(const report *r) {

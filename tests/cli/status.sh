@@ -53,6 +53,13 @@ expect 0 status sr --json
 json '.crew[0].silent' true
 json '.eta_s' null
 
+# ---- a command of slurm/, whose last words are sbatch's ----
+cp $work/run.json run.json
+jq '.command = "slurm/ablate x.ini study -- --time 5:00"' run.json >$work/run.json
+expect 0 status sr
+says out "  slurm/ablate x.ini study --retry failed -- --time 5:00"
+mv run.json $work/run.json
+
 # ---- nobody is there ----
 rm $work/crew/*
 expect 0 status sr
