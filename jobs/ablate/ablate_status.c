@@ -21,8 +21,8 @@ static json_t *steps_json(const ablate_study *s, ablate_stage stage, int row) {
 
 static json_t *line_json(const ablate_study *s, ablate_stage stage, int row) {
     const ablate_row *r = row < 0 ? NULL : &s->plan.row[row];
-    return json_pack("{s:s, s:s, s:o}", "name", r ? r->name : "", "settings", r ? r->settings : "",
-                     "steps", steps_json(s, stage, row));
+    return json_pack("{s:s, s:o, s:o}", "name", r ? r->name : "", "settings",
+                     job_json_string(r ? r->settings : ""), "steps", steps_json(s, stage, row));
 }
 
 sx_err ablate_plan_write(const ablate_study *s) {
@@ -31,8 +31,9 @@ sx_err ablate_plan_write(const ablate_study *s) {
     json_array_append_new(lines, line_json(s, ABLATE_PREPARE, -1));
     for (int i = 0; i < s->plan.n; i++) json_array_append_new(lines, line_json(s, ABLATE_ROWS, i));
     json_array_append_new(lines, line_json(s, ABLATE_SCORES, -1));
-    char *text = job_json_text(json_pack("{s:s, s:s, s:o}", "title", s->plan.title, "command",
-                                         job_command_again(s->j), "lines", lines),
+    char *text = job_json_text(json_pack("{s:o, s:o, s:o}", "title", job_json_string(s->plan.title),
+                                         "command", job_json_string(job_command_again(s->j)),
+                                         "lines", lines),
                                JSON_INDENT(2));
     sx_err rc = sx_mkdirs(s->out);
     if (rc == SX_OK) rc = sx_file_write(path, text, strlen(text));
@@ -58,8 +59,8 @@ static json_t *step_json(const io_table *t, const char *step) {
         seconds = io_table_at(t, i, ABLATE_SECONDS);
         reason = io_table_at(t, i, ABLATE_REASON);
     }
-    return json_pack("{s:s, s:s, s:s, s:s}", "step", step, "state", state, "seconds", seconds,
-                     "reason", reason);
+    return json_pack("{s:s, s:s, s:s, s:o}", "step", step, "state", state, "seconds", seconds,
+                     "reason", job_json_string(reason));
 }
 
 /* A line of the plan with what became of its steps. */

@@ -331,11 +331,12 @@ json_t *status_jobs_json(const status_jobs *s) {
     for (int64_t i = 0; i < s->n; i++) {
         const status_job *j = &s->job[i];
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o}", "job",
+            list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "job",
                             j->of->job, "verb", j->of->verb, "state", word_of(s, j), "tasks",
                             (json_int_t)j->of->tasks, "waiting", (json_int_t)j->waiting, "running",
                             (json_int_t)j->running, "restarts", (json_int_t)j->restarts, "reason",
-                            j->waiting > 0 ? j->why : j->reason, "slurm", j->state, "log",
+                            job_json_string(j->waiting > 0 ? j->why : j->reason), "slurm",
+                            job_json_string(j->state), "log",
                             j->log ? job_json_string(j->log) : json_null(), "last_line",
                             j->line ? job_json_string(j->line) : json_null()));
     }

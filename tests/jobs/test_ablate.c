@@ -1,6 +1,7 @@
 /* Sweep files, and the command lines that a study makes of them. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/sx_file.h"
@@ -176,6 +177,39 @@ START_TEST(a_step_gets_what_is_its_business_and_the_row_has_the_last_word) {
 }
 END_TEST
 
+/* Paths are bytes: the sweep file, which is the title unless it has one, and what a step read. */
+START_TEST(what_is_no_utf_8_does_not_hide_a_study_or_its_failures) {
+    char folder[] = "/tmp/sx_ablate_XXXXXX";
+    ablate_study s = study_of("[rows]\na = train.lr=.7\n", 0, NULL);
+    json_t *status, *step;
+    const char *reason;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    s.out = folder;
+    sx_free(s.plan.title);
+    s.plan.title = sx_strdup("sweep-\xff.ini");
+    char *row = sx_strf("%s/rows/a", folder), *command = sx_strf("rm -r %s", folder);
+    char *state = sx_path_join(row, "steps.tsv");
+    static const char table[] =
+        "step\tstate\tprint\tseconds\treason\ntrain\tfailed\tp\t1\t\xff.nii: cut\n";
+    ck_assert_int_eq(sx_mkdirs(row), SX_OK);
+    ck_assert_int_eq(sx_file_write(state, table, strlen(table)), SX_OK);
+    ck_assert_int_eq(ablate_plan_write(&s), SX_OK);
+    ck_assert_int_eq(ablate_status(folder, &status), SX_OK);
+    ck_assert_str_eq(json_string_value(json_object_get(status, "title")), "sweep-?.ini");
+    step = json_array_get(json_object_get(status, "rows"), 1);
+    step = json_array_get(json_object_get(step, "steps"), 0);
+    reason = json_string_value(json_object_get(step, "reason"));
+    ck_assert_msg(reason && strcmp(reason, "?.nii: cut") == 0, "reason: %s",
+                  reason ? reason : "no such step");
+    ck_assert_int_eq(system(command), 0);
+    json_decref(status);
+    sx_free(state);
+    sx_free(command);
+    sx_free(row);
+    study_clear(&s);
+}
+END_TEST
+
 START_TEST(a_study_without_a_network_trains_only_the_rows_that_say_one) {
     static const char *const more[] = {"--set", "sr.method=cubic"};
     ablate_study s = study_of("[rows]\na = train.lr=.7\nb = sr.method=network\n", 2, more);
@@ -289,6 +323,7 @@ int main(void) {
                      what_is_no_sweep_is_refused_with_its_line,
                      settings_that_no_step_knows_are_refused, the_published_tables_can_be_read,
                      a_step_gets_what_is_its_business_and_the_row_has_the_last_word,
+                     what_is_no_utf_8_does_not_hide_a_study_or_its_failures,
                      a_study_without_a_network_trains_only_the_rows_that_say_one,
                      steps_get_the_keys_of_their_verbs_but_nobody_elses_weights,
                      a_row_has_failed_when_a_step_that_it_has_did,
