@@ -1,4 +1,5 @@
 /* A study: the grid of its rows and steps (ablate.h), and its jobs. */
+#include <stdio.h>
 #include "jobs/ablate/ablate.h"
 #include "jobs/status/status.h"
 
@@ -17,8 +18,10 @@ static sx_err tell(const status *s, bool json) {
     } else {
         const bool done = ablate_status_print(study);
         status_jobs_print(&s->jobs);
-        if (!done && status_is_left_alone(s))
-            status_print_go_on(s, json_string_value(json_object_get(study, "command")));
+        /* Ranks are entered in the folders of steps, so jobs are all that is known here; the last
+         * of them says nothing of why an earlier one failed, the grid does. */
+        if (!done && !status_jobs_queued(&s->jobs))
+            printf("\nto go on:\n  %s\n", json_string_value(json_object_get(study, "command")));
     }
     json_decref(study);
     return SX_OK;
