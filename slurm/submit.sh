@@ -59,9 +59,11 @@ sagax_note() {
 # sbatch calls a file name pattern, in FOLDER, which is taken as it is. A job that waits for one that ended
 # otherwise is taken back. Where there are several clusters, sbatch prints "id;cluster".
 sagax_sbatch() {
-    local folder=${1//%/%%} log=$2 said
+    local folder=${1//%/%%} log=$2 said id
     shift 2
     said=$("$SAGAX_SLURM_DIR/sbatch.sh" --parsable --kill-on-invalid-dep=yes --output="$folder/$log" "$@") || return 1
     # a wrapper of the site may say more
-    sed -n 's/^\([0-9]\{1,\}\)\(;.*\)*$/\1/p' <<<"$said" | tail -n 1 | grep .
+    id=$(sed -n 's/^\([0-9]\{1,\}\)\(;.*\)*$/\1/p' <<<"$said" | tail -n 1)
+    [ -n "$id" ] || { echo "${0##*/}: the job may wait, but there is no id in what sbatch said: $said" >&2 && return 1; }
+    echo "$id"
 }

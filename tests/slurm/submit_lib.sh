@@ -14,7 +14,7 @@ echo "$*" >>asked
 env >environment
 n=$(wc -l <asked)
 [ "$n" -ne "${REFUSED:-0}" ] || exit 1
-echo "$n;east"
+[ -n "${NAMELESS:-}" ] || echo "$n;east"
 echo "12 core hours are left" # as a wrapper of a site may add
 END
 cat >bin/scontrol <<'END'
@@ -81,6 +81,8 @@ MOST=1 use 0 ablate rows.ini "${study[@]}"
 asks 2 "--array=0-0 "
 MOST="" use 69 ablate rows.ini "${study[@]}"
 says err "ablate: Slurm does not answer"
+NAMELESS=1 use 69 ablate rows.ini "${study[@]}"
+says err "no id in what sbatch said: 12 core hours are left"
 REFUSED=3 use 69 ablate rows.ini "${study[@]}"
 says err "ablate: sbatch refused"
 check "what would wait for nothing is taken back" [ "$(cat taken)" = "1 2" ]
