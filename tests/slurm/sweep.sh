@@ -37,7 +37,7 @@ says out "  failed            1"
 says out "  absent	66	list.tsv.sweep/absent.log"
 says out "  $id: ended (FAILED, NonZeroExitCode)"
 says out "slurm/sweep list.tsv --ntasks 1 --tasks 100 --time 5:00"
-(cd / && "$SAGAX" status "$OLDPWD/list.tsv.sweep") >out 2>err
+check "status from another folder" env -C / "$SAGAX" status "$PWD/list.tsv.sweep" >out 2>err
 says out "$PWD/list.tsv.sweep/${id}_"
 expect 0 status list.tsv.sweep --json
 json '.runs | map("\(.run) \(.code)") | join(", ")' "absent 66, blank 0, steps2 0, steps3 0, steps4 0"
