@@ -55,7 +55,7 @@ function(sagax_test name)
     add_test(NAME ${name} COMMAND test_${name})
     list(APPEND tests ${name})
     # The C library fills what is allocated and freed: whoever reads it there, libraries too, shows.
-    # Not under mpiexec of Open MPI 4.1, which does so itself.
+    # Not under mpiexec, which then crashes itself now and then (Open MPI 4.1, as it tells of an abort).
     set(filled MALLOC_PERTURB_=165)
   endif()
   set_tests_properties(${tests} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT}

@@ -1,8 +1,7 @@
 /* Reading the slice cache: the index is read when the cache is opened, pixels when they are asked
- * for. Datasets are opened without chunk caches: a slice is a chunk, and is read whole. The last
- * ones used stay open, not all: an open one takes 20 KB, and the library looks through those that
- * are open when it opens another.
- */
+ * for. Datasets are opened without chunk caches: a slice is a chunk, and is read whole. Those
+ * that were opened last stay open, not all: an open one takes 20 KB, and the library looks through
+ * the open ones when it opens another. */
 #include "io/io_cache.h"
 
 #include <inttypes.h>

@@ -66,7 +66,8 @@ typedef struct net_opt {
     bool train;         /* keep what backward needs */
     bool input_grad;    /* also compute gradients of the inputs */
     int threads;        /* that share each image; 0 stands for 1 */
-    int64_t most_bytes; /* of activations in training (nn__plan_opt); 0: no limit */
+    int64_t most_bytes; /* of activations in training, 0: no limit; beyond it values are made again
+                           in the backward pass: equal bytes, up to one more forward pass */
     bool plan_only;     /* takes no memory for activations: parameters and plan, no runs */
 } net_opt;
 

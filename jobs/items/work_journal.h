@@ -1,5 +1,5 @@
 /* The journal of a work folder: reading all of it, and writing one's own. Shared by work*.c and
- * cmd_status.c only.
+ * status_items.c only.
  *
  * A line is one JSON object: run (number of the run), config (of the run), request (which it
  * served; absent without run.retry), item, print (its fingerprint), state, owner and rank (who),

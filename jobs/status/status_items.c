@@ -185,9 +185,9 @@ static void print_json(const report *r) {
 }
 
 static bool is_run(const status *s) {
-    char *list = sx_path_join(s->folder, "run.json");
-    const bool is = sx_file_exists(list);
-    sx_free(list);
+    char *path = sx_path_join(s->folder, "run.json");
+    const bool is = sx_file_exists(path);
+    sx_free(path);
     return is;
 }
 

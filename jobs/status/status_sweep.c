@@ -62,24 +62,22 @@ static void print_json(const status *s, const run *all, int64_t n) {
 }
 
 static void print_text(const status *s, const run *all, int64_t n) {
-    const char *folder = s->out;
-    const status_jobs *jobs = &s->jobs;
     int64_t done = 0, open = 0;
     for (int64_t i = 0; i < n; i++) {
         done += all[i].code == 0;
         open += all[i].code == NOT_ENDED;
     }
     const int64_t failed = n - done - open;
-    printf("%s: sweep, %" PRId64 " runs begun\n", folder, n);
+    printf("%s: sweep, %" PRId64 " runs begun\n", s->out, n);
     printf("  %-10s %8" PRId64 "\n  %-10s %8" PRId64 "\n  %-10s %8" PRId64 "\n", "done", done,
            "not ended", open, "failed", failed);
-    status_jobs_print(jobs);
+    status_jobs_print(&s->jobs);
     if (failed > 0) printf("\nfailed:\n");
     for (int64_t i = 0; i < n; i++)
         if (all[i].code > 0)
-            printf("  %s\t%d\t%s/%s.log\n", all[i].name, all[i].code, folder, all[i].name);
-    if (!status_jobs_queued(jobs) && !status_jobs_done(jobs))
-        printf("\nto go on with those that are not done:\n  %s\n", status_jobs_command(jobs));
+            printf("  %s\t%d\t%s/%s.log\n", all[i].name, all[i].code, s->out, all[i].name);
+    if (!status_jobs_queued(&s->jobs) && !status_jobs_done(&s->jobs))
+        printf("\nto go on with those that are not done:\n  %s\n", status_jobs_command(&s->jobs));
 }
 
 static bool is_sweep(const status *s) {
