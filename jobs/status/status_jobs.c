@@ -267,6 +267,11 @@ char *status_jobs_to_mend(const status_jobs *s) {
 
 /* ---- telling ---- */
 
+/* None: there is none, or Slurm has not looked at the job yet. */
+static bool has_reason(const char *reason) {
+    return *reason && strcmp(reason, "None") != 0;
+}
+
 static void print_queued(const status_job *j) {
     const bool array = j->of->tasks > 0;
     const char *between = ": ";
@@ -279,7 +284,7 @@ static void print_queued(const status_job *j) {
     if (j->waiting > 0) {
         printf("%s", between);
         if (array) printf("%" PRId64 " of %" PRId64 " tasks ", j->waiting, j->of->tasks);
-        printf("waiting (%s)", j->why);
+        printf(has_reason(j->why) ? "waiting (%s)" : "waiting", j->why);
     }
     if (j->restarts > 0)
         printf(", put back into the queue %" PRId64 " time%s so far", j->restarts,
@@ -299,8 +304,7 @@ static void print_ended(const status_job *j, bool answered) {
         printf(": squeue cannot be asked");
     else
         printf(": ended%s", j->begun ? "" : " before any item began");
-    if (*j->state)
-        printf(strcmp(j->reason, "None") == 0 ? " (%s)" : " (%s, %s)", j->state, j->reason);
+    if (*j->state) printf(has_reason(j->reason) ? " (%s, %s)" : " (%s)", j->state, j->reason);
     if (j->line)
         printf("; the last line of its log:\n    %s\n    %s", j->line, j->log);
     else

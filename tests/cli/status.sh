@@ -111,6 +111,10 @@ check "asked once" [ "$(wc -l <asked)" = 1 ]
 expect 0 status new --json
 json '.jobs[0] | [.job, .state, .reason, .restarts] | join(" ")' "8 waiting Dependency 2"
 
+echo '8|PENDING|0||None|' >queue
+expect 0 status new
+check "not looked at yet: no reason" grep -qx "  8: waiting" out
+
 printf '9|PENDING|0||Resources|\n9|RUNNING|1|n1|None|\n9|COMPLETED|0|n1|None|\n8|RUNNING|0|n[3-4]|None|\n' >queue
 note new/.sagax 9 3 'sr-9_*.out'
 expect 0 status new

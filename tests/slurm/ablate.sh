@@ -30,6 +30,8 @@ id_of() { sed -n "s/^$1	//p" ids; }
 ablate 0 --tasks 3 "${study[@]}" -- --ntasks 1 --time 5:00
 cp out ids
 check "three jobs" [ "$(cut -f 1 ids | tr '\n' ' ')" = "prepare rows scores " ]
+looked_at() { ! squeue -h -o %r -j "$(id_of rows),$(id_of scores)" | grep -v Dependency; }
+wait_until 60 looked_at # a job has no reason to wait before Slurm has thought of it
 expect 0 status study
 says out "  $(id_of rows): 3 of 3 tasks waiting (Dependency)"
 says out "  $(id_of scores): waiting (Dependency)"
