@@ -37,6 +37,7 @@ typedef struct nn__plan {
     int h, w, in, out;
     int in_pad, out_pad;         /* whole vectors */
     int tiles_y, tiles_x;        /* rows of tiles, tiles in a row */
+    bool at_once;                /* threads share output channels, each of all tiles */
     int band, piece;             /* of a block: rows of tiles, tiles in each */
     int64_t in_slice, out_slice; /* floats of one point of a block */
 } nn__plan;
@@ -53,8 +54,11 @@ static nn__plan nn__plan_make(int h, int w, int in, int out) {
     p.tiles_y = (h + NN__TILE - 1) / NN__TILE;
     p.tiles_x = (w + NN__TILE - 1) / NN__TILE;
     const int fits = NN__BLOCK_FLOATS / (NN__POINTS * (p.in_pad + p.out_pad));
-    const int most = fits > 1 ? fits : 1;
-    if (2 * p.tiles_y * p.tiles_x <= 3 * most) { /* one block, even if it is a little large */
+    const int most = fits > 1 ? fits : 1, tiles = p.tiles_y * p.tiles_x;
+    /* One block, even if it is a little large, where V of all tiles, which each thread makes then,
+     * is less work than U of all output channels: a tile takes about three times as long. */
+    p.at_once = 2 * tiles <= 3 * most && 3 * tiles <= out;
+    if (p.at_once) {
         p.band = p.tiles_y;
         p.piece = p.tiles_x;
     } else if (p.tiles_x <= most) {
@@ -70,10 +74,6 @@ static nn__plan nn__plan_make(int h, int w, int in, int out) {
     p.in_slice = (int64_t)p.band * p.piece * p.in_pad + NN__SLICE_PAD;
     p.out_slice = (int64_t)p.band * p.piece * p.out_pad + NN__SLICE_PAD;
     return p;
-}
-
-static inline int nn__has_one_block(const nn__plan *p) {
-    return p->band == p->tiles_y && p->piece == p->tiles_x;
 }
 
 static inline nn__area nn__whole(const nn__plan *p) {

@@ -12,8 +12,8 @@
  *
  * Threads share an image by rows of tiles, each with its own U, V, M and dU: what one core writes
  * and another reads is slow; between two cores without a common cache, slower than to make U again.
- * An image of one block is shared by output channels: its weights cost more than its tiles, of
- * which every thread makes its own V.
+ * Few tiles of many channels are shared by output channels: their weights cost more than they do,
+ * and every thread makes its own V of all of them.
  *
  * Thin and 1x1 convolutions (model/nn_kernels_thin*.h, nn_kernels_pointwise.h) join in the table at
  * the end. Compiled once for each instruction set, NN_WINO_ISA names which. No state; different
@@ -161,7 +161,7 @@ typedef struct convolution {
 } convolution;
 
 typedef struct convolution_room {
-    float *u; /* all panels; with one block, a panel */
+    float *u; /* all panels; at once, a panel */
     float *v, *m;
     float *patch, *ring, *target;
 } convolution_room;
@@ -169,7 +169,7 @@ typedef struct convolution_room {
 /* A member's room; returns the floats that it needs. */
 static int64_t convolution_carve(const nn__plan *p, float *scratch, convolution_room *r) {
     carver c = {scratch, 0};
-    r->u = carve(&c, (nn__has_one_block(p) ? 1 : panels(p)) * u_panel(p));
+    r->u = carve(&c, (p->at_once ? 1 : panels(p)) * u_panel(p));
     r->v = carve(&c, NN__POINTS * p->in_slice);
     r->m = carve(&c, NN__POINTS * p->out_slice);
     r->patch = carve(&c, nn__patch_floats(p->in_pad));
@@ -217,7 +217,7 @@ static void convolve_in_blocks(const sx_team *t, convolution_member *w, float *u
     nn__each_block(w->c->p, t, w->c->upward, convolve_block, w);
 }
 
-/* Some output channels of an image of one block. */
+/* Some output channels of the whole image. */
 static void convolve_at_once(const sx_team *t, convolution_member *w, float *u) {
     const convolution *c = w->c;
     const nn__plan *p = c->p;
@@ -238,9 +238,9 @@ static void convolve_at_once(const sx_team *t, convolution_member *w, float *u) 
 }
 
 /* Sums that went through a gate, in the order of the members. */
-static void gather_gate(const convolution *c, const sx_team *t) {
+static void gather_gate(const convolution *c, int members) {
     nn__gate_clear(c->out->gate, c->p->out);
-    for (int id = 0; id < t->n; id++) {
+    for (int id = 0; id < members; id++) {
         convolution_room r;
         convolution_carve(c->p, nn_room_of(c->room, id), &r);
         const nn__target g = nn__target_at(c->p, c->out, r.target);
@@ -249,17 +249,17 @@ static void gather_gate(const convolution *c, const sx_team *t) {
 }
 
 /* Moments of the whole image, in the order of the members. */
-static void gather_moments(const convolution *c, const sx_team *t) {
+static void gather_moments(const convolution *c, int members) {
     const nn_moments to = c->out->moments;
     const size_t n_bytes = (size_t)c->p->out * sizeof *to.mean;
     int64_t n = 0;
     memset(to.mean, 0, n_bytes);
     memset(to.m2, 0, n_bytes);
-    for (int id = 0; id < t->n; id++) {
+    for (int id = 0; id < members; id++) {
         convolution_room r;
         convolution_carve(c->p, nn_room_of(c->room, id), &r);
         const nn__target g = nn__target_at(c->p, c->out, r.target);
-        if (nn__has_one_block(c->p))
+        if (c->p->at_once)
             nn__moments_add(to, g.all, c->p->out); /* each channel is one member's, others have 0 */
         else if (*g.n > 0)
             nn__moments_merge(to, n, g.all, *g.n, c->p->out);
@@ -277,17 +277,23 @@ static void convolve_member(const sx_team *t, void *arg) {
                             .in = nn__source_of_feed(c->p, c->in, r.patch, r.ring),
                             .out = nn__target_at(c->p, c->out, r.target)};
     nn__target_start(&w.out);
-    (nn__has_one_block(c->p) ? convolve_at_once : convolve_in_blocks)(t, &w, r.u);
-    if (!c->out->moments.mean && !c->out->gate) return;
-    sx_team_barrier(t);
-    if (t->id == 0) (c->out->gate ? gather_gate : gather_moments)(c, t);
+    (c->p->at_once ? convolve_at_once : convolve_in_blocks)(t, &w, r.u);
+}
+
+static void convolve(convolution *c) {
+    sx_pool *pool = c->room->pool;
+    sx_pool_run(pool, convolve_member, c);
+    if (c->out->gate)
+        gather_gate(c, sx_pool_threads(pool));
+    else if (c->out->moments.mean)
+        gather_moments(c, sx_pool_threads(pool));
 }
 
 static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                     const float *ready, const nn_sink *y, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
     convolution c = {&p, transform_forward, weight, ready, x, y, r, false};
-    sx_pool_run(r->pool, convolve_member, &c);
+    convolve(&c);
 }
 
 /* Upward, as it comes after the gradient of the weights and before the second pass of a norm, both
@@ -298,7 +304,7 @@ static void backward_data(const nn_conv_shape *s, const float *dy, const float *
     const nn__plan p = nn__plan_make(s->h, s->w, s->k, s->c);
     const nn_feed in = nn_feed_plain(dy, s->k);
     convolution c = {&p, transform_backward, weight, NULL, &in, dx, r, true};
-    sx_pool_run(r->pool, convolve_member, &c);
+    convolve(&c);
 }
 
 static int64_t ready_floats(const nn_conv_shape *s) {
@@ -322,14 +328,14 @@ typedef struct weight_gradient {
 } weight_gradient;
 
 typedef struct weight_room {
-    float *du; /* with one block: OUTS output channels at a time */
+    float *du; /* at once: OUTS output channels at a time */
     float *v, *d;
     float *patch, *ring, *dbias;
     float *dweight; /* of this member's blocks; the first member has the result for that */
 } weight_room;
 
 static int64_t du_slice(const nn__plan *p) {
-    const int outs = nn__has_one_block(p) ? nn__min(OUTS, p->out) : p->out;
+    const int outs = p->at_once ? nn__min(OUTS, p->out) : p->out;
     return (int64_t)outs * p->in_pad + NN__SLICE_PAD;
 }
 
@@ -346,7 +352,7 @@ static int64_t weight_carve(const nn__plan *p, int n, float *scratch, weight_roo
     r->patch = carve(&c, nn__patch_floats(p->in_pad > p->out_pad ? p->in_pad : p->out_pad));
     r->ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
     r->dbias = carve(&c, p->out);
-    r->dweight = carve(&c, n > 1 && !nn__has_one_block(p) ? dweight_floats(p) : 0);
+    r->dweight = carve(&c, n > 1 && !p->at_once ? dweight_floats(p) : 0);
     return c.used;
 }
 
@@ -428,7 +434,7 @@ static void weight_in_blocks(const sx_team *t, weight_member *w) {
     if (t->id == 0) gather_dbias(g, t);
 }
 
-/* Some output channels of an image of one block. */
+/* Some output channels of the whole image. */
 static void weight_at_once(const sx_team *t, weight_member *w) {
     const nn__plan *p = w->g->p;
     const nn__area a = nn__whole(p);
@@ -455,7 +461,7 @@ static void weight_member_run(const sx_team *t, void *arg) {
     weight_carve(p, t->n, nn_room_of(g->room, t->id), &w.r);
     w.x = nn__source_of_feed(p, g->x, w.r.patch, w.r.ring);
     w.dy = nn__source_of_image(p, g->dy, p->out, NN__TILE, w.r.patch);
-    (nn__has_one_block(p) ? weight_at_once : weight_in_blocks)(t, &w);
+    (p->at_once ? weight_at_once : weight_in_blocks)(t, &w);
 }
 
 static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,

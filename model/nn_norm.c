@@ -41,10 +41,11 @@ void nn__norm_statistics(nn_moments m, int64_t pixels, int c, float *mean, float
             double d = m.mean[k] - group;
             m2 += m.m2[k] + d * d * (double)pixels;
         }
-        double variance = m2 / ((double)pixels * size);
+        const double variance = m2 / ((double)pixels * size);
+        const float of_group = (float)(1.0 / sqrt(variance + norm_eps));
         for (int k = k0; k < k0 + size; k++) {
             mean[k] = (float)group;
-            rstd[k] = (float)(1.0 / sqrt(variance + norm_eps));
+            rstd[k] = of_group;
         }
     }
 }
