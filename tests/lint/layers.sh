@@ -34,6 +34,7 @@ BEGIN {
     allow("train", "job items cache")
     allow("bench", "job train")
     allow("doctor", "job")
+    allow("net", "job")
     allow("tools", "job sr cache")
     allow("ablate", "job items sr cache eval segment train")
     allow("submit", "job items sr cache eval segment train ablate")
