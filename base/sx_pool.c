@@ -112,6 +112,22 @@ int sx_processors(void) {
     return n > 1 ? n : 1;
 }
 
+sx_err sx_on_processors(int n, sx_err (*fn)(void *arg), void *arg) {
+    cpu_set_t all, one;
+    sx_err rc = SX_OK;
+    if (n == 1 || sched_getaffinity(0, sizeof all, &all) != 0) return fn(arg);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && n > 0 && rc == SX_OK; cpu++) {
+        if (!CPU_ISSET(cpu, &all)) continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        sched_setaffinity(0, sizeof one, &one);
+        rc = fn(arg);
+        n--;
+    }
+    sched_setaffinity(0, sizeof all, &all);
+    return rc;
+}
+
 void sx_pool_run(sx_pool *p, sx_team_fn *fn, void *arg) {
     if (p == NULL) {
         fn(&(sx_team){0, 1, NULL}, arg);

@@ -24,6 +24,9 @@ void sx_pool_free(sx_pool *p); /* takes NULL */
 int sx_pool_threads(const sx_pool *p);
 /* Processors this process may run on. */
 int sx_processors(void);
+/* Calls fn with the calling thread bound to each of the first n of them, in turn; for n = 1, or
+ * where they cannot be told, once and as it is. Returns the first error of fn, which ends it. */
+sx_err sx_on_processors(int n, sx_err (*fn)(void *arg), void *arg);
 
 /* Run fn on every thread; returns when all are done. */
 void sx_pool_run(sx_pool *p, sx_team_fn *fn, void *arg);

@@ -15,8 +15,11 @@
 
 enum { BENCH_MAX_ROUNDS = 101, BENCH_PASSES = 3, BENCH_MAX_LIST = 8, BENCH_MAX_OPS = 32 };
 
+/* Processors that one thread takes in turn at most. */
+enum { BENCH_MAX_PROCESSORS = 4 };
+
 /* Values of a row: one a pass. */
-enum { BENCH_MAX_SERIES = BENCH_MAX_ROUNDS * BENCH_PASSES };
+enum { BENCH_MAX_SERIES = BENCH_MAX_ROUNDS * BENCH_PASSES * BENCH_MAX_PROCESSORS };
 
 /* Parts of a run. */
 enum {
@@ -64,6 +67,12 @@ double bench_median(const bench_series *s);
 /* Smallest value: what several threads or ranks reach when nobody disturbs them; NAN of none. */
 double bench_least(const bench_series *s);
 
+/* Processors that one thread takes in turn (sx_on_processors): as many as the rows have threads, at
+ * most BENCH_MAX_PROCESSORS. On a machine that others use, too, one processor is by a tenth or more
+ * slower than another for a while; one thread on either of them alone would compare with two
+ * threads on both in another way each time. */
+int bench_processors(const bench_list *threads);
+
 /* Asked between two measurements. Errors: SX_E_AGAIN (asked to stop; what was measured is not
  * told). Collective over c->comm. */
 sx_err bench_go_on(const bench_config *c);
@@ -99,7 +108,8 @@ typedef struct bench_ceilings {
     int n_peaks;
     bench_level level[BENCH_LEVELS];
     int n_levels;
-    float *memory; /* [largest level]; owned */
+    int processors; /* that one thread takes in turn */
+    float *memory;  /* [largest level]; owned */
 } bench_ceilings;
 
 /* Rows for what c asks; *v is filled. Errors: SX_E_NOMEM. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
+#include "base/sx_pool.h"
 #include "jobs/bench/bench.h"
 
 #if defined __x86_64__
@@ -142,7 +143,7 @@ static double gb_per_s(const bench_isa *isa, const float *memory, int64_t n_byte
 sx_err bench_ceilings_init(bench_ceilings *v, const bench_config *c) {
     const bench_isa *isa[BENCH_MAX_ISAS];
     const int n_isas = supported(isa);
-    *v = (bench_ceilings){.n_peaks = 0};
+    *v = (bench_ceilings){.processors = bench_processors(&c->threads)};
     for (int t = 0; t < c->threads.n && (c->what & BENCH_PEAK) != 0; t++)
         for (int i = 0; i < n_isas; i++)
             v->peak[v->n_peaks++] = (bench_peak){.isa = isa[i], .threads = c->threads.item[t]};
@@ -157,11 +158,21 @@ void bench_ceilings_clear(bench_ceilings *v) {
     *v = (bench_ceilings){.n_peaks = 0};
 }
 
-void bench_ceilings_round(bench_ceilings *v) {
+/* What one thread does alone. */
+static sx_err round_of_one(void *arg) {
+    bench_ceilings *v = arg;
     const bench_isa *isa[BENCH_MAX_ISAS];
     supported(isa);
     for (int i = 0; i < v->n_peaks; i++)
-        bench_add(&v->peak[i].gflops, peak_gflops(v->peak[i].isa, v->peak[i].threads));
+        if (v->peak[i].threads == 1) bench_add(&v->peak[i].gflops, peak_gflops(v->peak[i].isa, 1));
     for (int i = 0; i < v->n_levels; i++)
         bench_add(&v->level[i].gb_per_s, gb_per_s(isa[0], v->memory, v->level[i].n_bytes));
+    return SX_OK;
+}
+
+void bench_ceilings_round(bench_ceilings *v) {
+    sx_on_processors(v->processors, round_of_one, v);
+    for (int i = 0; i < v->n_peaks; i++)
+        if (v->peak[i].threads > 1)
+            bench_add(&v->peak[i].gflops, peak_gflops(v->peak[i].isa, v->peak[i].threads));
 }

@@ -1,4 +1,4 @@
-/* Time, medians, and when to end. */
+/* Time, medians, processors, and when to end. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +40,13 @@ double bench_least(const bench_series *s) {
     double least = (double)NAN;
     for (int i = 0; i < s->n; i++) least = fmin(least, s->x[i]);
     return least;
+}
+
+int bench_processors(const bench_list *threads) {
+    int most = 1;
+    for (int i = 0; i < threads->n; i++)
+        if (threads->item[i] > most) most = threads->item[i];
+    return most < BENCH_MAX_PROCESSORS ? most : BENCH_MAX_PROCESSORS;
 }
 
 sx_err bench_go_on(const bench_config *c) {

@@ -5,6 +5,7 @@
  * number of threads is part of the plan. Weights and image of the calls are shared. */
 #include <string.h>
 #include "base/sx_mem.h"
+#include "base/sx_pool.h"
 #include "jobs/bench/bench.h"
 
 enum { MAX_ROWS = BENCH_MAX_LIST * (BENCH_MAX_LIST + 2) };
@@ -21,6 +22,7 @@ struct bench_run {
     bench_row row[MAX_ROWS];
     engine engine[MAX_ROWS];
     int n_rows;
+    int processors;                /* that one thread takes in turn */
     float *params, *image, *ready; /* of all calls of the sampler */
     bench_data data;
 };
@@ -59,18 +61,31 @@ static sx_err run_pass(bench_run *r, int i, bool keep) {
     return SX_OK;
 }
 
-/* A row's turn. Networks run many images in a row, so one image alone is measured in the caches
- * that another one left, not in those of the row before. */
-static sx_err run_row(bench_run *r, int i, bool keep) {
-    const engine *e = &r->engine[i];
+typedef struct turn {
+    bench_run *r;
+    int row;
+    bool keep;
+} turn;
+
+/* A row's turn on a processor. Networks run many images in a row, so one image alone is measured in
+ * the caches that another one left, not in those of the row before. */
+static sx_err run_turn(void *arg) {
+    const turn *t = arg;
+    bench_run *r = t->r;
+    const engine *e = &r->engine[t->row];
     nn_graph *g = net_graph(e->training.n ? e->training.n : e->n);
-    const bool alone = r->row[i].batch == 1;
-    sx_err rc = alone ? run_pass(r, i, false) : SX_OK;
-    nn_graph_times(g, r->row[i].op, 0, true);
-    for (int p = 0; p < (alone && keep ? BENCH_PASSES : 1) && rc == SX_OK; p++)
-        rc = run_pass(r, i, keep);
-    if (rc == SX_OK && keep) add_ops(&r->row[i], g);
+    const bool alone = r->row[t->row].batch == 1;
+    sx_err rc = alone ? run_pass(r, t->row, false) : SX_OK;
+    nn_graph_times(g, r->row[t->row].op, 0, true);
+    for (int p = 0; p < (alone && t->keep ? BENCH_PASSES : 1) && rc == SX_OK; p++)
+        rc = run_pass(r, t->row, t->keep);
+    if (rc == SX_OK && t->keep) add_ops(&r->row[t->row], g);
     return rc;
+}
+
+static sx_err run_row(bench_run *r, int i, bool keep) {
+    turn t = {r, i, keep};
+    return sx_on_processors(r->row[i].threads == 1 ? r->processors : 1, run_turn, &t);
 }
 
 sx_err bench_run_round(bench_run *r, bool keep) {
@@ -137,6 +152,7 @@ out:
 sx_err bench_run_new(bench_run **out, const bench_config *c) {
     bench_run *r = SX_NEW(bench_run);
     r->c = c;
+    r->processors = bench_processors(&c->threads);
     sx_err rc = add_rows(r);
     if (rc != SX_OK) {
         bench_run_free(r);

@@ -209,6 +209,48 @@ START_TEST(processors_are_those_that_may_be_used) {
 }
 END_TEST
 
+/* Where a function was called; it fails in call `fails`. */
+typedef struct visits {
+    int cpu[SX_MAX_THREADS], may_use[SX_MAX_THREADS], n, fails;
+} visits;
+
+static sx_err visit(void *arg) {
+    visits *v = arg;
+    v->cpu[v->n] = sched_getcpu();
+    v->may_use[v->n++] = sx_processors();
+    return v->n == v->fails ? SX_E_IO : SX_OK;
+}
+
+START_TEST(each_processor_is_bound_to_in_turn) {
+    const int n = sx_processors() < SX_MAX_THREADS ? sx_processors() : SX_MAX_THREADS;
+    visits v = {.n = 0};
+    ck_assert_int_eq(sx_on_processors(SX_MAX_THREADS, visit, &v), SX_OK);
+    ck_assert_int_eq(v.n, n);
+    for (int i = 0; i < n; i++) {
+        ck_assert_int_eq(v.may_use[i], 1);
+        ck_assert(i == 0 || v.cpu[i] > v.cpu[i - 1]);
+    }
+    ck_assert_int_ge(sx_processors(), n); /* all of them again */
+}
+END_TEST
+
+START_TEST(one_processor_is_any) {
+    visits v = {.n = 0};
+    ck_assert_int_eq(sx_on_processors(1, visit, &v), SX_OK);
+    ck_assert_int_eq(v.n, 1);
+    ck_assert_int_eq(v.may_use[0], sx_processors());
+}
+END_TEST
+
+START_TEST(an_error_ends_the_turns) {
+    const int before = sx_processors();
+    visits v = {.fails = 1};
+    ck_assert_int_eq(sx_on_processors(SX_MAX_THREADS, visit, &v), SX_E_IO);
+    ck_assert_int_eq(v.n, 1);
+    ck_assert_int_eq(sx_processors(), before);
+}
+END_TEST
+
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__ /* they map more than is left */
 /* In a child with no room for stacks: 0 if the pool says so, and how many threads there were. */
 static int fails_without_room(void) {
@@ -245,6 +287,9 @@ int main(void) {
     tcase_add_test(all, more_threads_than_processors_finish);
     tcase_add_test(all, shares_cover_the_range_and_differ_by_at_most_one);
     tcase_add_test(all, processors_are_those_that_may_be_used);
+    tcase_add_test(all, each_processor_is_bound_to_in_turn);
+    tcase_add_test(all, one_processor_is_any);
+    tcase_add_test(all, an_error_ends_the_turns);
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
     tcase_add_test(all, threads_that_cannot_be_started_are_an_error);
 #endif
