@@ -36,6 +36,11 @@ static standing standing_of(const char *state) {
 enum { ID, STATE, RESTARTS, NODES, REASON, N_FIELDS };
 #define FORMAT "ArrayJobID:|,State:|,RestartCnt:|,NodeList:|,Reason:|"
 
+/* None: there is none, or Slurm has not looked at the job yet. */
+static bool has_reason(const char *reason) {
+    return *reason && strcmp(reason, "None") != 0;
+}
+
 static status_job *find(status_jobs *s, const char *id) {
     for (int64_t i = 0; i < s->n; i++)
         if (strcmp(s->job[i].of->job, id) == 0) return &s->job[i];
@@ -66,6 +71,7 @@ static void take_line(status_jobs *s, char *line) {
     switch (standing_of(field[STATE])) {
     case WAITS:
         j->waiting++;
+        if (has_reason(j->why) && !has_reason(field[REASON])) break; /* that of another task */
         snprintf(j->why, sizeof j->why, "%s", field[REASON]);
         break;
     case RUNS:
@@ -266,11 +272,6 @@ char *status_jobs_to_mend(const status_jobs *s) {
 }
 
 /* ---- telling ---- */
-
-/* None: there is none, or Slurm has not looked at the job yet. */
-static bool has_reason(const char *reason) {
-    return *reason && strcmp(reason, "None") != 0;
-}
 
 static void print_queued(const status_job *j) {
     const bool array = j->of->tasks > 0;

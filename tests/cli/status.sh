@@ -121,6 +121,10 @@ expect 0 status new
 says out "  8: running on n[3-4]"
 says out "  9: 1 of 3 tasks running, 1 of 3 tasks waiting (Resources), put back into the queue 1 time so far"
 
+printf '9|PENDING|0||Resources|\n9|PENDING|1||None|\n9|PENDING|1||None|\n' >queue
+expect 0 status new
+says out "  9: 3 of 3 tasks waiting (Resources), put back into the queue 1 time so far"
+
 note new/.sagax 10 0 sr-10.out
 {
     printf 'sagax job 10: start 2\nsagax sr: no-bids: No such file or directory\n'
