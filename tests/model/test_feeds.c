@@ -503,6 +503,7 @@ static const shape large_shapes[] = {
     {6, 12, {96, 160}, 130, 3},                            /* one block, panels of weights */
     {37, 31, {32, 32}, 48, 1},  {37, 31, {17, 31}, 35, 1}, {2, 700, {32, 16}, 32, 1},
     {1, 5, {48, 16}, 64, 1},    {37, 31, {24, 24}, 1, 3},  {1, 700, {32, 17}, 2, 3},
+    {22, 26, {48, 48}, 126, 3}, /* just few enough tiles to be shared by channels */
 };
 
 START_TEST(feeds_of_large_images_agree_with_ref) {
