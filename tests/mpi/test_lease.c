@@ -575,16 +575,34 @@ START_TEST(a_pid_that_is_another_process_now_is_no_life) {
 }
 END_TEST
 
+/* Waits for the next beat of this process; a time shortly before it. */
+static double before_beat_of(const peer *p) {
+    int64_t last = -1;
+    for (double last_s = 0;;) {
+        const double now_s = sx_now_s();
+        int64_t beat = -1;
+        mp_member *all = NULL;
+        int n = 0;
+        ck_assert_int_eq(mp_crew_read(root, &all, &n), SX_OK);
+        for (int i = 0; i < n; i++)
+            if (all[i].pid == (int)p->pid) beat = all[i].beat;
+        sx_free(all);
+        if (last >= 0 && beat > last) return last_s;
+        last = beat;
+        last_s = now_s;
+        pause_s(0.01);
+    }
+}
+
 START_TEST(a_stopped_owner_loses_its_lease_after_silence_and_sees_it) {
     peer a = peer_start(1), b = peer_start(1);
     ck_assert_int_eq(peer_ask(&a, "cx"), 'M');
     ck_assert_int_eq(peer_ask(&a, "cy"), 'M');
     ck_assert_int_eq(peer_ask(&b, "cx"), 'H');
+    const double begin_s = before_beat_of(&a);
     kill(a.pid, SIGSTOP);
-    ck_assert_int_eq(peer_ask(&b, "cx"), 'H');
-    const double begin_s = sx_now_s();
     while (peer_ask(&b, "cx") == 'H') pause_s(0.05);
-    ck_assert(sx_now_s() - begin_s > 0.7); // less by the last beat before the stop
+    ck_assert(sx_now_s() - begin_s > 0.7);
     ck_assert_int_eq(peer_ask(&b, "hx"), 'y');
     kill(a.pid, SIGCONT);
     ck_assert_int_eq(peer_ask(&a, "hx"), 'n');
@@ -597,13 +615,17 @@ START_TEST(a_stopped_owner_loses_its_lease_after_silence_and_sees_it) {
 }
 END_TEST
 
-START_TEST(stopped_together_and_continued_nobody_is_dead) {
+/* False: this process was too slow to stop them together. */
+static bool stop_together(void) {
     peer a = peer_start(1), b = peer_start(1);
     ck_assert_int_eq(peer_ask(&a, "cx"), 'M');
     ck_assert_int_eq(peer_ask(&b, "cx"), 'H');
+    const double stop_s = before_beat_of(&a);
     kill(a.pid, SIGSTOP);
-    ck_assert_int_eq(peer_ask(&b, "cx"), 'H'); // it knows the last beat
+    const char knows = peer_ask(&b, "cx"); // the last beat
     kill(b.pid, SIGSTOP);
+    if (sx_now_s() - stop_s > 0.2) return false;
+    ck_assert_int_eq(knows, 'H');
     pause_s(1.6);
     const double begin_s = sx_now_s();
     kill(b.pid, SIGCONT);
@@ -617,6 +639,17 @@ START_TEST(stopped_together_and_continued_nobody_is_dead) {
     ck_assert_int_eq(peer_ask(&a, "hx"), 'y');
     peer_end(&a, 0);
     peer_end(&b, 0);
+    return true;
+}
+
+enum { TRIES = 50 };
+
+START_TEST(stopped_together_and_continued_nobody_is_dead) {
+    int n = 1;
+    for (; !stop_together(); n++) {
+        ck_assert_int_lt(n, TRIES);
+        tidy();
+    }
 }
 END_TEST
 
@@ -636,8 +669,8 @@ START_TEST(elsewhere_a_beat_is_life_and_silence_is_death_whatever_clocks_say) {
         snprintf(beat, sizeof beat, "%d", i);
         forge(entry, "beat", beat);
     }
-    ck_assert_int_eq(peer_ask(&b, "cx"), 'H');
     const double begin_s = sx_now_s();
+    ck_assert_int_eq(peer_ask(&b, "cx"), 'H');
     for (int i = 0; peer_ask(&b, "cx") == 'H'; i++) {
         age(entry, i % 2 ? 1 : -1); // the time stamp moves, the beat does not
         pause_s(0.05);

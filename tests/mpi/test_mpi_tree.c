@@ -337,14 +337,16 @@ static void push_all(mp_tree *t) {
 }
 
 /* Late by half a second: what the others wait from their own arrival on is at least most of what is
- * left of that, also where the machine makes them late. */
+ * left of that, also where the machine makes them late. It may also stop them when they have come;
+ * not ten times in a row. */
 START_TEST(who_comes_late_is_waited_for_and_that_is_told_apart) {
     const mp_tree_opt opt = {.n_leaves = 12, .n = 50000};
     const mp_tree_hook hook = {.node = mp_rank(world) / _i};
     const bool late = mp_rank(world) == mp_size(world) - 1;
     mp_tree *t = NULL;
     ck_assert_int_eq(mp__tree_new(&t, world, &opt, &hook), SX_OK);
-    for (int round = 0; round < 2; round++) {
+    int64_t spoilt = 0;
+    for (int round = 0, tries = 1; round < 2; round += !spoilt) {
         mp_barrier(world);
         const double start_s = sx_now_s();
         if (late && round == 0) nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
@@ -359,10 +361,11 @@ START_TEST(who_comes_late_is_waited_for_and_that_is_told_apart) {
         ck_assert_msg(cost.waited_s >= 0, "waited %g s", cost.waited_s);
         ck_assert_msg(cost.waited_s + cost.moved_s <= took_s, "%g + %g s of %g", cost.waited_s,
                       cost.moved_s, took_s);
-        if (round == 0 && !late)
-            ck_assert_msg(cost.waited_s >= woke_s - arrived_s - 0.2,
-                          "waited %g s for a rank that came after %g s", cost.waited_s,
-                          woke_s - arrived_s);
+        spoilt = round == 0 && !late && cost.waited_s < woke_s - arrived_s - 0.2;
+        ck_assert_msg(!spoilt || tries < 10, "waited %g s for a rank that came after %g s",
+                      cost.waited_s, woke_s - arrived_s);
+        tries++;
+        mp_max_i64(world, &spoilt, 1);
         if (round == 0 && late)
             ck_assert_msg(took_s - cost.waited_s >= 0.5, "the late one waited for itself: %g s",
                           cost.waited_s);
