@@ -84,7 +84,7 @@ int main(int argc, char **argv) {
     folder = argv[1];
     int rank = mp_rank(world);
     sx_log_set_rank(rank);
-    const mp_lease_opt opt = {.silence_s = 2, .stall_s = 2, .on_stall = on_stall, .user = &rank};
+    const mp_lease_opt opt = {.silence_s = 6, .stall_s = 6, .on_stall = on_stall, .user = &rank};
     mp_leases *l = NULL;
     sx_err rc = mp_leases_open(&l, world, folder, &opt);
     if (rc != SX_OK) {

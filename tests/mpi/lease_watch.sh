@@ -1,7 +1,7 @@
 #!/bin/bash
 # A job in which nobody moves ends with 75 and one line that says whom it waited for; one that is slow,
-# or was stopped for a while, ends as if nothing had been. Ranks lose patience after 2 s here; the jobs
-# run side by side.
+# or was stopped for a while, ends as if nothing had been. Ranks lose patience after 6 s here, as
+# short as a crowded machine allows; the jobs run side by side.
 set -u
 program=$1
 doing='item sub-01, slice 3 of 100'
@@ -19,7 +19,7 @@ rm -rf -- *
 start() {
     mkdir "$1"
     : >"$1/verdict"
-    SAGAX_VERDICT=$1/verdict timeout 60 "$MPIEXEC" -n 3 "$program" "$@" >"$1/out" 2>&1 &
+    SAGAX_VERDICT=$1/verdict timeout 120 "$MPIEXEC" -n 3 "$program" "$@" >"$1/out" 2>&1 &
     job[$1]=$!
 }
 
@@ -56,14 +56,14 @@ blames() {
     grep -q "$want" "$1/out" || fail "$1" "want: $want"
 }
 
-start stopped 1 50 moves
-start lowest 0 50 moves
-start hangs 2 50 hangs
-start slow 1 6 moves
-start leaves 1 4 leaves
+start stopped 1 100 moves
+start lowest 0 100 moves
+start hangs 2 100 hangs
+start slow 1 15 moves
+start leaves 1 10 leaves
 start short 1 5 moves
 start suspended 1 3 moves
-start away 1 6 moves
+start away 1 15 moves
 for name in "${!job[@]}"; do ready "$name"; done
 send stopped STOP 1
 send lowest STOP 0 # whose part it would be to speak
@@ -75,7 +75,7 @@ send short CONT 1
 
 # A process without others, meanwhile. It needs no beat to know that it hangs.
 mkdir single
-timeout 60 "$program" single 0 50 hangs >single/out 2>&1 &
+timeout 120 "$program" single 0 100 hangs >single/out 2>&1 &
 job[single]=$!
 for _ in $(seq 600); do [ -e single/ready.0 ] && break || sleep 0.05; done
 mv single/crew single/crew.away
