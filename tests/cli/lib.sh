@@ -80,6 +80,31 @@ reap() {
     wait "$1" 2>/dev/null
 }
 
+# wait_until SECONDS command...: until it succeeds.
+wait_until() {
+    local seconds=$1
+    shift
+    for _ in $(seq $((seconds * 10))); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.1
+    done
+    n_checks=$((n_checks + 1))
+    _fail "did not come in $seconds s: $*"
+    return 1
+}
+
+# close_gate PART [N]: `"${gated[@]}" program...` stops where it opens files whose path holds PART for the first (Nth)
+# time, until open_gate or a signal that it handles; `at_gate` waits for that (tests/fault/gate.c).
+close_gate() {
+    rm -f gate.met && : >gate
+    # Sanitizers need not be the first library here.
+    gated=(env "LD_PRELOAD=$SAGAX_GATE" "GATE=$PWD/gate" "GATE_PATH=$1" "GATE_AT=${2:-1}"
+        "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0")
+}
+with_gate() { local -x "${gated[@]:1}" && "$@"; } # the same for a function
+at_gate() { wait_until 300 test -e gate.met; }
+open_gate() { rm gate; }
+
 finish() {
     [ "$n_checks" -gt 0 ] || n_failed=1
     echo "$n_checks checks, $n_failed failed"

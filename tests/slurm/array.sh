@@ -12,11 +12,15 @@ use=(--weights run --steps 2)
 tasks=8
 
 # The last task is cancelled before it begins; the second one is stopped in the middle, and comes back.
-submit --array $tasks --ntasks 1 --time 20:00 --sbatch --hold sr bids sr-out "${use[@]}"
+close_gate sub-102 # one of its 25, not the first
+with_gate submit --array $tasks --ntasks 1 --time 20:00 --sbatch --hold sr bids sr-out "${use[@]}"
 scancel "${id}_$((tasks - 1))"
 scontrol release "$id"
-wait_until 90 grep -q "made in" "sr-out/.sagax/log/sr-${id}_1.out"
+at_gate
+check "it has made some" grep -q "made in" "sr-out/.sagax/log/sr-${id}_1.out"
 scancel --batch -s USR1 "${id}_1"
+wait_until 120 grep -q "start 2 of this job" "sr-out/.sagax/log/sr-${id}_1.out"
+open_gate
 wait_end 400 "$id"
 check "a task that was stopped came back" grep -q "start 2 of this job" "sr-out/.sagax/log/sr-${id}_1.out"
 check "the others need no other start" [ "$(grep -l 'start 2 of this job' sr-out/.sagax/log/* | wc -l)" = 1 ]

@@ -50,31 +50,18 @@ make_weights() {
 
 # ---- the queue ----
 
-# wait_end SECONDS JOB...: until all have left the queue.
+# wait_end SECONDS JOB...: until all have left the queue. No answer of squeue is none.
 wait_end() {
-    local seconds=$1 ids
+    local seconds=$1 ids left
     shift
     ids=$(IFS=, && echo "$*")
     for _ in $(seq $((seconds * 5))); do
-        [ -n "$(squeue -h -j "$ids" 2>/dev/null)" ] || return 0
+        left=$(squeue -h -j "$ids" 2>/dev/null) && [ -z "$left" ] && return 0
         sleep 0.2
     done
     n_checks=$((n_checks + 1))
     _fail "after $seconds s these jobs are not through: $(squeue -h -j "$ids")"
     scontrol show job "${1%%_*}"
-    return 1
-}
-
-# wait_until SECONDS command...: until it succeeds.
-wait_until() {
-    local seconds=$1
-    shift
-    for _ in $(seq $((seconds * 10))); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
-    done
-    n_checks=$((n_checks + 1))
-    _fail "did not come in $seconds s: $*"
     return 1
 }
 

@@ -25,11 +25,13 @@ options="${small[*]}"
     printf 'blank\ttrain cache.h5 "run with blanks" --steps 2 %s\n' "$options"
 } >list.tsv
 
+scontrol update nodename=n1,n2 state=drain reason=test # nothing begins before it was looked at
 sweep 0 list.tsv --ntasks 1 --tasks 100 --time 5:00
 id=$(cat out)
 expect 0 status list.tsv.sweep
 says out "list.tsv.sweep: sweep, "
-check "the job is known" grep -qE "^  $id: [0-9] of 3 tasks " out
+check "the job is known" grep -qE "^  $id: 3 of 3 tasks waiting" out
+scontrol update nodename=n1,n2 state=resume
 wait_end 120 "$id"
 expect 0 status list.tsv.sweep
 says out "  done              4"

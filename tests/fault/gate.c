@@ -1,0 +1,68 @@
+/* A gate in the way of a program, to be preloaded (LD_PRELOAD): when it has opened a file whose
+ * path holds GATE_PATH, it makes the file GATE.met and waits there until GATE is gone, or until the
+ * handler of a signal has run. So a test can be sure of where a program is when it does something
+ * to it, however slow either of them is. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The function that would have been called. */
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+static void opened(const char *path) {
+    const int before = errno;
+    static atomic_int n_opened;
+    static atomic_bool through; // told so by a signal
+    const char *part = getenv("GATE_PATH"), *at = getenv("GATE_AT"), *gate = getenv("GATE");
+    char met[PATH_MAX];
+    if (!part || !at || !gate || !strstr(path, part)) return;
+    if (atomic_fetch_add(&n_opened, 1) + 1 < atoi(at) || through) return;
+    if (access(gate, F_OK) != 0) {
+        errno = before;
+        return;
+    }
+    snprintf(met, sizeof met, "%s.met", gate);
+    const int fd = REAL(open)(met, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0) close(fd);
+    while (access(gate, F_OK) == 0 && !through)
+        if (nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL) != 0) through = true;
+    errno = before;
+}
+
+int open(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    const mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    const int fd = REAL(open)(path, flags, mode);
+    opened(path);
+    return fd;
+}
+
+int open64(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    const mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    return open(path, flags, mode);
+}
+
+FILE *fopen(const char *path, const char *how) {
+    FILE *f = REAL(fopen)(path, how);
+    opened(path);
+    return f;
+}
+
+FILE *fopen64(const char *path, const char *how) {
+    return fopen(path, how);
+}
