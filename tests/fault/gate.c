@@ -1,7 +1,8 @@
 /* A gate in the way of a program, to be preloaded (LD_PRELOAD): when it has opened a file whose
- * path holds GATE_PATH, it makes the file GATE.met and waits there until GATE is gone, or until the
- * handler of a signal has run. So a test can be sure of where a program is when it does something
- * to it, however slow either of them is. */
+ * path holds GATE_PATH for the GATE_AT-th time (number, from 1 on), and each time after that, it
+ * makes the file GATE.met and waits until GATE is gone, or until the handler of a signal has run;
+ * ten minutes at most. So a test can be sure of where a program is when it does something to it,
+ * however slow either of them is. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,7 @@ static void opened(const char *path) {
     snprintf(met, sizeof met, "%s.met", gate);
     const int fd = REAL(open)(met, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd >= 0) close(fd);
-    while (access(gate, F_OK) == 0 && !through)
+    for (int i = 0; i < 60000 && access(gate, F_OK) == 0 && !through; i++)
         if (nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL) != 0) through = true;
     errno = before;
 }
