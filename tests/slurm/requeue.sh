@@ -86,10 +86,13 @@ again=(sr bids again --weights run --steps 100)
 expect 0 train cache.h5 run --steps 2 "${small[@]}"
 expect 0 "${again[@]}"
 asked() { cat again/.sagax/journal/*.jsonl | jq -r 'select(.request and .state == "made") | .item'; }
-made_again() { [ "$(asked | wc -l)" -ge 1 ]; }
-submit --ntasks 1 --nodes 1 --time 10:00 "${again[@]}" --retry all
-wait_until 60 made_again
+close_gate again/sub-001/anat/sub-001_acq-ax_res-iso_desc-superres_T2w.nii.gz.tmp. # the second of three
+with_gate submit --ntasks 1 --nodes 1 --time 10:00 "${again[@]}" --retry all
+at_gate
+check "some are made again" [ "$(asked | wc -l)" -ge 1 ]
 scancel --batch -s USR1 "$id"
+wait_until 60 restarted "$id" 1
+open_gate
 wait_end 120 "$id"
 ended "$id" COMPLETED 0:0
 check "it came back" [ "$(restarts "$id")" = 1 ]
