@@ -39,7 +39,7 @@ set(SAGAX_TEST_ENVIRONMENT
 function(sagax_test name)
   cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;DEPS;LABELS;NP" ${ARGN})
   if(NOT A_TIMEOUT)
-    set(A_TIMEOUT 300)
+    set(A_TIMEOUT 900) # ten times what one takes under sanitizers, on a crowded machine
   endif()
   add_executable(test_${name} ${A_SOURCES})
   target_link_libraries(test_${name} PRIVATE ${A_DEPS} sagax_flags PkgConfig::CHECK m)
