@@ -237,9 +237,15 @@ launch() {
     mapfile -t ranks < <(living_ranks $launcher)
 }
 
-launch 3 stopped
+close_gate stopped/ckpt/step-00000020.h5
+start 3 stopped "${long[@]}"
+"${gated[@]}" "${line[@]}" >out 2>err &
+launcher=$!
+at_gate
+mapfile -t ranks < <(living_ranks $launcher)
 check "three ranks run" test ${#ranks[@]} -eq 3
 kill -USR1 "${ranks[2]}" 2>/dev/null
+open_gate
 reap $launcher
 code=$?
 last="USR1 to one rank"
