@@ -38,22 +38,20 @@ for s in $(seq 100 400); do
     mkdir -p bids/sub-$s/anat
     cp bids/sub-04/anat/sub-04_acq-sag_T2w.nii.gz bids/sub-$s/anat/sub-${s}_acq-sag_T2w.nii.gz
 done
-"$MPIEXEC" -n 2 "$SAGAX" cache build bids cache.h5 >out 2>err &
+close_gate cache.h5.tmp. # it is put together
+"${gated[@]}" "$MPIEXEC" -n 2 "$SAGAX" cache build bids cache.h5 >out 2>err &
 launcher=$!
-for _ in $(seq 2000); do # until it is put together
-    [ "$(stat -c %s cache.h5.tmp.[0-9]* 2>/dev/null | sort -n | tail -1)" -gt 100000 ] 2>/dev/null && break
-    sleep 0.02
-done
+at_gate
 victims=($(living_ranks $launcher))
 check "two ranks are at work" [ ${#victims[@]} = 2 ]
 kill -9 "${victims[0]}"
 reap $launcher
 check "the older cache is as it was" cmp whole.h5 cache.h5
 cp cache.h5 other.h5
-"$SAGAX" cache build bids other.h5 >out 2>err &
+close_gate other.h5.sagax/parts/ 100
+"${gated[@]}" "$SAGAX" cache build bids other.h5 >out 2>err &
 builder=$!
-for _ in $(seq 200); do grep -q . /proc/$builder/cmdline && break; sleep 0.01; done
-sleep 0.2
+at_gate
 kill -TERM $builder
 wait $builder
 check "a stop ends with 75" [ $? = 75 ]
