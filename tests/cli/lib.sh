@@ -94,7 +94,7 @@ wait_until() {
 }
 
 # close_gate PART [N]: `"${gated[@]}" program...` stops where it opens files whose path holds PART for the first (Nth)
-# time, until open_gate or a signal that it handles; `at_gate` waits for that (tests/fault/gate.c).
+# time, until open_gate, or SIGTERM or SIGUSR1 that it handles; `at_gate` waits for it there (tests/fault/gate.c).
 close_gate() {
     rm -f gate.met && : >gate
     # Sanitizers need not be the first library here.
