@@ -32,9 +32,10 @@ done
 echo "$times times two runs at one output: each of $((times * n_items)) items made once"
 
 # ---- a run that is killed, and others that go on in its place while a third works ----
-"$MPIEXEC" -n 2 "$SAGAX" sr cohort heirs --weights run --steps 12 "${lease[@]}" >out.a 2>err.a &
+close_gate cohort/sub-003
+"${gated[@]}" "$MPIEXEC" -n 2 "$SAGAX" sr cohort heirs --weights run --steps 12 "${lease[@]}" >out.a 2>err.a &
 a=$!
-for _ in $(seq 100); do [ -n "$(ls heirs/.sagax/claims 2>/dev/null)" ] && break || sleep 0.1; done
+at_gate
 check "the first run has begun an item" test -n "$(ls heirs/.sagax/claims)"
 living_ranks $a | xargs -r kill -9
 reap $a
@@ -46,11 +47,13 @@ check "and has made what the first had not" test "$(made heirs)" = "$n_items"
 stand_still() { # stand_still FOLDER SECONDS options...: a run of which a rank is stopped once it is at work
     local folder=$1 pause=$2 victim i
     shift 2
-    "$MPIEXEC" -n 2 "$SAGAX" sr cohort "$folder" "$@" >out 2>err &
+    close_gate cohort/sub-003
+    "${gated[@]}" "$MPIEXEC" -n 2 "$SAGAX" sr cohort "$folder" "$@" >out 2>err &
     launcher=$!
-    for _ in $(seq 100); do grep -qs begun "$folder"/.sagax/journal/*.jsonl && break || sleep 0.1; done
+    at_gate
     victim=$(living_ranks $launcher | tail -1)
     kill -STOP "$victim"
+    open_gate
     for ((i = 0; i < pause * 10; i++)); do kill -0 $launcher 2>/dev/null && sleep 0.1 || break; done
     kill -CONT "$victim" 2>/dev/null
     wait $launcher
@@ -60,7 +63,7 @@ check "a short stop does no harm" test $? = 0
 check "and changes nothing" same whole short
 
 # The others go on with what they can; then they wait for it, but not for ever.
-stand_still ever 200 --weights run --steps 12 --set run.stall_s=4 --set run.lease_s=2
+stand_still ever 200 --weights run --steps 12 --set run.stall_s=10 --set run.lease_s=2
 check "a rank that stands still for ever ends the run with 75" test $? = 75
 last="a run with a rank that stands still"
 says err "has not moved for"
@@ -69,11 +72,13 @@ check "running again finishes it" ranks 2 cohort ever --weights run --steps 12
 check "with the bytes of an undisturbed run" same heirs ever
 
 # ---- a run that was silent for too long finds its item with another ----
-"$MPIEXEC" -n 1 "$SAGAX" sr cohort lost --weights run --steps 12 "${lease[@]}" >out.a 2>err.a &
+close_gate cohort/sub-003
+"${gated[@]}" "$MPIEXEC" -n 1 "$SAGAX" sr cohort lost --weights run --steps 12 "${lease[@]}" >out.a 2>err.a &
 a=$!
-for _ in $(seq 100); do grep -qs begun lost/.sagax/journal/*.jsonl && break || sleep 0.1; done
+at_gate
 frozen=$(living_ranks $a)
 kill -STOP $frozen
+open_gate
 check "another run takes over what it held" ranks 1 cohort lost --weights run --steps 12 "${lease[@]}"
 check "all of it" test "$(made lost)" = "$n_items"
 kill -CONT $frozen
@@ -88,7 +93,7 @@ begun() { cat crashed/.sagax/journal/*.jsonl 2>/dev/null | grep -c '"state":"beg
 for n in 1 2; do
     "$MPIEXEC" -n 4 "$SAGAX" sr bids "${heavy[@]}" >out.a 2>err.a &
     a=$!
-    for _ in $(seq 200); do [ "$(begun)" -lt $n ] || break && sleep 0.1; done
+    for _ in $(seq 600); do [ "$(begun)" -lt $n ] || break && sleep 0.1; done
     for helper in $(living_ranks $a); do grep -qx "pid=$helper" $(grep -lx rank=3 crashed/.sagax/crew/*) && break; done
     kill -SEGV "$helper"
     reap $a
@@ -100,11 +105,11 @@ check "and says why" grep -q "failed	the program died in it 2 times" crashed/sag
 
 # ---- a scan in which ranks are always killed, as by the memory limit: it comes last, and all others are made ----
 # The second and the third time one that was under way beside it may be killed with it, or stand behind it.
-begun_003() { grep -h '"state":"begun"' killed/.sagax/journal/*.jsonl 2>/dev/null | grep -c sub-003; }
 for n in 1 2 3 4; do
-    "$MPIEXEC" -n 2 "$SAGAX" sr cohort killed --weights run --steps 12 "${lease[@]}" >out.a 2>err &
+    close_gate killed/sub-003/ses-01/anat/sub-003_ses-01_acq-ax_res-iso_desc-superres_T2w.nii.gz.tmp. # all but written
+    "${gated[@]}" "$MPIEXEC" -n 2 "$SAGAX" sr cohort killed --weights run --steps 12 "${lease[@]}" >out.a 2>err &
     a=$!
-    while [ "$(begun_003)" -lt $n ] && kill -0 $a 2>/dev/null; do sleep 0.05; done
+    at_gate
     living_ranks $a | xargs -r kill -9
     reap $a
 done
