@@ -47,7 +47,7 @@ n_after=0
 for round in $(seq "$rounds"); do
     rm -rf twice
     last="round $round of two jobs at once"
-    begin a $((1 + round % 2)) twice
+    begin a $((1 + round % 2)) twice --set run.lease_s=60 # nobody takes it for dead where the machine is slow
     a=$job
     # Half of them wait until the other is through, half are sent away before.
     begin b $((1 + round / 2 % 2)) twice --set run.lease_s=$((round % 2 == 0 ? 60 : 1))
@@ -91,18 +91,24 @@ same killed
 # ---- an owner elsewhere falls silent, loses the folder, and comes back ----
 last="an owner that was silent"
 if unshare --pid --fork --mount-proc true 2>/dev/null; then
-    unshare --pid --fork --mount-proc --kill-child "$SAGAX" train cache.h5 lost "${small[@]}" >a.out 2>&1 &
-    job=$!
-    until_step 15 lost
-    silent=$(ps -o pid= --ppid "$job" | tr -d ' ')
-    kill -STOP "$silent"
-    cp lost/metrics.jsonl then.jsonl
+    for _ in 1 2 3 4 5; do # until it is stopped before it is through
+        rm -rf lost
+        unshare --pid --fork --mount-proc --kill-child "$SAGAX" train cache.h5 lost "${small[@]}" >a.out 2>&1 &
+        job=$!
+        until_step 15 lost
+        silent=$(ps -o pid= --ppid "$job" | tr -d ' ')
+        kill -STOP "$silent" 2>/dev/null
+        [ "$(wc -l <lost/metrics.jsonl)" -ge 180 ] || break
+        kill -KILL "$silent" 2>/dev/null
+        wait "$job"
+    done
+    frozen=$job
     begin b 2 lost
     ended "$job"
     check "$last: exit $code of the next one" test $code = 0
     cp -r lost kept
     kill -CONT "$silent"
-    wait %1
+    wait "$frozen"
     code=$?
     check "$last: exit $code" test $code = 75
     check "$last: says why" grep -q "another one took the folder over" a.out
@@ -113,11 +119,18 @@ else
 fi
 
 # ---- a rank that stops ----
-begin a 3 stopped --set run.stall_s=20
-until_step 15 stopped
-mapfile -t ranks < <(living_ranks "$job")
-check "three ranks run" test ${#ranks[@]} = 3
-kill -STOP "${ranks[1]}"
+# stand NAME options...: a training by three ranks, of which one is stopped in the middle; pids in `job` and `ranks`.
+stand() {
+    close_gate "$1/ckpt/step-00000020.h5"
+    "${gated[@]}" "$MPIEXEC" -n 3 "$SAGAX" train cache.h5 "$1" "${small[@]}" "${@:2}" >a.out 2>&1 &
+    job=$!
+    at_gate
+    mapfile -t ranks < <(living_ranks "$job")
+    check "three ranks run" test ${#ranks[@]} = 3
+    kill -STOP "${ranks[1]}"
+    open_gate
+}
+stand stopped --set run.stall_s=20
 sleep 1.5
 kill -CONT "${ranks[1]}"
 ended "$job"
@@ -125,10 +138,7 @@ last="a rank that stood still for a moment"
 check "$last: exit $code" test $code = 0
 same stopped
 
-begin a 3 still --set run.stall_s=4
-until_step 15 still
-mapfile -t ranks < <(living_ranks "$job")
-kill -STOP "${ranks[1]}"
+stand still --set run.stall_s=8
 ended "$job"
 last="a rank that stands still"
 check "$last: exit $code" test $code = 75
