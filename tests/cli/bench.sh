@@ -48,10 +48,13 @@ json '[.ranks[] | .exchange_share > 0 and .exchange_share < 1] | all' true
 json '[.ranks[] | .rank_wait_share, .data_wait_share | . >= 0 and . < 1] | all' true
 
 # ---- a stop ends it between two measurements ----
+# listens PID: it has a handler of SIGTERM.
+listens() { [ "$(readlink /proc/$1/exe)" = "$(readlink -f "$SAGAX")" ] && grep -q '^SigCgt:.*[4-7cdef]...$' /proc/$1/status; }
 for part in forward,train memory; do
     last="bench --what $part, stopped"
     "$SAGAX" bench --size 160x160 --rounds 100 --what $part --set bench.memory_batch=256 >out 2>err &
     pid=$!
+    wait_until 120 listens $pid
     sleep 4
     kill -TERM $pid
     wait $pid
