@@ -27,21 +27,26 @@ ablate() { # ablate CODE arguments...
 }
 id_of() { sed -n "s/^$1	//p" ids; }
 
-ablate 0 --tasks 3 "${study[@]}" -- --ntasks 1 --time 5:00
+# None begins before it was looked at, and palette is trained until it is asked to stop.
+scontrol update nodename=n1,n2 state=drain reason=test
+close_gate palette/run/ckpt/step-00000200.h5
+with_gate ablate 0 --tasks 3 "${study[@]}" -- --ntasks 1 --time 5:00
 cp out ids
 check "three jobs" [ "$(cut -f 1 ids | tr '\n' ' ')" = "prepare rows scores " ]
-looked_at() { ! squeue -h -o %r -j "$(id_of rows),$(id_of scores)" | grep -v Dependency; }
+looked_at() { [ "$(squeue -h -o %r -j "$(id_of rows),$(id_of scores)")" = $'Dependency\nDependency' ]; }
 wait_until 60 looked_at # a job has no reason to wait before Slurm has thought of it
 expect 0 status study
 says out "  $(id_of rows): 3 of 3 tasks waiting (Dependency)"
 says out "  $(id_of scores): waiting (Dependency)"
 check "they need no command to go on" bash -c '! grep -q "to go on" out'
-# Of many checkpoints only the newest three are there at any time.
-wait_until 300 sh -c 'ls study/rows/palette/run/ckpt/step-*.h5'
+scontrol update nodename=n1,n2 state=resume
+at_gate
 # The task that trains is asked to stop, as by its time limit, and its job puts itself back.
 scancel --batch --signal=USR1 "$(id_of rows)_0" 2>/dev/null
 scancel --batch --signal=USR1 "$(id_of rows)_1" 2>/dev/null
 scancel --batch --signal=USR1 "$(id_of rows)_2" 2>/dev/null
+wait_until 120 grep -q "start 2 of this job" study/log/rows-*.out
+open_gate
 wait_end 400 "$(id_of prepare)" "$(id_of rows)" "$(id_of scores)"
 check "slices and network" [ -s study/cache.h5 -a -s study/segmenter/weights.h5 ]
 check "the stopped task came back" grep -qh "checkpoint of step" study/log/rows-*.out
