@@ -81,15 +81,17 @@ is_whole "after the kills"
 rm -r c.h5*
 
 # ---- a request to stop: 75, and the next run makes the rest ----
-for round in 1 2 3; do
-    "$SAGAX" cache build bids c.h5 >out 2>err &
+for opened in 5 20 40; do
+    close_gate c.h5.sagax/parts/ $opened
+    "${gated[@]}" "$SAGAX" cache build bids c.h5 >out 2>err &
     builder=$!
-    for _ in $(seq 2000); do [ "$(parts)" -ge $((5 * round)) ] && break; done
+    at_gate
     kill -USR1 $builder
     wait $builder
     check "a stop ends with 75" [ $? = 75 ]
     says err "run again"
     there=$(parts)
+    check "it had made parts" [ "$there" -gt 0 ]
     expect 0 cache build bids c.h5
     says err "$there of $n volumes are there already"
     check "the next run makes the rest alone" [ "$(made 2)" = $((n - there)) ]

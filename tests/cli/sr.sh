@@ -242,12 +242,11 @@ for n in 1 2; do
     check "and the rest is left waiting" [ "$(table blocked waiting)" -gt 0 ]
 done
 # ---- killed, then run again ----
-"$SAGAX" sr bids killed "${use[@]}" --retry all >out 2>err &
+close_gate sub-003
+"${gated[@]}" "$SAGAX" sr bids killed "${use[@]}" --retry all >out 2>err &
 pid=$!
-for _ in $(seq 600); do
-    [ -n "$(find killed -name '*.json' -path '*anat*' 2>/dev/null)" ] && break
-    sleep 0.05
-done
+at_gate
+check "an image is made" [ -n "$(find killed -name '*.json' -path '*anat*')" ]
 kill -9 $pid
 wait $pid 2>/dev/null
 mkdir -p killed/sub-003/ses-01/anat
@@ -260,12 +259,10 @@ check "a killed run is completed to the same bytes" same whole killed
 check "no half-written file is left" clean killed
 
 # ---- asked to stop ----
-"$SAGAX" sr bids stopped --weights run --steps 500 >out 2>err &
+close_gate _T2w.nii.gz
+"${gated[@]}" "$SAGAX" sr bids stopped --weights run --steps 500 >out 2>err &
 pid=$!
-for _ in $(seq 600); do
-    [ -f stopped/dataset_description.json ] && break
-    sleep 0.05
-done
+at_gate
 kill -TERM $pid
 wait $pid
 check "a stop request ends with exit 75" [ $? = 75 ]
