@@ -82,15 +82,20 @@ processes_of() {
     done | sort -u
 }
 
-# Daemons first, so that they tell nobody that their tasks died; twice, for what one has just started.
+# Daemons first, so that they tell nobody that their tasks died; twice, for what one has just started. They have ended
+# when this returns.
 kill_nodes() {
-    local pid node victims
+    local pid node victims killed=""
     for _ in 1 2; do
         victims=$(processes_of "$@")
+        killed+=" $victims"
         for pid in $victims; do
             [[ $(name_of "$pid") != slurm*d ]] || kill -9 "$pid" 2>/dev/null
         done
         [ -z "$victims" ] || kill -9 $victims 2>/dev/null
+    done
+    for pid in $killed; do # its ports are free when it has ended
+        for _ in $(seq 100); do running "$pid" && sleep 0.1 || break; done
     done
     for node in "$@"; do rm -f "$dir/run/slurmd.$node.pid"; done
 }
@@ -148,7 +153,7 @@ SlurmdParameters=config_overrides
 AccountingStorageType=accounting_storage/none
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf_interval=1
-KillWait=5
+KillWait=30
 MinJobAge=86400
 JobRequeue=1
 SlurmctldTimeout=10
@@ -222,13 +227,13 @@ start_node() {
 wait_for() {
     local list n=$#
     list=$(IFS=, && echo "$*")
-    for _ in $(seq 200); do
+    for _ in $(seq 500); do
         alive "$dir/run/slurmctld.pid" || die 69 "slurmctld died: $(tail -n 1 "$dir/log/slurmctld.log")"
         [ "$(timeout 5 sinfo -h -N -n "$list" -o %T 2>/dev/null | grep -cE '^(idle|mixed|allocated|completing)$')" -ge $n ] &&
             return
         sleep 0.1
     done
-    die 69 "after 20 s not all of $list answer; see the logs in $dir/log and: sinfo -R"
+    die 69 "after 50 s not all of $list answer; see the logs in $dir/log and: sinfo -R"
 }
 
 start() {

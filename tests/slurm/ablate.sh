@@ -22,7 +22,7 @@ ablate() { # ablate CODE arguments...
     local want=$1 got=0
     shift
     last="ablate $*"
-    timeout 60 "$tools/ablate" "$@" >out 2>err || got=$?
+    timeout 120 "$tools/ablate" "$@" >out 2>err || got=$?
     check "$last: exit code $got, want $want" [ $got = "$want" ]
 }
 id_of() { sed -n "s/^$1	//p" ids; }
@@ -34,7 +34,7 @@ with_gate ablate 0 --tasks 3 "${study[@]}" -- --ntasks 1 --time 5:00
 cp out ids
 check "three jobs" [ "$(cut -f 1 ids | tr '\n' ' ')" = "prepare rows scores " ]
 looked_at() { [ "$(squeue -h -o %r -j "$(id_of rows),$(id_of scores)")" = $'Dependency\nDependency' ]; }
-wait_until 60 looked_at # a job has no reason to wait before Slurm has thought of it
+wait_until 120 looked_at # a job has no reason to wait before Slurm has thought of it
 expect 0 status study
 says out "  $(id_of rows): 3 of 3 tasks waiting (Dependency)"
 says out "  $(id_of scores): waiting (Dependency)"

@@ -11,7 +11,7 @@ expect 0 cache build three cache.h5 "${all_train[@]}"
 
 submit --nodes 2 --ntasks 4 --time 10:00 train cache.h5 long "${small[@]}" --steps 1000000 \
     --set train.checkpoint_every=20
-wait_until 60 sh -c 'ls long/ckpt/step-*.h5' # of many the newest three are there
+wait_until 120 sh -c 'ls long/ckpt/step-*.h5' # of many the newest three are there
 "$cluster" kill-node n1
 gone() { [ "$(job_field "$id" JobState)" != RUNNING ]; }
 wait_until 90 gone # once Slurm has noticed (SlurmdTimeout): not left with a node that nobody works on
@@ -19,6 +19,6 @@ wait_until 90 gone # once Slurm has noticed (SlurmdTimeout): not left with a nod
 wait_until 180 grep -q "resumed step" "long/.sagax/log/train-$id.out"
 check "started again by Slurm" [ "$(job_field "$id" Restarts)" = 1 ]
 scancel "$id"
-wait_end 60 "$id"
+wait_end 120 "$id"
 check "a cancelled job stays cancelled" [ "$(job_field "$id" JobState)" = CANCELLED ]
 finish

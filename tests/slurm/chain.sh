@@ -29,7 +29,7 @@ END
 
 # Ranks of two nodes make what mpirun makes.
 last="phantom by srun"
-check "$last" timeout 60 srun --mpi=pmix -N2 -n4 "$SAGAX" phantom bids --subjects 2 "${field[@]}" -q
+check "$last" timeout 120 srun --mpi=pmix -N2 -n4 "$SAGAX" phantom bids --subjects 2 "${field[@]}" -q
 expect 0 phantom alone --subjects 2 "${field[@]}" -q
 check "$last: the same as by one process" diff -r bids alone
 
@@ -37,15 +37,15 @@ check "$last: the same as by one process" diff -r bids alone
 for how in "" --mpi=none --mpi=pmi2; do
     last="srun $how"
     got=0
-    timeout 60 srun -n3 $how "$SAGAX" train absent.h5 run >out 2>err || got=$?
+    timeout 120 srun -n3 $how "$SAGAX" train absent.h5 run >out 2>err || got=$?
     check "$last: exit code $got, want 69" [ $got = 69 ]
     says err 'srun --mpi=pmix -n 3 sagax'
     got=0
-    timeout 60 srun -n3 $how "$SAGAX" doctor >out 2>err || got=$?
+    timeout 120 srun -n3 $how "$SAGAX" doctor >out 2>err || got=$?
     check "$last doctor: exit code $got, want 69" [ $got = 69 ]
 done
 last="doctor by srun --mpi=pmix"
-check "$last" timeout 60 srun --mpi=pmix -N2 -n2 "$SAGAX" doctor >out
+check "$last" timeout 120 srun --mpi=pmix -N2 -n2 "$SAGAX" doctor >out
 says out "PMIX_RANK=1"
 says out "mpi_types    "
 says out "slurm        slurm-wlm"
@@ -59,7 +59,7 @@ last="slurm/chain"
 check "$last" [ $? = 0 ]
 check "four jobs" [ "$(cut -f 1 out | tr '\n' ' ')" = "cache train sr eval " ]
 mapfile -t ids < <(cut -f 2 out)
-wait_end 120 "${ids[@]}"
+wait_end 300 "${ids[@]}"
 for id in "${ids[@]}"; do ended "$id" COMPLETED 0:0; done
 check "a table of scores" grep -q '^| sr |' made/scores.md
 check "logs of all steps" [ "$(ls made/*.sagax/log/* made/*/.sagax/log/* | wc -l)" = 4 ]
@@ -88,6 +88,6 @@ check "no job waits" [ -z "$(squeue -h || echo no answer)" ]
 "$tools/chain" bids broken --config study.ini --time 5:00 --partition main --sbatch --begin=now+600 >out 2>err
 mapfile -t ids < <(cut -f 2 out)
 scancel "${ids[0]}"
-wait_end 30 "${ids[@]}"
+wait_end 120 "${ids[@]}"
 ended "${ids[1]}" CANCELLED 0:0
 finish

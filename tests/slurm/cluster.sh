@@ -10,7 +10,7 @@ cluster() {
     local want=$1 got=0
     shift
     last="local-cluster.sh $*"
-    timeout 60 "$cluster" "$@" >out 2>err || got=$?
+    timeout 120 "$cluster" "$@" >out 2>err || got=$?
     check "$last: exit code $got, want $want" [ $got = "$want" ]
 }
 # A zombie is dead: process 1 may be late to reap it.
@@ -30,7 +30,7 @@ says err "a cluster of 2 nodes runs"
 
 # ---- a node that is gone, with all that ran on it ----
 srun -w n2 sh -c 'echo $$ >task.pid && exec sleep 1000' >srun.log 2>&1 &
-wait_until 20 test -s task.pid
+wait_until 120 test -s task.pid
 task=$(cat task.pid)
 check "a task runs" [ -e "/proc/$task" ]
 cluster 0 kill-node n2
@@ -38,7 +38,7 @@ check "its tasks are dead" dead "$task"
 cluster 1 status
 says out "slurmd.n2 down"
 cluster 0 start-node n2
-check "it works again" [ "$(timeout 20 srun -w n2 sh -c 'echo $SLURMD_NODENAME')" = n2 ]
+check "it works again" [ "$(timeout 120 srun -w n2 sh -c 'echo $SLURMD_NODENAME')" = n2 ]
 cluster 64 kill-node n7
 says err "no node n7; there are: n1 n2"
 

@@ -14,7 +14,7 @@ cluster_start() {
     SAGAX_CLUSTER_DIR=$(mktemp -d "${TMPDIR:-/tmp}/sagax-test-XXXXXX")
     export SAGAX_CLUSTER_DIR
     trap 'timeout 60 "$cluster" stop; rm -rf "$SAGAX_CLUSTER_DIR"' EXIT
-    timeout 60 "$cluster" start "$@" >out 2>err || {
+    timeout 120 "$cluster" start "$@" >out 2>err || {
         _fail "local-cluster.sh start $*"
         finish
     }

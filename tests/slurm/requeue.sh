@@ -21,16 +21,16 @@ submit --nodes 2 --ntasks 2 --time 20:00 train cache.h5 stopped "${small[@]}" "$
 stopped=$id
 for n in 1 2; do
     at=$(steps_of stopped)
-    wait_until 60 beyond stopped "$at"
+    wait_until 120 beyond stopped "$at"
     scancel --batch -s USR1 "$stopped"
-    wait_until 60 restarted "$stopped" "$n"
-    wait_until 30 grep -q "start $((n + 1)) of this job" "stopped/.sagax/log/train-$stopped.out"
+    wait_until 120 restarted "$stopped" "$n"
+    wait_until 120 grep -q "start $((n + 1)) of this job" "stopped/.sagax/log/train-$stopped.out"
 done
-wait_until 60 beyond stopped "$(steps_of stopped)"
+wait_until 120 beyond stopped "$(steps_of stopped)"
 
 # ---- cancelled: stays so, and what is there can go on ----
 scancel "$stopped"
-wait_end 60 "$stopped"
+wait_end 120 "$stopped"
 check "a cancelled job stays cancelled" [ "$(job_field "$stopped" JobState)" = CANCELLED ]
 check "it had been requeued twice" [ "$(restarts "$stopped")" = 2 ]
 log stopped >out
@@ -51,12 +51,12 @@ check "the same weights" cmp stopped/weights.h5 never/weights.h5
 # ---- not for ever ----
 SAGAX_MAX_RESTARTS=1 submit --nodes 1 --ntasks 1 --time 20:00 train cache.h5 bounded "${small[@]}" "${long[@]}"
 bounded=$id
-wait_until 60 beyond bounded 0
+wait_until 120 beyond bounded 0
 scancel --batch -s USR1 "$bounded"
-wait_until 60 restarted "$bounded" 1
-wait_until 60 beyond bounded "$(steps_of bounded)"
+wait_until 120 restarted "$bounded" 1
+wait_until 120 beyond bounded "$(steps_of bounded)"
 scancel --batch -s USR1 "$bounded"
-wait_end 60 "$bounded"
+wait_end 120 "$bounded"
 ended "$bounded" FAILED 75:0
 check "and says so" grep -q "started again 1 times already" "bounded/.sagax/log/train-$bounded.out"
 
@@ -73,13 +73,13 @@ check "the same weights" cmp twice/weights.h5 once/weights.h5
 
 # ---- exit codes come through, once ----
 submit --ntasks 2 --nodes 1 --dependency singleton train absent.h5 other "${small[@]}"
-wait_end 60 "$id"
+wait_end 120 "$id"
 ended "$id" FAILED 66:0
 check "not tried again" [ "$(restarts "$id")" = 0 ]
 # srun may say 0 although it started nothing.
 mkdir bin && printf '#!/bin/sh\nexit 0\n' >bin/srun && chmod +x bin/srun
 PATH=$PWD/bin:$PATH submit --ntasks 2 --nodes 1 train cache.h5 other "${small[@]}"
-wait_end 60 "$id"
+wait_end 120 "$id"
 ended "$id" FAILED 69:0
 # ---- --retry all, stopped: goes on where it was, each image is made again once ----
 again=(sr bids again --weights run --steps 100)
@@ -91,7 +91,7 @@ with_gate submit --ntasks 1 --nodes 1 --time 10:00 "${again[@]}" --retry all
 at_gate
 check "some are made again" [ "$(asked | wc -l)" -ge 1 ]
 scancel --batch -s USR1 "$id"
-wait_until 60 restarted "$id" 1
+wait_until 120 restarted "$id" 1
 open_gate
 wait_end 120 "$id"
 ended "$id" COMPLETED 0:0
@@ -101,7 +101,7 @@ check "each image once" [ "$(asked | sort | uniq -c | awk '{print $1}' | tr '\n'
 # One of three images is no image: the others are made, the code says that some failed.
 echo nonsense >bids/sub-002/anat/sub-002_acq-ax_T2w.nii.gz
 submit --ntasks 2 --nodes 1 sr bids some --weights run --steps 2
-wait_end 60 "$id"
+wait_end 120 "$id"
 ended "$id" FAILED 1:0
 made_once some 2
 finish

@@ -105,7 +105,7 @@ check "nothing half-written" [ "$(ls -A sr-out/.sagax/submit)" = "${frozen##*/}"
 # Changed behind its back: it has its own configuration and list.
 printf '[diffusion]\nsteps = 7\n' >study.ini
 mkdir -p bids/sub-099/anat && cp bids/sub-001/anat/*.nii.gz bids/sub-099/anat/sub-099_acq-ax_T2w.nii.gz
-wait_end 60 "$first"
+wait_end 120 "$first"
 ended "$first" COMPLETED 0:0
 made_once sr-out 6
 check "as it was asked for then" [ "$(jq .Sagax.Configuration.steps "$(find sr-out -name '*.json' -path '*anat*' | head -n 1)")" = 2 ]
@@ -114,7 +114,7 @@ rm -r bids/sub-099
 same_outputs sr-out direct
 printf '[diffusion]\nsteps = 2\n' >study.ini
 submit --ntasks 2 --nodes 1 --time 5:00 sr bids sr-out --weights run --config study.ini
-wait_end 60 "$id"
+wait_end 120 "$id"
 check "the same submission is the same folder" [ "$(echo "$PWD"/sr-out/.sagax/submit/*)" = "$frozen" ]
 ended "$id" COMPLETED 0:0
 check "and finds all done" grep -q "0 made, 6 unchanged" "sr-out/.sagax/log/sr-$id.out"
@@ -128,7 +128,7 @@ sed -i '2d' "$folder/items.tsv"
 expect 0 status sr-out
 says out "  $tampered: waiting (JobHeldUser)"
 scontrol release "$tampered"
-wait_end 60 "$tampered"
+wait_end 120 "$tampered"
 expect 0 status sr-out
 says out "  $tampered: ended before any item began (FAILED, NonZeroExitCode); the last line of its log:"
 says out "not what was submitted"

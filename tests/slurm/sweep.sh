@@ -11,7 +11,7 @@ sweep() { # sweep CODE arguments...
     local want=$1 got=0
     shift
     last="sweep $*"
-    timeout 60 "$tools/sweep" "$@" >out 2>err || got=$?
+    timeout 120 "$tools/sweep" "$@" >out 2>err || got=$?
     check "$last: exit code $got, want $want" [ $got = "$want" ]
 }
 code_of() { cut -f 1 "list.tsv.sweep/$1.status" 2>/dev/null; }
@@ -81,6 +81,6 @@ id=$(cat out)
 frozen=$(ls -t list.tsv.sweep/*.tsv | head -n 1)
 chmod u+w "$frozen" && echo "x	doctor" >>"$frozen"
 scontrol release "$id"
-wait_end 60 "$id"
+wait_end 120 "$id"
 check "refused" [ "$(scontrol show job "$id" | grep -c 'ExitCode=78:0')" = 3 ]
 finish

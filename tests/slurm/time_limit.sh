@@ -26,8 +26,8 @@ check "the same weights" cmp limited/weights.h5 never/weights.h5
 submit --nodes 1 --ntasks 1 --time 1 --sbatch --signal=B:USR1@0 train cache.h5 unwarned "${small[@]}" \
     --steps 100000000
 wait_until 300 grep -q "start 2 of this job" "unwarned/.sagax/log/train-$id.out"
-wait_until 60 grep -q "resumed step" "unwarned/.sagax/log/train-$id.out"
+wait_until 120 grep -q "resumed step" "unwarned/.sagax/log/train-$id.out"
 scancel "$id"
-wait_end 60 "$id"
+wait_end 120 "$id"
 check "a cancelled job stays cancelled" [ "$(job_field "$id" JobState)" = CANCELLED ]
 finish
