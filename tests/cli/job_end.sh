@@ -50,7 +50,7 @@ in_job 0 2 free "SQUEUE_DOES=1" 4
 asked ""
 
 # ---- the end is near: stopped in time, and resumed ----
-in_job 75 2 told "SLURM_JOB_ID=7 SLURM_JOB_END_TIME=$(($(date +%s) + 8))" 100000000
+in_job 75 2 told "SLURM_JOB_ID=7 SLURM_JOB_END_TIME=$(($(date +%s) + 20))" 100000000
 asked ""
 stopped told
 in_job 75 2 found "SLURM_JOB_ID=7 SQUEUE_DOES=8" 100000000

@@ -156,7 +156,7 @@ check "nor what they measured" \
     test "$(deterministic_metrics shown)" = "$(deterministic_metrics shown3)"
 
 # ---- by the clock ----
-by_clock=(--steps 1000000 --set train.minutes=0.1 --set train.lr_schedule=cosine
+by_clock=(--steps 1000000 --set train.minutes=0.3 --set train.lr_schedule=cosine
     --set train.lr_floor=1e-9 --set train.log_every=1 --set train.warmup=1)
 train 0 2 clock "${by_clock[@]}"
 check "the cosine has come down with the clock" \
