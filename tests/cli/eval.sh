@@ -217,21 +217,21 @@ touch blocked
 expect 73 eval images blocked/out "${inputs[@]}"
 says err "blocked"
 check "before anything is scored" bash -c "! grep -q item err"
-"$SAGAX" eval images stopped "${inputs[@]}" >out 2>err &
+close_gate stopped.sagax/claims
+"${gated[@]}" "$SAGAX" eval images stopped "${inputs[@]}" >out 2>err &
 pid=$!
-for _ in $(seq 600); do
-    grep -q . /proc/$pid/environ 2>/dev/null && grep -q '^SigCgt:.*[4-7cdef]...$' /proc/$pid/status && break
-    sleep 0.02
-done
+at_gate
 kill -TERM $pid
 last="eval with a stop request"
 wait $pid
 check "a stop request ends with exit 75" [ $? = 75 ]
 check "without files" [ ! -e stopped.tsv ]
 rm -rf stopped.sagax
-"$SAGAX" eval images stopped "${more[@]}" >out 2>err &
+close_gate more/sub-006
+"${gated[@]}" "$SAGAX" eval images stopped "${more[@]}" >out 2>err &
 pid=$!
-for _ in $(seq 2000); do [ "$(cat stopped.sagax/journal/* 2>/dev/null | grep -c payload)" -ge 4 ] && break; done
+at_gate
+check "items are scored" [ "$(scored stopped 1)" -gt 0 ]
 kill -USR1 $pid
 wait $pid
 check "so does one in the middle" [ $? = 75 ]
