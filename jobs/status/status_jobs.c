@@ -86,7 +86,7 @@ static void take_line(status_jobs *s, char *line) {
 
 /* Numbers alone reach the shell. A single job that Slurm has forgotten is an error of squeue's. */
 static void ask(status_jobs *s) {
-    char *command = sx_strdup("timeout -k 1 2 squeue -h -r -t all -O '" FORMAT "' -j "),
+    char *command = sx_strdup("timeout -k 1 10 squeue -h -r -t all -O '" FORMAT "' -j "),
          *rest = NULL;
     const char *between = "";
     int status;

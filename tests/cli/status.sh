@@ -159,11 +159,14 @@ echo "10|PENDING|0||Priority|" >queue
 expect 0 status sr
 says out "  10: waiting (Priority)"
 check "a job in the queue will go on" bash -c '! grep -q "to go on" out'
-printf '#!/bin/sh\nsleep 60\n' >bin/squeue
+printf '#!/bin/sh\nsleep 3\ncat queue\n' >bin/squeue
+expect 0 status sr
+says out "  10: waiting (Priority)" # a busy Slurm is waited for
+printf '#!/bin/sh\nsleep 100\n' >bin/squeue
 note new/.sagax 11 0 sr-11.out
 n_checks=$((n_checks + 1))
 last="status while squeue hangs"
-timeout 30 "$SAGAX" status new >out 2>err || _fail "$last"
+timeout 60 "$SAGAX" status new >out 2>err || _fail "$last"
 says out "  11: no log yet, and squeue cannot be asked"
 says out "sagax submit sr bids new"
 PATH=$old_path
