@@ -104,15 +104,11 @@ n_killed=0
 train 0 2 reference adversarial --steps 40
 for _ in $(seq $((4 * kills))); do
     [ "$n_killed" -lt "$kills" ] || break
-    had=$(ls killed/ckpt 2>/dev/null | grep -c 'step-.*h5$')
-    "$MPIEXEC" -n 2 "$SAGAX" train cache.h5 killed "${small[@]}" "${adversarial[@]}" --steps 40 \
+    close_gate killed/ckpt/step- $((2 + RANDOM % 8)) # as it writes or reads one of its checkpoints
+    "${gated[@]}" "$MPIEXEC" -n 2 "$SAGAX" train cache.h5 killed "${small[@]}" "${adversarial[@]}" --steps 40 \
         >out 2>err &
     launcher=$!
-    for _ in $(seq 600); do
-        [ "$(ls killed/ckpt 2>/dev/null | grep -c 'step-.*h5$')" -gt "$had" ] && break
-        [ -e killed/weights.h5 ] && break
-        sleep 0.02
-    done
+    while [ ! -e gate.met ] && kill -0 $launcher 2>/dev/null; do sleep 0.02; done
     mapfile -t ranks < <(living_ranks $launcher)
     kill -9 "${ranks[$((RANDOM % 2))]:-}" 2>/dev/null
     reap $launcher || n_killed=$((n_killed + 1))
