@@ -88,12 +88,13 @@ check "and has made nothing twice" test "$(made lost)" = "$n_items"
 check "the result is that of one run" same heirs lost
 
 # ---- fewer scans than ranks: it is not the first rank that an item kills ----
-heavy=(crashed --weights run --steps 60)
+heavy=(crashed --weights run --steps 120 "${lease[@]}")
 begun() { cat crashed/.sagax/journal/*.jsonl 2>/dev/null | grep -c '"state":"begun"'; }
+helps() { [ "$(begun)" -ge "$1" ] && grep -q '^doing=.* slice ' $(grep -lx rank=3 crashed/.sagax/crew/*); }
 for n in 1 2; do
     "$MPIEXEC" -n 4 "$SAGAX" sr bids "${heavy[@]}" >out.a 2>err.a &
     a=$!
-    for _ in $(seq 600); do [ "$(begun)" -lt $n ] || break && sleep 0.1; done
+    wait_until 120 helps $n
     for helper in $(living_ranks $a); do grep -qx "pid=$helper" $(grep -lx rank=3 crashed/.sagax/crew/*) && break; done
     kill -SEGV "$helper"
     reap $a
