@@ -70,9 +70,7 @@ for does in none fail never; do
     in_job 0 2 "$does" "SLURM_JOB_ID=7 SQUEUE_DOES=$does" 4
     asked "%s -h -j 7 -o %e"
 done
-# Of this test: others on this machine may run the same.
-check "no squeue is left" test -z "$(pgrep -f "sleep 1000[.]25" | while read -r p; do
-    [ "$(readlink /proc/$p/cwd)" = "$PWD" ] && echo "$p"; done)"
+check "no squeue is left" test -z "$(pids_here -f "sleep 1000[.]25")"
 mv bin/squeue bin/renamed
 in_job 0 1 absent "SLURM_JOB_ID=7" 4
 in_job 0 1 nonsense "SLURM_JOB_ID=7 SLURM_JOB_END_TIME=soon" 4

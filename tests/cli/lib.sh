@@ -80,6 +80,9 @@ reap() {
     wait "$1" 2>/dev/null
 }
 
+# pids_here arguments...: what pgrep finds, of this test's folder alone: others on this machine may run the same.
+pids_here() { pgrep "$@" | while read -r p; do [ "$(readlink "/proc/$p/cwd")" = "$PWD" ] && echo "$p"; done; }
+
 # wait_until SECONDS command...: until it succeeds.
 wait_until() {
     local seconds=$1

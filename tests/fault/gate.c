@@ -3,23 +3,18 @@
  * makes the file GATE.met and waits until GATE is gone, or until the handler of SIGTERM or SIGUSR1
  * has run; ten minutes at most. So a test can be sure of where a program is when it does something
  * to it, however slow either of them is. */
-#include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
-/* The function that would have been called. */
-#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+#include "tests/fault/opened.h"
 
 /* ---- signals, whichever thread takes them ---- */
 
@@ -61,32 +56,4 @@ static void opened(const char *path) {
     for (int i = 0; i < 60000 && !heard && access(gate, F_OK) == 0; i++)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     errno = before;
-}
-
-int open(const char *path, int flags, ...) {
-    va_list more;
-    va_start(more, flags);
-    const mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
-    va_end(more);
-    const int fd = REAL(open)(path, flags, mode);
-    opened(path);
-    return fd;
-}
-
-int open64(const char *path, int flags, ...) {
-    va_list more;
-    va_start(more, flags);
-    const mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
-    va_end(more);
-    return open(path, flags, mode);
-}
-
-FILE *fopen(const char *path, const char *how) {
-    FILE *f = REAL(fopen)(path, how);
-    opened(path);
-    return f;
-}
-
-FILE *fopen64(const char *path, const char *how) {
-    return fopen(path, how);
 }

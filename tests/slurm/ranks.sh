@@ -14,9 +14,7 @@ at_least() { [ "$(cat sr-out/.sagax/journal/*.jsonl | grep -c '"made"')" -ge "$1
 close_gate sub-01 # these images wait for the kill
 with_gate submit --nodes 2 --ntasks 4 --time 10:00 sr bids sr-out --weights run --steps 6 --set run.lease_s=3
 wait_until 90 at_least 3
-# Of this test's job: others on this machine may run the same command.
-victim=$(pgrep -x sagax | while read -r p; do
-    [ "$(readlink /proc/$p/cwd)" = "$PWD" ] && echo "$p"; done | shuf -n 1)
+victim=$(pids_here -x sagax | shuf -n 1)
 check "a rank is at work" test -n "$victim"
 kill -9 "$victim"
 open_gate
