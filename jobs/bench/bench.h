@@ -71,7 +71,7 @@ double bench_least(const bench_series *s);
  * most BENCH_MAX_PROCESSORS. On a machine that others use, too, one processor is by a tenth or more
  * slower than another for a while; one thread on either of them alone would compare with two
  * threads on both in another way each time. */
-int bench_processors(const bench_list *threads);
+int bench_processors(const bench_config *c);
 
 /* Asked between two measurements. Errors: SX_E_AGAIN (asked to stop; what was measured is not
  * told). Collective over c->comm. */
@@ -108,15 +108,14 @@ typedef struct bench_ceilings {
     int n_peaks;
     bench_level level[BENCH_LEVELS];
     int n_levels;
-    int processors; /* that one thread takes in turn */
-    float *memory;  /* [largest level]; owned */
+    float *memory; /* [largest level]; owned */
 } bench_ceilings;
 
 /* Rows for what c asks; *v is filled. Errors: SX_E_NOMEM. */
 sx_err bench_ceilings_init(bench_ceilings *v, const bench_config *c);
 void bench_ceilings_clear(bench_ceilings *v);
 /* One round of all rows. */
-void bench_ceilings_round(bench_ceilings *v);
+void bench_ceilings_round(bench_ceilings *v, const bench_config *c);
 /* Median GFLOP/s of direct fp32 multiply-adds on so many threads, of the instruction set that the
  * kernels use, else of the widest; NAN when it was not measured. */
 double bench_peak_gflops(const bench_ceilings *v, const nn_kernels *k, int threads);

@@ -143,7 +143,7 @@ static double gb_per_s(const bench_isa *isa, const float *memory, int64_t n_byte
 sx_err bench_ceilings_init(bench_ceilings *v, const bench_config *c) {
     const bench_isa *isa[BENCH_MAX_ISAS];
     const int n_isas = supported(isa);
-    *v = (bench_ceilings){.processors = bench_processors(&c->threads)};
+    *v = (bench_ceilings){.n_peaks = 0};
     for (int t = 0; t < c->threads.n && (c->what & BENCH_PEAK) != 0; t++)
         for (int i = 0; i < n_isas; i++)
             v->peak[v->n_peaks++] = (bench_peak){.isa = isa[i], .threads = c->threads.item[t]};
@@ -170,8 +170,8 @@ static sx_err round_of_one(void *arg) {
     return SX_OK;
 }
 
-void bench_ceilings_round(bench_ceilings *v) {
-    sx_on_processors(v->processors, round_of_one, v);
+void bench_ceilings_round(bench_ceilings *v, const bench_config *c) {
+    sx_on_processors(bench_processors(c), round_of_one, v);
     for (int i = 0; i < v->n_peaks; i++)
         if (v->peak[i].threads > 1)
             bench_add(&v->peak[i].gflops, peak_gflops(v->peak[i].isa, v->peak[i].threads));

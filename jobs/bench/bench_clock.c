@@ -42,10 +42,10 @@ double bench_least(const bench_series *s) {
     return least;
 }
 
-int bench_processors(const bench_list *threads) {
+int bench_processors(const bench_config *c) {
     int most = 1;
-    for (int i = 0; i < threads->n; i++)
-        if (threads->item[i] > most) most = threads->item[i];
+    for (int i = 0; i < c->threads.n; i++)
+        if (c->threads.item[i] > most) most = c->threads.item[i];
     return most < BENCH_MAX_PROCESSORS ? most : BENCH_MAX_PROCESSORS;
 }
 

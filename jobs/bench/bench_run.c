@@ -22,7 +22,6 @@ struct bench_run {
     bench_row row[MAX_ROWS];
     engine engine[MAX_ROWS];
     int n_rows;
-    int processors;                /* that one thread takes in turn */
     float *params, *image, *ready; /* of all calls of the sampler */
     bench_data data;
 };
@@ -85,7 +84,7 @@ static sx_err run_turn(void *arg) {
 
 static sx_err run_row(bench_run *r, int i, bool keep) {
     turn t = {r, i, keep};
-    return sx_on_processors(r->row[i].threads == 1 ? r->processors : 1, run_turn, &t);
+    return sx_on_processors(r->row[i].threads == 1 ? bench_processors(r->c) : 1, run_turn, &t);
 }
 
 sx_err bench_run_round(bench_run *r, bool keep) {
@@ -152,7 +151,6 @@ out:
 sx_err bench_run_new(bench_run **out, const bench_config *c) {
     bench_run *r = SX_NEW(bench_run);
     r->c = c;
-    r->processors = bench_processors(&c->threads);
     sx_err rc = add_rows(r);
     if (rc != SX_OK) {
         bench_run_free(r);

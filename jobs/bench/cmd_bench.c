@@ -157,7 +157,7 @@ static sx_err run_alone(const job *j, const bench_config *c) {
     for (int i = 0; i < c->rounds; i++) {
         SX_TRY(rc, bench_go_on(c));
         sx_info("round %d of %d", i + 1, c->rounds);
-        bench_ceilings_round(&ceilings);
+        bench_ceilings_round(&ceilings, c);
         SX_TRY(rc, bench_run_round(r, true));
     }
     print(j, &(bench_report){c, &ceilings, r, memory, n_memory, NULL, 0});
