@@ -4,9 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "base/sx_mem.h"
 
@@ -40,15 +43,58 @@ static sx_err sync_path(const char *path, int flags) {
     return rc;
 }
 
+static sx_err no_room(const char *path, int64_t n_bytes, int why) {
+    return sx_fail(SX_E_IO, "%s: no room for %lld bytes: %s", path, (long long)n_bytes,
+                   strerror(why));
+}
+
+/* 0 or an errno. */
+static int take_room(int fd, int64_t n_bytes) {
+    int why;
+    do why = posix_fallocate(fd, 0, n_bytes);
+    while (why == EINTR);
+    return why;
+}
+
 sx_err sx_file_reserve(const char *tmp, int64_t n_bytes) {
     int fd = open(tmp, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) return sx_fail(SX_E_CREATE, "%s: %s", tmp, strerror(errno));
-    const int why = posix_fallocate(fd, 0, n_bytes);
+    const int why = take_room(fd, n_bytes);
     close(fd);
     if (why == 0) return SX_OK;
-    sx_fail(SX_E_IO, "%s: no room for %lld bytes: %s", tmp, (long long)n_bytes, strerror(why));
     sx_file_abort(tmp);
-    return SX_E_IO;
+    return no_room(tmp, n_bytes, why);
+}
+
+const char *sx_tmp_folder(void) {
+    const char *folder = getenv("TMPDIR");
+    return folder && sx_file_is_dir(folder) ? folder : "/tmp";
+}
+
+bool sx_folder_in_memory(const char *folder) {
+    struct statfs fs;
+    return statfs(folder, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+sx_err sx_file_scratch(int64_t n_bytes, int *fd) {
+    char *path = sx_path_join(sx_tmp_folder(), "sagax-XXXXXX");
+    sx_err rc = SX_OK;
+    *fd = mkstemp(path);
+    if (*fd < 0) {
+        rc = FAIL_AT(SX_E_CREATE, path);
+        goto out;
+    }
+    unlink(path);
+    fcntl(*fd, F_SETFD, FD_CLOEXEC);
+    const int why = take_room(*fd, n_bytes);
+    if (why != 0) {
+        rc = no_room(path, n_bytes, why);
+        close(*fd);
+        *fd = -1;
+    }
+out:
+    sx_free(path);
+    return rc;
 }
 
 static bool has_vanished(const char *tmp) {

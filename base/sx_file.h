@@ -18,6 +18,14 @@ char *sx_file_tmp_name(const char *path);
  * writes it; the file is left, empty or not, to be truncated. Errors: SX_E_CREATE, SX_E_IO (no
  * room; the file is removed). */
 sx_err sx_file_reserve(const char *tmp, int64_t n_bytes);
+/* TMPDIR where that is a folder (it may be of another machine, or of a job that ended), else /tmp;
+ * borrowed. */
+const char *sx_tmp_folder(void);
+/* Whether files in it take memory (tmpfs), as /tmp of some clusters. */
+bool sx_folder_in_memory(const char *folder);
+/* A file of n_bytes in the tmp folder, with room on the disk and without a name: it is gone when
+ * *fd is closed, however that comes. Errors: SX_E_CREATE, SX_E_IO (no room). */
+sx_err sx_file_scratch(int64_t n_bytes, int *fd);
 /* fsync `tmp`, rename it to `path`, fsync the directory. On failure `tmp` is removed.
  * Errors: SX_E_CREATE (cannot rename), SX_E_IO (fsync). */
 sx_err sx_file_commit(const char *tmp, const char *path);

@@ -98,9 +98,7 @@ static void draft_remove(const char *draft, char *path[N_FILES]) {
 
 sx_err submission_name(const job *j, const char *script, const io_items *items,
                        char name[SUBMISSION_DIGITS + 1]) {
-    const char *place = getenv("TMPDIR");
-    /* what TMPDIR names may be of another machine, or of a job that ended */
-    char *draft = sx_strf("%s/sagax-draft-XXXXXX", place && sx_file_is_dir(place) ? place : "/tmp");
+    char *draft = sx_path_join(sx_tmp_folder(), "sagax-draft-XXXXXX");
     char *path[N_FILES];
     sx_err rc;
     if (!mkdtemp(draft)) {
