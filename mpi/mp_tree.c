@@ -1,10 +1,11 @@
 /* Fixed-order sums: leaves, and the exchange between the ranks of a node.
  *
- * While a rank pushes its leaves it holds the largest subtrees that are complete and lie inside its
- * range ("parts", mp_plan.h). Of what remains to be added every bucket goes through the stages of
- * `enum stage`, each rank counts the buckets that it has brought past a stage, and goes on with a
- * bucket when all ranks of the node have come far enough. Counters only grow, also from sum to sum,
- * and each has one writer, so nothing is ever reset and nobody waits for a barrier.
+ * While a rank pushes its leaves it holds a stack of the largest subtrees that are complete and lie
+ * inside its range; in the end these are its parts (mp_plan.h). Of what remains to be added every
+ * bucket goes through the stages of `enum stage`, each rank counts the buckets that it has brought
+ * past a stage, and goes on with a bucket when all ranks of the node have come far enough. Counters
+ * only grow, also from sum to sum, and each has one writer, so nothing is ever reset and nobody
+ * waits for a barrier.
  *
  * The sum is written over the first vector of every rank. That is safe: a rank gives a bucket of
  * its vectors away (OWN) only after it has finished with the last sum, and has it back when all
@@ -19,6 +20,7 @@
 #include "base/sx_mem.h"
 #include "mpi/mp_group.h"
 #include "mpi/mp_plan.h"
+#include "mpi/mp_spill.h"
 #include "mpi/mp_tree_hook.h"
 #include "mpi/mp_wire.h"
 
@@ -51,10 +53,14 @@ struct mp_tree {
     sx_pool *pool;
     int first, last, next; /* leaves of this rank; the one that is built next */
 
-    float **slot;   /* [n_slots] vectors; after the last push the first n_parts are the parts */
-    mp__span *held; /* [n_slots + 1] what the first n_held slots hold */
-    int n_slots, n_held, n_parts;
-    float **private; /* [n_slots] those of them that nobody else sees */
+    /* The stack. What lies at height i is in slot i; with a spill the top is never above the last
+     * slot, and what lies between is in the spill. */
+    mp__span *held; /* [most + 1] */
+    int n_held, n_parts;
+    float **slot; /* [n_slots] vectors; after the last push the first n_parts are the parts */
+    int n_slots;
+    float **private;  /* [n_slots] those of them that nobody else sees */
+    mp__spill *spill; /* or NULL */
 
     mp__group group;
     mp__shared shared;       /* a rank's: counters [N_STAGES], then the vectors of its parts */
@@ -123,15 +129,15 @@ static void plan_between_ranks(mp_tree *t) {
 }
 
 /* Most vectors held at a time: the stack plus the leaf that is built. */
-static void count_slots(mp_tree *t) {
-    int height = 0;
+static int most_held(const mp_tree *t) {
+    int height = 0, most = 1; /* the sum needs one */
     mp__span *stack = SX_NEW_ARRAY(mp__span, t->last - t->first + 1);
-    t->n_slots = 1; /* the sum needs one */
     for (int i = t->first; i < t->last; i++) {
-        if (height + 1 > t->n_slots) t->n_slots = height + 1;
+        if (height + 1 > most) most = height + 1;
         height = mp__plan_push(t->n_leaves, stack, height, i);
     }
     sx_free(stack);
+    return most;
 }
 
 static int64_t vector_bytes(const mp_tree *t) {
@@ -180,29 +186,36 @@ static void find_vectors(mp_tree *t) {
     for (int i = 0; i < p->n_results; i++) t->node_part[i] = t->part[p->result[i]];
 }
 
-/* Vectors of this rank's slots: the shared ones first. */
-static bool take_slots(mp_tree *t, int n_shared) {
-    bool ok = true;
-    count_slots(t);
-    t->slot = SX_NEW_ARRAY(float *, t->n_slots);
-    t->private = SX_NEW_ARRAY(float *, t->n_slots);
-    t->held = SX_NEW_ARRAY(mp__span, t->n_slots + 1);
-    for (int i = 0; i < t->n_slots && ok; i++) {
-        if (i >= n_shared) ok = (t->private[i] = sx_try_alloc(vector_bytes(t), 1)) != NULL;
-        t->slot[i] = i < n_shared ? shared_vector(t, t->group.rank, i) : t->private[i];
-    }
-    return ok;
+static sx_err no_memory(const mp_tree *t) {
+    return sx_fail(SX_E_NOMEM, "no memory to sum gradients of %lld floats", (long long)t->n);
 }
 
-static bool start_exchange(mp_tree *t, const mp_tree_opt *opt, const mp_tree_hook *hook) {
-    if (!share_memory(t, hook)) return false;
+/* Room for the stack: slots, the n_shared shared ones first, and a spill for what has none. */
+static sx_err take_slots(mp_tree *t, int n_shared, bool spill) {
+    const int most = most_held(t), least = n_shared > 0 ? n_shared : 1;
+    t->n_slots = spill && least < most ? least : most;
+    t->slot = SX_NEW_ARRAY(float *, t->n_slots);
+    t->private = SX_NEW_ARRAY(float *, t->n_slots);
+    t->held = SX_NEW_ARRAY(mp__span, most + 1);
+    for (int i = 0; i < t->n_slots; i++) {
+        if (i >= n_shared && !(t->private[i] = sx_try_alloc(vector_bytes(t), 1)))
+            return no_memory(t);
+        t->slot[i] = i < n_shared ? shared_vector(t, t->group.rank, i) : t->private[i];
+    }
+    return t->n_slots < most ? mp__spill_new(&t->spill, most - t->n_slots, t->n) : SX_OK;
+}
+
+static sx_err start_exchange(mp_tree *t, const mp_tree_opt *opt, const mp_tree_hook *hook) {
+    if (!share_memory(t, hook)) return no_memory(t);
     find_vectors(t);
     plan_buckets(t, opt, hook && hook->bucket > 0 ? hook->bucket : BUCKET);
-    bool ok = take_slots(t, t->n_parts > 0 ? t->n_parts : 1);
-    if (ok && t->group.rank == 0 && t->group.n_nodes > 1)
-        ok = (t->wire = mp__wire_new(t->c, &t->group, &t->nodes, opt->wire, t->bucket, t->node_part,
-                                     t->sum[0])) != NULL;
-    return ok;
+    sx_err rc = take_slots(t, t->n_parts > 0 ? t->n_parts : 1, opt->spill);
+    if (rc == SX_OK && t->group.rank == 0 && t->group.n_nodes > 1) {
+        t->wire =
+            mp__wire_new(t->c, &t->group, &t->nodes, opt->wire, t->bucket, t->node_part, t->sum[0]);
+        if (!t->wire) rc = no_memory(t);
+    }
+    return rc;
 }
 
 sx_err mp__tree_new(mp_tree **out, mp_comm *c, const mp_tree_opt *opt, const mp_tree_hook *hook) {
@@ -215,11 +228,8 @@ sx_err mp__tree_new(mp_tree **out, mp_comm *c, const mp_tree_opt *opt, const mp_
                    .last = opt->n_leaves,
                    .n_parts = 1,
                    .shared = {.window = MPI_WIN_NULL}};
-    bool ok = mp__alone(c) ? take_slots(t, 0) : start_exchange(t, opt, hook);
+    sx_err rc = mp__alone(c) ? take_slots(t, 0, opt->spill) : start_exchange(t, opt, hook);
     t->next = t->first;
-    sx_err rc =
-        ok ? SX_OK
-           : sx_fail(SX_E_NOMEM, "no memory to sum gradients of %lld floats", (long long)t->n);
     rc = mp_agree(c, rc);
     if (rc != SX_OK) {
         mp_tree_free(t);
@@ -239,6 +249,7 @@ void mp_tree_free(mp_tree *t) {
     for (int i = 0; t->private && i < t->n_slots; i++) sx_free(t->private[i]);
     sx_free(t->private);
     sx_free(t->slot);
+    mp__spill_free(t->spill);
     sx_free(t->held);
     sx_free(t->part);
     sx_free(t->node_part);
@@ -255,16 +266,30 @@ void mp_tree_leaves(const mp_tree *t, int *first, int *last) {
     *last = t->last;
 }
 
-float *mp_tree_leaf(mp_tree *t) {
-    SX_ASSERT(t->next < t->last);
-    return t->slot[t->n_held];
+/* Where the top of the stack is when it lies at height h. */
+static float *slot_at(const mp_tree *t, int h) {
+    return t->slot[h < t->n_slots ? h : t->n_slots - 1];
 }
 
-/* Add slots top, top - 1, ... , bottom + 1 each to the one below it, elements at .. at + n - 1. */
+float *mp_tree_leaf(mp_tree *t) {
+    SX_ASSERT(t->next < t->last);
+    return slot_at(t, t->n_held);
+}
+
+/* Add what lies at height h to what lies below it: the new top. A sum of two floats does not
+ * depend on their order. */
+static void add_down(mp_tree *t, int h, int64_t at, int64_t n) {
+    if (h < t->n_slots)
+        mp__add(t->slot[h - 1] + at, t->slot[h] + at, n);
+    else
+        mp__spill_add(t->spill, h - t->n_slots, at, slot_at(t, h) + at, n);
+}
+
+/* From height top down to bottom, elements at .. at + n - 1. */
 static void merge(mp_tree *t, int top, int bottom, int64_t at, int64_t n) {
     for (const int64_t end = at + n; at < end; at += BLOCK) {
         const int64_t count = end - at < BLOCK ? end - at : BLOCK;
-        for (int s = top; s > bottom; s--) mp__add(t->slot[s - 1] + at, t->slot[s] + at, count);
+        for (int h = top; h > bottom; h--) add_down(t, h, at, count);
     }
 }
 
@@ -394,24 +419,37 @@ void mp_tree_ready(mp_tree *t, int64_t first_final) {
     advance_timed(t);
 }
 
-typedef struct merging {
+/* A leaf is complete: the stack from height top down to bottom becomes one vector, which makes room
+ * for the next leaf. */
+typedef struct settling {
     mp_tree *t;
     int top, bottom;
-} merging;
+    bool makes_room;
+} settling;
 
-static void merge_range(void *arg, int64_t first, int64_t last) {
-    const merging *m = arg;
-    merge(m->t, m->top, m->bottom, first, last - first);
+static void settle_range(void *arg, int64_t first, int64_t last) {
+    const settling *s = arg;
+    mp_tree *t = s->t;
+    merge(t, s->top, s->bottom, first, last - first);
+    if (s->makes_room)
+        mp__spill_write(t->spill, s->bottom + 1 - t->n_slots, first, slot_at(t, s->bottom) + first,
+                        last - first);
 }
 
 void mp_tree_push(mp_tree *t) {
     const int top = t->n_held;
     const bool last = t->next == t->last - 1;
     t->n_held = mp__plan_push(t->n_leaves, t->held, t->n_held, t->next++);
-    if (last && !mp__alone(t->c))
+    if (last && !mp__alone(t->c)) {
         give(t, 0, top);
-    else
-        sx_pool_ranges(t->pool, t->n, merge_range, &(merging){t, top, t->n_held - 1});
+        return;
+    }
+    const settling s = {t, top, t->n_held - 1, !last && t->n_held >= t->n_slots};
+    sx_pool_ranges(t->pool, t->n, settle_range, (void *)&s);
+}
+
+sx_err mp_tree_sound(const mp_tree *t) {
+    return t->spill ? mp__spill_sound(t->spill) : SX_OK;
 }
 
 const float *mp_tree_sum(mp_tree *t) {

@@ -7,7 +7,8 @@
  *
  * Leaves are shared out in contiguous ranges, in the order of the nodes: a rank builds its leaves
  * in increasing order; subtrees that lie inside a rank are added as soon as both sides are there
- * (at most log2(n) + 1 vectors are held). With more ranks than leaves some have none.
+ * (at most log2(n) + 1 vectors are held, in memory or, but for one, in a file). With more ranks
+ * than leaves some have none.
  *
  * The rest is added bucket by bucket, from the end of the vector to its start. Ranks of a node have
  * their vectors in a shared window and add each other's directly, each a segment of a bucket; one
@@ -26,6 +27,7 @@
 #ifndef MP_TREE_H
 #define MP_TREE_H
 
+#include <stdbool.h>
 #include "base/sx_pool.h"
 #include "mpi/mp_comm.h"
 
@@ -48,9 +50,12 @@ typedef struct mp_tree_opt {
     mp_wire wire;
     int64_t n_exact; /* so many (a few) at the end of the vector are never rounded */
     sx_pool *pool;   /* threads that share this rank's own additions; borrowed, or NULL */
+    /* Subtrees wait in a file of TMPDIR while a leaf is built: in memory a rank has one vector, and
+     * one more for each part beyond the first that others will add. The same bits. */
+    bool spill;
 } mp_tree_opt;
 
-/* Collective over c. Errors: SX_E_NOMEM. */
+/* Collective over c. Errors: SX_E_NOMEM, those of sx_file_scratch. */
 sx_err mp_tree_new(mp_tree **t, mp_comm *c, const mp_tree_opt *opt);
 void mp_tree_free(mp_tree *t); /* takes NULL. Collective over its ranks. */
 /* The leaves of this rank: first .. last - 1. */
@@ -69,6 +74,10 @@ void mp_tree_push(mp_tree *t);
 /* Finish: the sum [n], the same on all ranks; borrowed until this rank's next call of mp_tree_leaf
  * or mp_tree_sum. The tree is empty again. Collective over c. */
 const float *mp_tree_sum(mp_tree *t);
+
+/* SX_E_IO: what waited in a file was lost, now or in an earlier sum. What it belongs to became NaN,
+ * for all ranks. Not collective. */
+sx_err mp_tree_sound(const mp_tree *t);
 
 /* What the last sum cost this rank, seconds. Not collective. */
 typedef struct mp_tree_cost {

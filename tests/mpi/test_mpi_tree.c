@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
@@ -117,12 +118,9 @@ static void check_bits(const char *what, mp_comm *c, const float *got, const flo
 
 /* Several rounds, so that a tree is shown to be empty again after a sum; every rank tells its own
  * pace of making floats final, some none. */
-static void check_tree(const char *what, mp_comm *c, const mp_tree_opt *opt,
-                       const mp_tree_hook *hook, const cut *rounded) {
+static void check_rounds(const char *what, mp_comm *c, const mp_tree_opt *opt,
+                         const mp_tree_hook *hook, const float *want) {
     static const int64_t pace[] = {0, 1 << 20, 37, 64, 100};
-    float *want = SX_NEW_ARRAY(float, opt->n);
-    serial_tree(0, opt->n_leaves, rounded, false, want, opt->n);
-    if (rounded) round_values(want, opt->n, opt->n_exact);
     mp_tree *t = NULL;
     ck_assert_int_eq(mp__tree_new(&t, c, opt, hook), SX_OK);
     int first, last;
@@ -135,7 +133,21 @@ static void check_tree(const char *what, mp_comm *c, const mp_tree_opt *opt,
         if (n > 0 && opt->n / n > 1000) n = opt->n / 100;
         check_bits(what, c, sum_leaves(t, opt->n, n), want, opt->n_leaves, opt->n);
     }
+    ck_assert_int_eq(mp_tree_sound(t), SX_OK);
     mp_tree_free(t);
+}
+
+/* With sums that wait in memory and in a file. */
+static void check_tree(const char *what, mp_comm *c, const mp_tree_opt *opt,
+                       const mp_tree_hook *hook, const cut *rounded) {
+    float *want = SX_NEW_ARRAY(float, opt->n);
+    serial_tree(0, opt->n_leaves, rounded, false, want, opt->n);
+    if (rounded) round_values(want, opt->n, opt->n_exact);
+    mp_tree_opt with = *opt;
+    for (int spill = 0; spill < 2; spill++) {
+        with.spill = spill;
+        check_rounds(what, c, &with, hook, want);
+    }
     sx_free(want);
 }
 
@@ -325,6 +337,85 @@ START_TEST(bf16_rounds_to_nearest_even_and_keeps_what_is_no_number) {
 }
 END_TEST
 
+/* ---- what waits in a file ---- */
+
+START_TEST(one_vector_in_memory_is_enough) {
+    const mp_tree_opt opt = {.n_leaves = 8, .n = 99, .spill = true};
+    mp_tree *t = NULL;
+    ck_assert_int_eq(mp_tree_new(&t, mp_self(), &opt), SX_OK);
+    const float *only = mp_tree_leaf(t);
+    for (int i = 0; i < opt.n_leaves; i++) {
+        ck_assert_ptr_eq(mp_tree_leaf(t), only);
+        mp_tree_push(t);
+    }
+    ck_assert_ptr_eq(mp_tree_sum(t), only);
+    mp_tree_free(t);
+}
+END_TEST
+
+/* No byte can be written behind the first `floats` of a file, from after leaf `from` on. Returns
+ * whether the sum is a number everywhere. */
+static bool sum_on_full_disk(mp_tree *t, int64_t n, int64_t floats, int from) {
+    struct rlimit old, small;
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = old;
+    small.rlim_cur = (rlim_t)floats * sizeof(float);
+    int first, last;
+    mp_tree_leaves(t, &first, &last);
+    for (int i = first; i < last; i++) {
+        leaf_values(i, mp_tree_leaf(t), n);
+        if (i == from) setrlimit(RLIMIT_FSIZE, &small);
+        mp_tree_push(t);
+    }
+    setrlimit(RLIMIT_FSIZE, &old);
+    const float *sum = mp_tree_sum(t);
+    bool whole = true;
+    for (int64_t i = 0; i < n; i++) whole = whole && isfinite(sum[i]);
+    return whole;
+}
+
+/* A file-size limit stands in for a disk that fails. Of eight leaves the sums after 0, 2 and 4 go
+ * to one place each, the first three vectors of the file. */
+START_TEST(what_is_lost_is_told_and_leaves_no_number_behind) {
+    enum { N = 5000 };
+    static const struct {
+        int64_t floats;
+        int from;
+        bool lost;
+    } cases[] = {{3 * N, 0, false}, {0, 0, true}, {N / 2, 2, true}, {N, 1, true}, {N, 4, true}};
+    signal(SIGXFSZ, SIG_IGN);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const mp_tree_opt opt = {.n_leaves = 8, .n = N, .spill = true};
+        mp_tree *t = NULL;
+        ck_assert_int_eq(mp_tree_new(&t, mp_self(), &opt), SX_OK);
+        const bool whole = sum_on_full_disk(t, N, cases[i].floats, cases[i].from);
+        ck_assert_msg(whole == !cases[i].lost, "case %d: %s", (int)i, whole ? "whole" : "lost");
+        ck_assert_int_eq(mp_tree_sound(t), cases[i].lost ? SX_E_IO : SX_OK);
+        if (cases[i].lost) {
+            ck_assert_ptr_nonnull(strstr(sx_err_text(), "TMPDIR"));
+            ck_assert(!sum_on_full_disk(t, N, 3 * N, 0)); /* nor later */
+        }
+        mp_tree_free(t);
+    }
+}
+END_TEST
+
+START_TEST(a_full_disk_is_told_before_the_first_leaf) {
+    const mp_tree_opt opt = {.n_leaves = 8, .n = 1 << 20, .spill = true};
+    struct rlimit old, small;
+    mp_tree *t = NULL;
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = old;
+    small.rlim_cur = 1 << 20;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    const sx_err rc = mp_tree_new(&t, mp_self(), &opt);
+    setrlimit(RLIMIT_FSIZE, &old);
+    ck_assert_int_eq(rc, SX_E_IO);
+    ck_assert_ptr_nonnull(strstr(sx_err_text(), "no room for 12582912 bytes"));
+}
+END_TEST
+
 /* ---- what a sum costs ---- */
 
 static void push_all(mp_tree *t) {
@@ -413,6 +504,9 @@ int main(int argc, char **argv) {
     tcase_add_test(t, vectors_are_aligned_to_cache_lines);
     tcase_add_test(t, a_plain_loop_gives_other_bits);
     tcase_add_test(t, bf16_rounds_to_nearest_even_and_keeps_what_is_no_number);
+    tcase_add_test(t, one_vector_in_memory_is_enough);
+    tcase_add_test(t, what_is_lost_is_told_and_leaves_no_number_behind);
+    tcase_add_test(t, a_full_disk_is_told_before_the_first_leaf);
     if (mp_size(world) > 1) {
         tcase_add_loop_test(t, nodes_of_so_many_ranks_give_the_bits_of_the_serial_tree, 1, 4);
         tcase_add_loop_test(t, ranks_dealt_out_to_so_many_nodes_give_the_bits_of_the_serial_tree, 2,
