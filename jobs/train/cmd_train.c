@@ -119,6 +119,9 @@ static void describe(const training *t) {
     if (t->state.step > c->steps)
         sx_warn("the checkpoint is of step %lld, train.steps = %lld: there is nothing to train",
                 (long long)t->state.step, (long long)c->steps);
+    if (c->spill && sx_folder_in_memory(sx_tmp_folder()))
+        sx_warn("train.spill: %s (TMPDIR) is in memory itself, so that none is saved",
+                sx_tmp_folder());
     if (t->val.n == 0) sx_warn("the validation split is empty: no validation, no previews");
     if (mp_size(c->comm) > c->shards)
         sx_warn("%d of %d ranks have nothing to do: train.shards = %d (at most train.batch = %d)",

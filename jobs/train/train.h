@@ -33,6 +33,7 @@ typedef struct train_config {
     int batch;  /* images a step, over all ranks */
     int shards; /* leaves of the gradient tree, <= batch */
     mp_wire wire;
+    bool spill;  /* mp_tree_opt */
     int workers; /* threads of this rank that make pairs */
     int crop;    /* side of the training images, pixels */
     double min_content;

@@ -23,6 +23,9 @@ const job_option options_train[] = {
     {"train.wire", JOB_CHOICE, "fp32", "fp32|bf16", 0, 0,
      "how gradients travel between nodes; bf16: half the bytes, rounded, and weights then depend "
      "on the number of nodes"},
+    {"train.spill", JOB_BOOL, "false", NULL, 0, 0,
+     "sums of gradients wait in a file in TMPDIR, not in memory: with 8 shards a rank needs three "
+     "gradients less; the same weights"},
     {"train.workers", JOB_INT, "2", NULL, 1, 64,
      "threads a rank that read and degrade slices ahead of the step"},
     {"train.crop", JOB_INT, "160", NULL, 8, 4096, "side of the training images, pixels"},
@@ -69,7 +72,7 @@ static const char *const free_keys[] = {
     "train.steps",          "train.minutes",   "train.init",       "train.max_bad",
     "train.log_every",      "train.val_every", "train.val_images", "train.preview_every",
     "train.preview_images", "train.keep",      "train.workers",    "train.checkpoint_every",
-    "diffusion.steps",
+    "train.spill",          "diffusion.steps",
 };
 static const char *const shaping_sections[] = {"model", "diffusion", "degrade", "train"};
 
@@ -124,6 +127,7 @@ sx_err train_config_read(train_config *c, const job *j) {
     c->shards = (int)job_int(j, "train.shards");
     if (c->shards == 0) c->shards = train_default_shards(c->batch);
     c->wire = strcmp(job_text(j, "train.wire"), "bf16") == 0 ? MP_WIRE_BF16 : MP_WIRE_FP32;
+    c->spill = job_bool(j, "train.spill");
     c->workers = (int)job_int(j, "train.workers");
     c->crop = (int)job_int(j, "train.crop");
     c->min_content = job_real(j, "train.min_content");

@@ -41,6 +41,7 @@ sx_err train_stepper_new(train_stepper **out, const train_config *c, net *n, net
     const mp_tree_opt opt = {.n_leaves = c->shards,
                              .n = t->block + TAIL,
                              .wire = c->wire,
+                             .spill = c->spill,
                              .pool = net_pool(n),
                              .n_exact = TAIL};
     sx_err rc = mp_tree_new(&t->tree, c->comm, &opt);
@@ -118,6 +119,7 @@ static void push_shard(train_stepper *t, train_feed *f, const train_state *s, in
     const int begin = train_shard_first(t->c, shard), end = train_shard_first(t->c, shard + 1);
     double loss = 0, rival_loss = 0;
     memset(leaf + t->own, 0, (size_t)(t->rivals + TAIL) * sizeof *leaf);
+    if (*rc == SX_OK) *rc = mp_tree_sound(t->tree);
     for (int i = begin; i < end && *rc == SX_OK; i++) {
         const train_pair *p;
         tell(t, s);
@@ -205,6 +207,11 @@ static void apply(train_stepper *t, train_state *s, const gradients *g, double l
     s->interval.n++;
 }
 
+/* What all ranks make of a sum that is not sound: NaN in it may be what a rank has lost. */
+static sx_err agree(const train_stepper *t, sx_err rc) {
+    return mp_agree(t->c->comm, rc == SX_OK ? mp_tree_sound(t->tree) : rc);
+}
+
 sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
                   train_step_info *info) {
     *info = (train_step_info){0};
@@ -223,7 +230,7 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
     info->rank_wait_s = cost.waited_s;
     const float *tail = sum + t->block;
 
-    if (tail[TAIL_FAILURES] != 0) return mp_agree(t->c->comm, rc);
+    if (tail[TAIL_FAILURES] != 0) return agree(t, rc); /* or NaN */
 
     const gradients g = gradients_of(t, s, sum);
     info->loss = (double)tail[TAIL_LOSS];
@@ -231,6 +238,7 @@ sx_err train_step(train_stepper *t, train_feed *f, train_state *s, double lr,
     info->grad_norm = g.own_norm;
     info->skipped = !isfinite(info->loss) || !isfinite(info->rival_loss) || !isfinite(g.own_norm) ||
                     !isfinite(g.rival_norm);
+    if (info->skipped && (rc = agree(t, rc)) != SX_OK) return rc;
     s->bad_in_row = info->skipped ? s->bad_in_row + 1 : 0;
     if (info->skipped) {
         s->interval.skipped++;

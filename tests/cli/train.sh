@@ -55,6 +55,19 @@ for np in 2 3 4 9; do
     same np1 np$np
 done
 says err "1 thread a rank"
+mkdir scratch
+for np in 1 2 3; do # where the sums of shards wait
+    OMPI_MCA_orte_tmpdir_base=$PWD TMPDIR=$PWD/scratch train 0 $np spill$np --steps 10 --set train.spill=true
+    train 0 $np spill$np --steps 20
+    same np1 spill$np
+done
+check "nothing is left in TMPDIR" [ -z "$(ls scratch)" ]
+OMPI_MCA_orte_tmpdir_base=$PWD TMPDIR=/proc train 73 1 nowhere --steps 20 --set train.spill=true
+says err "/proc/sagax-"
+if [ "$(stat -f -c %T /dev/shm)" = tmpfs ]; then
+    OMPI_MCA_orte_tmpdir_base=$PWD TMPDIR=/dev/shm train 0 1 np1 --dry-run --steps 20 --set train.spill=true
+    says err "/dev/shm (TMPDIR) is in memory itself"
+fi
 check "metrics do not depend on ranks" \
     test "$(deterministic_metrics np1)" = "$(deterministic_metrics np3)"
 if [ "$(nproc)" -ge 2 ]; then # ranks that are not bound to a core may have threads

@@ -107,6 +107,41 @@ for n in 4 5; do
     check "$last: then the same weights" cmp run/weights.h5 whole/weights.h5
 done
 
+# Gradients that wait in a file: what the disk takes or gives in pieces is whole in the end; what it does not
+# take, or give back, ends the training as it was.
+spilt=("${tiny[@]}" --batch 8 --set train.spill=true)
+mkdir scratch
+# spill COMMAND...: its gradients wait below scratch.
+spill() {
+    OMPI_MCA_orte_tmpdir_base=$PWD TMPDIR=$PWD/scratch "$@" "${spilt[@]}" >out 2>err
+}
+spill "$SAGAX" train cache.h5 whole8 --steps 4 || _fail "no fault, and it failed"
+spill "$SAGAX" train cache.h5 begun8 --steps 2 || _fail "no fault, and it failed"
+# 8 shards of a rank are written 7 times a step and read 7 times; 4 of one of two ranks, 3 times.
+for where in "1 allocate 1" "1 write "{1,6,8,14} "1 read "{1,7,8,14} "2 allocate 1" "2 write "{3,6} "2 read "{3,6}; do
+    read -r np calls n <<<"$where"
+    for fault in eio short eintr; do
+        code=0
+        rm -rf run mark
+        cp -r begun8 run
+        last="$fault at $calls $n of what waits in a file, $np ranks"
+        FAULT_UNDER=$PWD/scratch FAULT_CALLS=$calls FAULT_MARK=$PWD/mark FAULT_AT=$n FAULT_DO=$fault spill \
+            "$MPIEXEC" -n $np -x "LD_PRELOAD=$faults" "$SAGAX" train cache.h5 run --steps 4 || code=$?
+        check "$last: met" [ -e mark ]
+        if [ $fault = eio ]; then
+            check "$last: exit $code" [ $code = 74 ]
+            check "$last: says why" grep -q "scratch/sagax-.*Input/output error\|TMPDIR.*Input/output error" err
+            check "$last: no step is left out" bash -c '! grep -q skipped err'
+            check "$last: the checkpoint is as it was" diff -r run/ckpt begun8/ckpt
+            spill "$SAGAX" train cache.h5 run --steps 4 || _fail "$last: not afterwards"
+        else
+            check "$last: exit $code" [ $code = 0 ]
+        fi
+        check "$last: the same weights" cmp run/weights.h5 whole8/weights.h5
+    done
+done
+check "nothing is left in TMPDIR" [ -z "$(ls scratch)" ]
+
 # Nor is a cache damaged then, which a training reads while it goes on.
 for n in 1 5 10 20; do
     for what in "cache verify cache.h5" "train cache.h5 unread --steps 4 ${tiny[*]}"; do
