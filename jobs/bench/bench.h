@@ -122,7 +122,7 @@ double bench_peak_gflops(const bench_ceilings *v, const nn_kernels *k, int threa
 
 /* ---- bench_data.c ---- */
 
-/* Name of this process's own for a file in TMPDIR, else /tmp; new (sx_free). */
+/* Name of this process's own for a file in sx_tmp_folder; new (sx_free). */
 char *bench_scratch_path(const char *suffix);
 
 /* A cohort to train on: a synthetic cache, gone from the disk as soon as it is open. */
@@ -179,14 +179,17 @@ double bench_row_least_ms(const bench_row *row);
 /* ---- bench_memory.c ---- */
 
 typedef struct bench_memory {
-    const char *task; /* "program" (nothing done yet), "sampling", "training" */
+    const char *task; /* "program" (nothing done yet), "sampling", "training",
+                         "spilling" (train.spill) */
     int batch;
     int64_t activation_bytes, scratch_bytes, parameter_bytes; /* planned; of them, weights */
     int64_t peak_rss_bytes;
 } bench_memory;
 
+enum { BENCH_MAX_MEMORY = 2 + 2 * BENCH_MAX_LIST };
+
 /* Each row in a child process of its own, so that its peak is its own; call it before this process
- * has allocated or started threads. rows [BENCH_MAX_LIST + 2], *n_rows of them filled.
+ * has allocated or started threads. rows [BENCH_MAX_MEMORY], *n_rows of them filled.
  * Errors: what the child met; SX_E_NOMEM. Not collective. */
 sx_err bench_memory_measure(const bench_config *c, bench_memory *rows, int *n_rows);
 

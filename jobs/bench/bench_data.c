@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
 #include "jobs/bench/bench.h"
@@ -66,9 +67,7 @@ static sx_err write_cache(const char *path) {
 }
 
 char *bench_scratch_path(const char *suffix) {
-    const char *folder = getenv("TMPDIR");
-    return sx_strf("%s/sagax-bench-%ld%s", folder && *folder ? folder : "/tmp", (long)getpid(),
-                   suffix);
+    return sx_strf("%s/sagax-bench-%ld%s", sx_tmp_folder(), (long)getpid(), suffix);
 }
 
 sx_err bench_data_open(bench_data *d) {

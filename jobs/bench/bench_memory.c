@@ -65,8 +65,8 @@ static sx_err save_and_remove(bench_training *t) {
 }
 
 /* Two steps and a checkpoint. A batch larger than c->memory_images is stood for by so many images:
- * a step holds one image at a time and one gradient a level of the tree of shards, whatever the
- * batch. */
+ * a step holds one image at a time and one gradient a level of the tree of shards (one in all where
+ * the others spill), whatever the batch. */
 static sx_err do_training(const bench_config *c, bench_memory *row) {
     const int images = row->batch < c->memory_images ? row->batch : c->memory_images;
     bench_data data;
@@ -135,6 +135,8 @@ static sx_err measure(const bench_config *c, work_function *work, bench_memory *
 
 sx_err bench_memory_measure(const bench_config *c, bench_memory *rows, int *n_rows) {
     const int64_t program_bytes = sx_peak_rss_bytes();
+    bench_config spilling = *c;
+    spilling.train.spill = true;
     sx_err rc = SX_OK;
     int n = 0;
     rows[n] = (bench_memory){.task = "program"};
@@ -142,8 +144,12 @@ sx_err bench_memory_measure(const bench_config *c, bench_memory *rows, int *n_ro
     rows[n] = (bench_memory){.task = "sampling", .batch = 1};
     SX_TRY(rc, measure(c, do_sampling, &rows[n++]));
     for (int i = 0; i < c->memory_batch.n; i++) {
-        rows[n] = (bench_memory){.task = "training", .batch = c->memory_batch.item[i]};
+        const int batch = c->memory_batch.item[i];
+        rows[n] = (bench_memory){.task = "training", .batch = batch};
         SX_TRY(rc, measure(c, do_training, &rows[n++]));
+        if (batch == 1) continue; /* one shard: nothing waits */
+        rows[n] = (bench_memory){.task = "spilling", .batch = batch};
+        SX_TRY(rc, measure(&spilling, do_training, &rows[n++]));
     }
     const int64_t not_inherited = program_bytes - rows[0].peak_rss_bytes;
     for (int i = 0; i < n; i++) rows[i].peak_rss_bytes += not_inherited;

@@ -145,7 +145,7 @@ static void print(const job *j, const bench_report *r) {
 
 /* Memory first: its children must find a small process. */
 static sx_err run_alone(const job *j, const bench_config *c) {
-    bench_memory memory[BENCH_MAX_LIST + 2];
+    bench_memory memory[BENCH_MAX_MEMORY];
     bench_ceilings ceilings = {.n_peaks = 0};
     bench_run *r = NULL;
     int n_memory = 0;

@@ -65,7 +65,7 @@ def mib: if . == null then "-" else . / 1048576 | round | tostring end;
 def pad($n): tostring | . + " " * ([$n - length, 0] | max);
 def line: [(.[:1][] | pad(8)), (.[1:3][] | pad(8)), (.[3] | pad(13)), (.[4:][] | pad(11))] | join("");
 . as $all
-| ([.[] | select(.who == "memory" and .batch > 0)
+| ([.[] | select(.who == "memory" and (.task == "sampling" or .task == "training"))
     | {key: "\(if .task == "sampling" then "forward" else "train" end) \(.batch)", value: .rss}] | from_entries) as $rss
 | def our($r): [$all[] | select(.who == "sagax" and .round == $r.round
       and .task == (if $r.task == "forward" then $forward else $r.task end) and .batch == $r.batch and .threads == $r.threads) | .ms] | median;

@@ -22,9 +22,10 @@ json '[.peak[] | .gflops > 0] | all and length >= 2' true
 json '[.peak[] | select(.isa == "sse2" or .isa == "neon" or .isa == "portable")] | length' 2
 json '[.bandwidth[].level] | join(" ")' 'L2 L3 DRAM'
 json '[.bandwidth[] | .gb_per_s > 0 and .bytes > 0] | all' true
-json '[.memory[] | "\(.task) \(.batch)"] | join(", ")' 'program 0, sampling 1, training 1, training 256'
+json '[.memory[] | "\(.task) \(.batch)"] | join(", ")' 'program 0, sampling 1, training 1, training 256, spilling 256'
 json '[.memory[1:][] | .peak_rss_bytes > .activation_bytes + .parameter_bytes] | all' true
 json '.memory[0].peak_rss_bytes < .memory[2].peak_rss_bytes' true
+json '.memory[3].peak_rss_bytes - .memory[4].peak_rss_bytes > .memory[4].parameter_bytes / 2' true
 json '.ranks | length' 0
 
 # ---- parts by name, as text ----
@@ -85,6 +86,6 @@ expect 64 bench --batch 1,
 says err "bench.batch"
 expect 78 bench --size 12x12 --what forward
 says err "multiples of 8"
-OMPI_MCA_orte_tmpdir_base=$PWD/scratch TMPDIR=/proc/absent expect 73 bench "${tiny[@]}" --what train
+OMPI_MCA_orte_tmpdir_base=$PWD/scratch TMPDIR=/proc expect 73 bench "${tiny[@]}" --what train
 
 finish
