@@ -97,6 +97,13 @@ out:
     return rc;
 }
 
+int sx_file_lost(int fd) {
+    /* Of a page that no file has: there is nothing to wait for, and errors are told for all. */
+    const off_t nowhere = (off_t)1 << 62;
+    if (sync_file_range(fd, nowhere, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0) return 0;
+    return errno == EINVAL || errno == ENOSYS || errno == EINTR ? 0 : errno;
+}
+
 static bool has_vanished(const char *tmp) {
     return access(tmp, F_OK) != 0 && errno == ENOENT;
 }

@@ -26,6 +26,10 @@ bool sx_folder_in_memory(const char *folder);
 /* A file of n_bytes in the tmp folder, with room on the disk and without a name: it is gone when
  * *fd is closed, however that comes. Errors: SX_E_CREATE, SX_E_IO (no room). */
 sx_err sx_file_scratch(int64_t n_bytes, int *fd);
+/* 0, or the errno with which the system has failed to bring to the disk what was written to fd;
+ * such a failure comes later than the write, is told once, and what is read from then on may be
+ * what was there before, without an error. Does not wait. */
+int sx_file_lost(int fd);
 /* fsync `tmp`, rename it to `path`, fsync the directory. On failure `tmp` is removed.
  * Errors: SX_E_CREATE (cannot rename), SX_E_IO (fsync). */
 sx_err sx_file_commit(const char *tmp, const char *path);

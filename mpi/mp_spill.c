@@ -55,24 +55,29 @@ void mp__spill_write(mp__spill *s, int i, int64_t at, const float *from, int64_t
     }
 }
 
-/* NaN where it cannot be read. */
-static void read_block(mp__spill *s, off_t place, float *to, int64_t n) {
+static bool read_block(mp__spill *s, off_t place, float *to, int64_t n) {
     char *data = (char *)to;
     const size_t size = (size_t)n * sizeof *to;
     for (size_t done = 0; done < size && s->why == 0;) {
         const ssize_t moved = pread(s->fd, data + done, size - done, place + (off_t)done);
         if (goes_on(s, moved) && moved > 0) done += (size_t)moved;
     }
-    for (int64_t k = 0; s->why != 0 && k < n; k++) to[k] = NAN;
+    return s->why == 0;
 }
 
 void mp__spill_add(mp__spill *s, int i, int64_t at, float *to, int64_t n) {
     _Alignas(64) float block[BLOCK];
     for (int64_t done = 0; done < n; done += BLOCK) {
         const int64_t some = n - done < BLOCK ? n - done : BLOCK;
-        read_block(s, place_of(s, i, at + done), block, some);
+        if (!read_block(s, place_of(s, i, at + done), block, some)) return;
         mp__add(to + done, block, some);
     }
+}
+
+void mp__spill_check(mp__spill *s, float *to, int64_t n) {
+    const int lost = sx_file_lost(s->fd);
+    if (lost != 0) s->why = lost;
+    for (int64_t i = 0; s->why != 0 && i < n; i++) to[i] = NAN;
 }
 
 sx_err mp__spill_sound(const mp__spill *s) {

@@ -287,10 +287,11 @@ static void add_down(mp_tree *t, int h, int64_t at, int64_t n) {
 
 /* From height top down to bottom, elements at .. at + n - 1. */
 static void merge(mp_tree *t, int top, int bottom, int64_t at, int64_t n) {
-    for (const int64_t end = at + n; at < end; at += BLOCK) {
-        const int64_t count = end - at < BLOCK ? end - at : BLOCK;
-        for (int h = top; h > bottom; h--) add_down(t, h, at, count);
+    for (int64_t from = at; from < at + n; from += BLOCK) {
+        const int64_t count = at + n - from < BLOCK ? at + n - from : BLOCK;
+        for (int h = top; h > bottom; h--) add_down(t, h, from, count);
     }
+    if (t->spill) mp__spill_check(t->spill, slot_at(t, bottom) + at, n);
 }
 
 /* ---- the exchange on a node ---- */

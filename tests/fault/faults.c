@@ -2,10 +2,11 @@
  * folder FAULT_UNDER, and whose path does not hold FAULT_EXCEPT, the FAULT_AT-th one fails:
  *
  *   FAULT_CALLS: which count, words of write fsync rename link truncate close allocate read open
- *     (unset: all but read and open, which is that of files that are read only)
+ *     late (unset: all but read, open, which is that of files that are read only, and late, which
+ *     is an error behind a write, told to sync_file_range)
  *   FAULT_AT: number, from 1 on
  *   FAULT_DO: kill (SIGKILL instead of the call), eio, enospc, eintr, enoent, short (half of a
- *     write)
+ *     write or a read)
  *   FAULT_ROOM: in place of FAULT_AT; all files there together may have so many bytes. The write
  *     that wants more is cut short, the next one fails, as on a full disk
  *   FAULT_MARK: a file that is made when it happens
@@ -76,8 +77,8 @@ static action count(const char *call) {
     static atomic_llong n_calls;
     const char *calls = getenv("FAULT_CALLS"), *at = getenv("FAULT_AT"), *what = getenv("FAULT_DO");
     if (!at || !what) return GO_ON;
-    const bool reads = strcmp(call, "read") == 0 || strcmp(call, "open") == 0;
-    if (calls ? !strstr(calls, call) : reads) return GO_ON;
+    const bool asked_for = strstr("read open late", call);
+    if (calls ? !strstr(calls, call) : asked_for) return GO_ON;
     if (atomic_fetch_add(&n_calls, 1) + 1 != atoll(at)) return GO_ON;
     mark();
     if (strcmp(what, "kill") == 0) raise(SIGKILL);
@@ -209,7 +210,9 @@ int open64(const char *path, int how, ...) {
 }
 
 ssize_t pread(int fd, void *data, size_t n, off_t at) {
-    return fd_counts(fd) && count("read") == FAIL ? -1 : REAL(pread)(fd, data, n, at);
+    const action a = fd_counts(fd) ? count("read") : GO_ON;
+    if (a == SHORT && n > 1) n /= 2;
+    return a == FAIL ? -1 : REAL(pread)(fd, data, n, at);
 }
 
 ssize_t pread64(int fd, void *data, size_t n, off64_t at) {
@@ -222,6 +225,10 @@ int fsync(int fd) {
 
 int fdatasync(int fd) {
     return fd_counts(fd) && count("fsync") == FAIL ? -1 : REAL(fdatasync)(fd);
+}
+
+int sync_file_range(int fd, off64_t at, off64_t n, unsigned how) {
+    return fd_counts(fd) && count("late") == FAIL ? -1 : REAL(sync_file_range)(fd, at, n, how);
 }
 
 int rename(const char *from, const char *to) {

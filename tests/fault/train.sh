@@ -109,31 +109,36 @@ done
 
 # Gradients that wait in a file: what the disk takes or gives in pieces is whole in the end; what it does not
 # take, or give back, ends the training as it was.
-spilt=("${tiny[@]}" --batch 8 --set train.spill=true)
 mkdir scratch
-# spill COMMAND...: its gradients wait below scratch.
+# spill RUN STEPS: a command line in the array `line`; its gradients wait below scratch.
 spill() {
-    OMPI_MCA_orte_tmpdir_base=$PWD TMPDIR=$PWD/scratch "$@" "${spilt[@]}" >out 2>err
+    line=(env "OMPI_MCA_orte_tmpdir_base=$PWD" "TMPDIR=$PWD/scratch" "$SAGAX" train cache.h5 "$1" --steps "$2" "${tiny[@]}"
+        --batch 8 --set train.spill=true)
 }
-spill "$SAGAX" train cache.h5 whole8 --steps 4 || _fail "no fault, and it failed"
-spill "$SAGAX" train cache.h5 begun8 --steps 2 || _fail "no fault, and it failed"
-# 8 shards of a rank are written 7 times a step and read 7 times; 4 of one of two ranks, 3 times.
-for where in "1 allocate 1" "1 write "{1,6,8,14} "1 read "{1,7,8,14} "2 allocate 1" "2 write "{3,6} "2 read "{3,6}; do
+spill whole8 4 && "${line[@]}" >out 2>err || _fail "no fault, and it failed"
+spill begun8 2 && "${line[@]}" >out 2>err || _fail "no fault, and it failed"
+spill run 4
+# Of the last of so many ranks. 8 shards of a rank are 7 writes a step, 8 looks for what is lost, and 7 times 78 blocks
+# to read; 4, of one of two ranks, are 3 writes and 3 times 78 blocks.
+for where in "1 allocate 1" "1 write "{1,6,8,14} "1 read "{1,80,540,1090} "1 late "{1,8,16} \
+    "2 allocate 1" "2 write "{3,6} "2 read "{80,460} "2 late "{1,4}; do
     read -r np calls n <<<"$where"
     for fault in eio short eintr; do
         code=0
         rm -rf run mark
         cp -r begun8 run
         last="$fault at $calls $n of what waits in a file, $np ranks"
-        FAULT_UNDER=$PWD/scratch FAULT_CALLS=$calls FAULT_MARK=$PWD/mark FAULT_AT=$n FAULT_DO=$fault spill \
-            "$MPIEXEC" -n $np -x "LD_PRELOAD=$faults" "$SAGAX" train cache.h5 run --steps 4 || code=$?
+        bad=(-n 1 -x "LD_PRELOAD=$faults" "${line[@]}")
+        [ $np = 1 ] || bad=(-n 1 "${line[@]}" : "${bad[@]}")
+        FAULT_UNDER=$PWD/scratch FAULT_CALLS=$calls FAULT_MARK=$PWD/mark FAULT_AT=$n FAULT_DO=$fault \
+            timeout 120 "$MPIEXEC" "${bad[@]}" >out 2>err || code=$?
         check "$last: met" [ -e mark ]
         if [ $fault = eio ]; then
             check "$last: exit $code" [ $code = 74 ]
             check "$last: says why" grep -q "scratch/sagax-.*Input/output error\|TMPDIR.*Input/output error" err
             check "$last: no step is left out" bash -c '! grep -q skipped err'
             check "$last: the checkpoint is as it was" diff -r run/ckpt begun8/ckpt
-            spill "$SAGAX" train cache.h5 run --steps 4 || _fail "$last: not afterwards"
+            "${line[@]}" >out 2>err || _fail "$last: not afterwards"
         else
             check "$last: exit $code" [ $code = 0 ]
         fi
