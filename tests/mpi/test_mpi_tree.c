@@ -374,8 +374,8 @@ static bool sum_on_full_disk(mp_tree *t, int64_t n, int64_t floats, int from) {
     return whole;
 }
 
-/* A file-size limit stands in for a disk that fails. Of eight leaves the sums after 0, 2 and 4 go
- * to one place each, the first three vectors of the file. */
+/* A file-size limit stands in for a disk that fails. Of eight leaves the sums after 0, 2 and 6 are
+ * the first in one place each, the first three vectors of the file. */
 START_TEST(what_is_lost_is_told_and_leaves_no_number_behind) {
     enum { N = 5000 };
     static const struct {
