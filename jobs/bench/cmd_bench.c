@@ -79,16 +79,6 @@ static sx_err parse_what(const char *text, unsigned *what) {
     return rc;
 }
 
-static sx_err parse_size(const char *text, bool square, int *h, int *w) {
-    char rest;
-    if (sscanf(text, "%dx%d%c", h, w, &rest) != 2 || *h < 1 || *w < 1)
-        return sx_fail(SX_E_USAGE, "--size %s: should be HxW, for example 160x160", text);
-    if (square && *h != *w)
-        return sx_fail(SX_E_USAGE, "--size %s: training images are square; without them: --what %s",
-                       text, "peak,bandwidth,forward");
-    return SX_OK;
-}
-
 /* Everything about a training that is not measured here is as `sagax train` has it by default. */
 static sx_err default_training(train_config *c) {
     char *argv[] = {"cache", "run"};
@@ -123,8 +113,12 @@ static sx_err read_config(const job *j, bench_config *c) {
     SX_TRY(rc, parse_list("bench.memory_batch", job_text(j, "bench.memory_batch"), 65536,
                           &c->memory_batch));
     warn_of_crowding(c);
-    SX_TRY(rc, parse_size(job_text(j, "bench.size"),
-                          many || (c->what & (BENCH_TRAIN | BENCH_MEMORY)) != 0, &c->h, &c->w));
+    SX_TRY(rc, job_image_size(j, "bench.size", &c->h, &c->w));
+    if (c->h != c->w && (many || (c->what & (BENCH_TRAIN | BENCH_MEMORY)) != 0))
+        return sx_fail(SX_E_USAGE,
+                       "bench.size = %dx%d: training images are square; without them: --what "
+                       "peak,bandwidth,forward",
+                       c->h, c->w);
     SX_TRY(rc, job_net_config(j, &c->net));
     SX_TRY(rc, job_kernels(j, &c->kernels));
     SX_TRY(rc, default_training(&c->train));

@@ -86,6 +86,13 @@ json_t *job_net_json(const job *j, bool arrays) {
     return o;
 }
 
+sx_err job_image_size(const job *j, const char *key, int *h, int *w) {
+    const char *text = job_text(j, key);
+    char rest;
+    if (sscanf(text, "%5dx%5d%c", h, w, &rest) == 2 && *h > 0 && *w > 0) return SX_OK;
+    return sx_fail(SX_E_USAGE, "%s = \"%s\": should be HxW, for example 160x160", key, text);
+}
+
 sx_err job_kernels(const job *j, const nn_kernels **k) {
     return nn_kernels_get(job_text(j, "model.kernels"), k);
 }

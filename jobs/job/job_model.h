@@ -25,6 +25,8 @@ json_t *job_net_json(const job *j, bool arrays);
  * size of images, nor do prepared weights from 4 pixels at the lowest level on. Errors: those of
  * net_new. */
 sx_err job_net_small(net **n, const net_config *c, const nn_kernels *k);
+/* The size of an image, "HxW" pixels, that a key has. Errors: SX_E_USAGE. */
+sx_err job_image_size(const job *j, const char *key, int *h, int *w);
 /* model.kernels. *k is borrowed, valid for ever. Errors: SX_E_CONFIG (not on this machine). */
 sx_err job_kernels(const job *j, const nn_kernels **k);
 /* Threads of a rank: model.threads, or what the job was given; at most the processors this process

@@ -21,12 +21,6 @@ typedef struct info {
     int n_ops;
 } info;
 
-static sx_err parse_size(const char *text, int *h, int *w) {
-    char rest;
-    if (sscanf(text, "%dx%d%c", h, w, &rest) == 2) return SX_OK;
-    return sx_fail(SX_E_USAGE, "--size %s: should be HxW, for example 160x160", text);
-}
-
 /* Forward and backward of a blank image with new weights; the first run warms the caches. */
 static void time_ops(net *n, info *f) {
     const nn_params *p = net_params(n);
@@ -58,7 +52,7 @@ static sx_err collect_info(job *j, info *f) {
     SX_TRY(rc, job_net_config(j, &f->config));
     SX_TRY(rc, job_kernels(j, &f->kernels));
     f->threads = job_threads(j);
-    SX_TRY(rc, parse_size(job_text(j, "net.size"), &f->h, &f->w));
+    SX_TRY(rc, job_image_size(j, "net.size", &f->h, &f->w));
     SX_TRY(rc, net_new(&n, &f->config, f->h, f->w, f->kernels, (net_opt){.threads = f->threads}));
     f->forward = *net_plan(n);
     net_free(n);

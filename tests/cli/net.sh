@@ -26,6 +26,9 @@ json '.train_plan | .activation_bytes <= 2.5 * 1048576 and .again_macs > 0' true
 expect 78 net info --size 20x16
 says err "multiples of 8"
 expect 64 net info --size small
+says err "should be HxW"
+expect 64 net info --size 0x8
+expect 64 net info --size 4294967304x8 # 8x8, were digits too many to hold passed over
 expect 64 net paint
 expect 64 net run
 says err "--weights"
