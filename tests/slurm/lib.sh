@@ -50,17 +50,19 @@ make_weights() {
 
 # ---- the queue ----
 
-# wait_end SECONDS JOB...: until all have left the queue. No answer of squeue is none.
+# have_left IDS: whether these jobs, with commas, are not in the queue. No answer of squeue is none.
+have_left() {
+    local left
+    left=$(squeue -h -j "$1") && [ -z "$left" ]
+}
+
+# wait_end SECONDS JOB...: until all have left the queue.
 wait_end() {
-    local seconds=$1 ids left
+    local seconds=$1 ids
     shift
     ids=$(IFS=, && echo "$*")
-    for _ in $(seq $((seconds * 5))); do
-        left=$(squeue -h -j "$ids" 2>/dev/null) && [ -z "$left" ] && return 0
-        sleep 0.2
-    done
-    n_checks=$((n_checks + 1))
-    _fail "after $seconds s these jobs are not through: $(squeue -h -j "$ids")"
+    wait_until "$seconds" have_left "$ids" && return
+    squeue -h -j "$ids"
     scontrol show job "${1%%_*}"
     return 1
 }
