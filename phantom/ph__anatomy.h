@@ -12,28 +12,14 @@
 #define PH__ANATOMY_H
 
 #include "phantom/ph_phantom.h"
+#include "spine/sp_labels.h"
 
-/* SPINEPS sub-regions. */
-enum {
-    PH__SACRUM = 26, /* all of it; also its instance number */
-    PH__ARCUS = 41,
-    PH__SPINOUS = 42,
-    PH__COSTAL = 43,        /* 43 left, 44 right */
-    PH__ARTICULAR_SUP = 45, /* 45 left, 46 right */
-    PH__ARTICULAR_INF = 47, /* 47 left, 48 right */
-    PH__BORDER = 49,
-    PH__CORPUS = 50,
-    PH__CORD = 60,
-    PH__CANAL = 61,
-    PH__ENDPLATE = 62,
-    PH__DISC = 100
-};
-
+/* Rows of the table of levels. */
 #define PH__C1 1
 #define PH__C2 2
 #define PH__T1 8
 #define PH__L1 20
-#define PH__S1 25 /* row of the table; S1 to S5 are one bone, PH__SACRUM */
+#define PH__S1 25 /* row of the table; S1 to S5 are one bone, SP_SACRUM */
 #define PH__LEVELS 29
 
 /* Adult mean dimensions of one level (mm, degrees). */

@@ -84,7 +84,7 @@ static void draw_vertebra(ph__vertebra *v, const traits *t, const ph_options *o,
     sx_rng r = stream(o, subject, ITEM_LEVEL + row);
     memset(v, 0, sizeof *v);
     v->row = row;
-    v->id = ph__is_sacral(row) ? PH__SACRUM : row;
+    v->id = ph__is_sacral(row) ? SP_SACRUM : row;
     v->half[0] = 0.5f * l->width * t->scale * sx_rng_range(&r, 0.97f, 1.03f);
     v->half[1] = 0.5f * l->depth * t->scale * sx_rng_range(&r, 0.97f, 1.03f);
     v->half[2] = 0.5f * l->height * t->scale * sx_rng_range(&r, 0.97f, 1.03f);
@@ -111,16 +111,15 @@ static void add_rod(ph__vertebra *v, const float a[3], const float b[3], const f
 
 // C1: no body; anterior arch in front of the dens, lateral masses, posterior arch.
 static void build_atlas(ph__vertebra *v, float k) {
-    add_rod(v, V3(0, 10 * k, 0), V3(13 * k, 4 * k, 0), V3(3.2f, 2.6f, 4.8f), 1, PH__ARCUS,
-            PH__ARCUS);
-    add_rod(v, V3(15 * k, 0, 2), V3(15 * k, -8 * k, 0), V3(6.5f, 5, 6), 1, PH__ARTICULAR_SUP,
-            PH__ARTICULAR_SUP + 1);
-    add_rod(v, V3(16 * k, -10 * k, 0), V3(11 * k, -25 * k, -1), V3(2.8f, 2.8f, 3.6f), 1, PH__ARCUS,
-            PH__ARCUS);
-    add_rod(v, V3(11 * k, -25 * k, -1), V3(0, -31 * k, -2), V3(2.8f, 2.8f, 3.8f), 1.1f, PH__ARCUS,
-            PH__ARCUS);
-    add_rod(v, V3(20 * k, -3 * k, 0), V3(36 * k, -6 * k, -1), V3(4, 4, 4), 0.8f, PH__COSTAL,
-            PH__COSTAL + 1);
+    add_rod(v, V3(0, 10 * k, 0), V3(13 * k, 4 * k, 0), V3(3.2f, 2.6f, 4.8f), 1, SP_ARCUS, SP_ARCUS);
+    add_rod(v, V3(15 * k, 0, 2), V3(15 * k, -8 * k, 0), V3(6.5f, 5, 6), 1, SP_ARTICULAR_SUP_LEFT,
+            SP_ARTICULAR_SUP_RIGHT);
+    add_rod(v, V3(16 * k, -10 * k, 0), V3(11 * k, -25 * k, -1), V3(2.8f, 2.8f, 3.6f), 1, SP_ARCUS,
+            SP_ARCUS);
+    add_rod(v, V3(11 * k, -25 * k, -1), V3(0, -31 * k, -2), V3(2.8f, 2.8f, 3.8f), 1.1f, SP_ARCUS,
+            SP_ARCUS);
+    add_rod(v, V3(20 * k, -3 * k, 0), V3(36 * k, -6 * k, -1), V3(4, 4, 4), 0.8f, SP_COSTAL_LEFT,
+            SP_COSTAL_RIGHT);
 }
 
 static void build_arch(ph__vertebra *v, const ph__level *l, float k, float reach) {
@@ -133,27 +132,28 @@ static void build_arch(ph__vertebra *v, const ph__level *l, float k, float reach
     float lift = ph__is_cervical(v->row) ? 0.0f : 0.3f * hz;
     bool loin = ph__is_lumbar(v->row);
     add_rod(v, V3(0.66f * v->half[0], -0.72f * v->half[1], lift), V3(ca + pu, cv + 0.3f * cb, lift),
-            V3(1.5f * pu, 1.5f * pu, 1.2f * pw), 0.7f, PH__ARCUS, PH__ARCUS);
+            V3(1.5f * pu, 1.5f * pu, 1.2f * pw), 0.7f, SP_ARCUS, SP_ARCUS);
     add_rod(v, V3(ca + 2.2f, cv - 0.25f * cb, 0), V3(1.5f, cv - cb - 1.8f, -0.35f * hz),
-            V3(2.6f, 2.4f, l->lamina * k), 0.9f, PH__ARCUS, PH__ARCUS);
+            V3(2.6f, 2.4f, l->lamina * k), 0.9f, SP_ARCUS, SP_ARCUS);
     if (ph__is_cervical(v->row)) { // one solid pillar, cut obliquely by the joints
         if (v->row == PH__C2) // beside the body, sloping down from the dens: the shoulder of C1
             add_rod(v, V3(6 * k, -1.5f, 0.3f * hz), V3(13.5f * k, -3.5f, 0.55f * hz),
-                    V3(5 * k, 5 * k, 3.6f * k), 1, PH__ARTICULAR_SUP, PH__ARTICULAR_SUP + 1);
+                    V3(5 * k, 5 * k, 3.6f * k), 1, SP_ARTICULAR_SUP_LEFT, SP_ARTICULAR_SUP_RIGHT);
         else
             add_rod(v, V3(pillar, cv - 0.5f, -0.2f * reach), V3(pillar, cv + 1.2f, 0.38f * reach),
-                    V3(5 * k, 3.6f * k, 3 * k), 1, PH__ARTICULAR_SUP, PH__ARTICULAR_SUP + 1);
+                    V3(5 * k, 3.6f * k, 3 * k), 1, SP_ARTICULAR_SUP_LEFT, SP_ARTICULAR_SUP_RIGHT);
         add_rod(v, V3(pillar, cv - 2.5f, 0.1f * reach), V3(pillar, cv - 5.5f, -0.42f * reach),
-                V3(5 * k, 3 * k, 3 * k), 1, PH__ARTICULAR_INF, PH__ARTICULAR_INF + 1);
+                V3(5 * k, 3 * k, 3 * k), 1, SP_ARTICULAR_INF_LEFT, SP_ARTICULAR_INF_RIGHT);
         return;
     }
     // In the loin the upper process lies in front of and beside the lower one of the level above.
     float out = loin ? 2.6f * k : 0.5f, thick = loin ? 1.5f : 1.0f;
     add_rod(v, V3(pillar + 0.3f * out, cv + 0.5f, 0), V3(pillar + out, cv - 0.6f, 0.62f * reach),
-            V3(4 * k, 2.6f * k * thick, 3.5f * k), 0.95f, PH__ARTICULAR_SUP, PH__ARTICULAR_SUP + 1);
+            V3(4 * k, 2.6f * k * thick, 3.5f * k), 0.95f, SP_ARTICULAR_SUP_LEFT,
+            SP_ARTICULAR_SUP_RIGHT);
     add_rod(v, V3(pillar, cv - 3.6f, -0.1f * hz), V3(pillar - out, cv - 6.2f, -0.5f * reach),
-            V3(3.9f * k, 2.4f * k * thick, 3.5f * k), 0.95f, PH__ARTICULAR_INF,
-            PH__ARTICULAR_INF + 1);
+            V3(3.9f * k, 2.4f * k * thick, 3.5f * k), 0.95f, SP_ARTICULAR_INF_LEFT,
+            SP_ARTICULAR_INF_RIGHT);
 }
 
 static void build_spinous(ph__vertebra *v, const ph__level *l, float k) {
@@ -163,10 +163,10 @@ static void build_spinous(ph__vertebra *v, const ph__level *l, float k) {
                     root[2] - l->spine_length * k * sinf(angle)};
     float thin = ph__is_lumbar(v->row) ? 3.2f : 2.5f, h = l->blade * k;
     bool bifid = v->row > PH__C1 && v->row < 7;
-    add_rod(v, root, tip, V3(thin, h, h), ph__is_lumbar(v->row) ? 1.05f : 0.85f, PH__SPINOUS,
-            PH__SPINOUS);
+    add_rod(v, root, tip, V3(thin, h, h), ph__is_lumbar(v->row) ? 1.05f : 0.85f, SP_SPINOUS,
+            SP_SPINOUS);
     tip[0] = bifid ? 2.6f : 0.0f;
-    add_rod(v, tip, tip, V3(thin + 0.9f, 3.2f, h * 0.95f), 1, PH__SPINOUS, PH__SPINOUS);
+    add_rod(v, tip, tip, V3(thin + 0.9f, 3.2f, h * 0.95f), 1, SP_SPINOUS, SP_SPINOUS);
 }
 
 static void build_transverse(ph__vertebra *v, const ph__level *l, float k) {
@@ -174,20 +174,20 @@ static void build_transverse(ph__vertebra *v, const ph__level *l, float k) {
     float tip = l->transverse * k;
     if (ph__is_cervical(v->row)) { // two bars about the transverse foramen
         add_rod(v, V3(hx - 1, 0.1f * hy, 0), V3(hx + 9, 0.1f * hy, -3), V3(2.2f, 2, 2.6f), 1,
-                PH__COSTAL, PH__COSTAL + 1);
+                SP_COSTAL_LEFT, SP_COSTAL_RIGHT);
         add_rod(v, V3(ca + 3.5f, cv + 1, 0), V3(hx + 10, -0.5f * hy, -2.5f), V3(2.2f, 1.9f, 2.6f),
-                1, PH__COSTAL, PH__COSTAL + 1);
+                1, SP_COSTAL_LEFT, SP_COSTAL_RIGHT);
         add_rod(v, V3(hx + 9, 0.1f * hy, -3), V3(hx + 10, -0.5f * hy, -2.5f), V3(2, 2, 2.6f), 1,
-                PH__COSTAL, PH__COSTAL + 1);
+                SP_COSTAL_LEFT, SP_COSTAL_RIGHT);
     } else if (ph__is_thoracic(v->row)) {
-        add_rod(v, V3(ca + 3.5f, cv - 3, 1), V3(tip, cv - 15, 4), V3(3.2f, 3.2f, 5), 1, PH__COSTAL,
-                PH__COSTAL + 1);
+        add_rod(v, V3(ca + 3.5f, cv - 3, 1), V3(tip, cv - 15, 4), V3(3.2f, 3.2f, 5), 1,
+                SP_COSTAL_LEFT, SP_COSTAL_RIGHT);
         // the rib: bone, but not a part of the vertebra
         add_rod(v, V3(hx + 1.5f, -hy + 1, v->half[2] + 1), V3(tip + 4, cv - 8, -2),
                 V3(3.4f, 3.2f, 5.2f), 0.9f, 0, 0);
     } else {
-        add_rod(v, V3(ca + 5, cv + 4, 3), V3(tip, cv - 3, 2), V3(2.6f, 2.6f, 5), 0.9f, PH__COSTAL,
-                PH__COSTAL + 1);
+        add_rod(v, V3(ca + 5, cv + 4, 3), V3(tip, cv - 3, 2), V3(2.6f, 2.6f, 5), 0.9f,
+                SP_COSTAL_LEFT, SP_COSTAL_RIGHT);
     }
 }
 
@@ -196,16 +196,16 @@ static void build_sacrum(ph__vertebra *v, const ph__level *l, float k) {
     float cv = v->canal_v, ca = 0.5f * l->canal_width * k, cb = 0.5f * l->canal_ap * k;
     float hx = v->half[0], hy = v->half[1], hz = v->half[2], tip = l->transverse * k;
     add_rod(v, V3(0.6f * hx, -0.3f * hy, 0), V3(tip, -0.7f * hy, -2), V3(6, 0.6f * hy, hz + 1.5f),
-            0.9f, PH__SACRUM, PH__SACRUM);
-    add_rod(v, V3(0.9f * hx, -0.5f * hy, 0), V3(ca + 1, cv, 0), V3(5, 4, 0.7f * hz), 1, PH__SACRUM,
-            PH__SACRUM);
-    add_rod(v, V3(ca + 2, cv, 0), V3(0, cv - cb - 2, -1), V3(2.6f, 2.6f, hz + 1.5f), 1, PH__SACRUM,
-            PH__SACRUM);
+            0.9f, SP_SACRUM, SP_SACRUM);
+    add_rod(v, V3(0.9f * hx, -0.5f * hy, 0), V3(ca + 1, cv, 0), V3(5, 4, 0.7f * hz), 1, SP_SACRUM,
+            SP_SACRUM);
+    add_rod(v, V3(ca + 2, cv, 0), V3(0, cv - cb - 2, -1), V3(2.6f, 2.6f, hz + 1.5f), 1, SP_SACRUM,
+            SP_SACRUM);
     add_rod(v, V3(0, cv - cb - 2, -1), V3(0, cv - cb - l->spine_length * k, -2),
-            V3(2.5f, 2.5f, l->blade * k), 0.8f, PH__SACRUM, PH__SACRUM);
+            V3(2.5f, 2.5f, l->blade * k), 0.8f, SP_SACRUM, SP_SACRUM);
     if (v->row == PH__S1) // the seat of L5
-        add_rod(v, V3(ca + 5, cv - 1, 0), V3(ca + 7, cv - 2, hz + 8), V3(5, 4, 4), 0.9f, PH__SACRUM,
-                PH__SACRUM);
+        add_rod(v, V3(ca + 5, cv - 1, 0), V3(ca + 7, cv - 2, hz + 8), V3(5, 4, 4), 0.9f, SP_SACRUM,
+                SP_SACRUM);
 }
 
 static void bound_rods(ph__vertebra *v) {

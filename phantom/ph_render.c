@@ -188,11 +188,11 @@ static void paint_body(const ph__anatomy *a, const ph__vertebra *v, const ph__si
     if (d > p->soft) return;
     float end = plate_distance(v, b);
     bool plate = end > -endplate_mm;
-    int region = plate                   ? PH__ENDPLATE
-                 : ph__is_sacral(v->row) ? PH__SACRUM
-                 : side > -border_mm     ? PH__BORDER
-                                         : PH__CORPUS;
-    ph__paint(ink, d, p->soft, cortex_signal, v->id + (plate ? 200 : 0), region);
+    int region = plate                   ? SP_ENDPLATE
+                 : ph__is_sacral(v->row) ? SP_SACRUM
+                 : side > -border_mm     ? SP_CORPUS_BORDER
+                                         : SP_CORPUS;
+    ph__paint(ink, d, p->soft, cortex_signal, v->id + (plate ? SP_ENDPLATE_OF : 0), region);
     float inner = v->row == PH__C2
                       ? fmaxf(d + cortex_mm, end + plate_mm)
                       : ph__max_round(side + cortex_mm, fmaxf(b->end, end + plate_mm), round_mm);
@@ -238,7 +238,7 @@ static void paint_column(const ph__anatomy *a, const ph__site *p, ph__ink *ink) 
         ph__paint(ink, disc, p->soft,
                   disc_texture(a, v, &up, rho, fminf(up.bottom, low.top),
                                0.5f * fabsf(up.bottom - low.top)),
-                  fused ? PH__SACRUM : v->id + 100, fused ? PH__SACRUM : PH__DISC);
+                  fused ? SP_SACRUM : v->id + SP_DISC_BELOW, fused ? SP_SACRUM : SP_DISC);
     if (!atlas) paint_body(a, v, p, &up, ink);
     paint_body(a, w, p, &low, ink);
 }

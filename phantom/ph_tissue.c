@@ -192,7 +192,7 @@ void ph__paint_canal(const ph__anatomy *a, const ph__site *p, ph__ink *ink) {
     if (d > 2.0f * p->soft) return;
     float plexus = 150.0f + 90.0f * ph__noise(a->texture + 22, p->u / 3, p->v / 3, p->s / 6);
     float fat = ph__smooth(0.0f, -0.4f * c->canal_b, v) * ph__mix(0.5f, 1.0f, c->gap);
-    ph__paint(ink, d, p->soft, ph__mix(plexus, 0.85f * a->fat_signal, fat), 0, PH__CANAL);
+    ph__paint(ink, d, p->soft, ph__mix(plexus, 0.85f * a->fat_signal, fat), 0, SP_CANAL);
     // Where the laminae leave a gap, fat fills a wedge behind the sac.
     float wedge = (1.0f - c->neck) * c->gap * 1.4f * expf(-0.06f * p->u * p->u);
     float sac = ph__ellipse(p->u, p->v - c->sac_v, c->sac_a, c->sac_b) + (v < 0 ? wedge : 0.0f);
@@ -216,7 +216,7 @@ void ph__paint_cord(const ph__anatomy *a, const ph__site *p, ph__ink *ink) {
     if (d > p->soft) return;
     float white =
         a->cord_signal * (1.0f + 0.05f * ph__noise(a->texture + 23, p->u, p->v, p->s / 4));
-    ph__paint(ink, d, p->soft, white, 0, PH__CORD);
+    ph__paint(ink, d, p->soft, white, 0, SP_CORD);
     ph__tint(ink, fmaxf(d, grey_matter(c, p->u, v)), 1.5f * p->soft, 1.2f * white);
     for (int i = 0; i < a->n_lesions; i++) {
         const ph__lesion *x = &a->lesion[i];

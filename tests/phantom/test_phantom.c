@@ -21,7 +21,7 @@ static int instance(const ph_subject *s, int64_t i) {
     return (int)s->instance.voxel[i];
 }
 static bool is_corpus(const ph_subject *s, int64_t i) {
-    return region(s, i) == PH__BORDER || region(s, i) == PH__CORPUS;
+    return region(s, i) == SP_CORPUS_BORDER || region(s, i) == SP_CORPUS;
 }
 
 static bool same_bytes(const im_volume *a, const im_volume *b) {
@@ -66,11 +66,11 @@ static int find_subject(int lowest_row, int highest_row) {
 
 /* What an instance number may be in each sub-region. */
 static bool agree(int number, int part) {
-    if (part == 0 || part == PH__CORD || part == PH__CANAL) return number == 0;
-    if (part == PH__DISC) return number > 100 && number < 100 + PH__S1;
-    if (part == PH__SACRUM) return number == PH__SACRUM;
-    if (part == PH__ENDPLATE) return number > 200 && number <= 226;
-    return part >= PH__ARCUS && part <= PH__CORPUS && number >= 1 && number < PH__S1;
+    if (part == 0 || part == SP_CORD || part == SP_CANAL) return number == 0;
+    if (part == SP_DISC) return number > 100 && number < 100 + PH__S1;
+    if (part == SP_SACRUM) return number == SP_SACRUM;
+    if (part == SP_ENDPLATE) return number > 200 && number <= 226;
+    return part >= SP_ARCUS && part <= SP_CORPUS && number >= 1 && number < PH__S1;
 }
 
 START_TEST(instance_and_subregion_agree_in_every_voxel) {
@@ -171,12 +171,12 @@ START_TEST(joints_keep_processes_of_different_vertebrae_apart) {
         const ph_subject *s = &body[b];
         int64_t list[27], facets = 0;
         for (int64_t i = 0; i < im_volume_count(&s->truth); i++) {
-            if (region(s, i) < PH__ARCUS || region(s, i) > PH__ARTICULAR_INF + 1) continue;
-            facets += region(s, i) >= PH__ARTICULAR_SUP;
+            if (region(s, i) < SP_ARCUS || region(s, i) > SP_ARTICULAR_INF_RIGHT) continue;
+            facets += region(s, i) >= SP_ARTICULAR_SUP_LEFT;
             int n = neighbours(&s->truth, i, list);
             for (int m = 0; m < n; m++) {
                 int to = region(s, list[m]);
-                if (to >= PH__ARCUS && to <= PH__ARTICULAR_INF + 1 &&
+                if (to >= SP_ARCUS && to <= SP_ARTICULAR_INF_RIGHT &&
                     instance(s, list[m]) != instance(s, i))
                     ck_abort_msg("body %d: vertebrae %d and %d touch", b, instance(s, i),
                                  instance(s, list[m]));
@@ -199,7 +199,7 @@ START_TEST(the_sacrum_is_one_bone_of_five_tapering_pieces) {
     for (int64_t i = 0; i < im_volume_count(&s.truth); i++) {
         int id = instance(&s, i), row = (int)(i / s.truth.dim[0] % s.truth.dim[1]);
         ck_assert_msg(agree(id, region(&s, i)), "instance %d, sub-region %d", id, region(&s, i));
-        if (region(&s, i) != PH__SACRUM) continue;
+        if (region(&s, i) != SP_SACRUM) continue;
         voxels++;
         low = row < low ? row : low;
         high = row > high ? row : high;
@@ -237,7 +237,7 @@ START_TEST(the_canal_is_in_every_row) {
             for (int64_t k = 0; k < dim[2]; k++)
                 for (int64_t i = 0; i < dim[0]; i++) {
                     int part = region(s, (k * dim[1] + j) * dim[0] + i);
-                    count += part == PH__CANAL || part == PH__CORD;
+                    count += part == SP_CANAL || part == SP_CORD;
                 }
             double area = (double)count * fine.iso_mm * fine.iso_mm;
             ck_assert_msg(area > 120 && area < 700, "body %d row %lld: canal of %.0f mm2", b,
@@ -258,7 +258,7 @@ static double mean_signal(const ph_subject *s, int part) {
 }
 
 START_TEST(liquor_is_brighter_than_cord_than_marrow_than_bone_plates) {
-    static const int order[] = {PH__CANAL, PH__CORD, PH__CORPUS, PH__ENDPLATE};
+    static const int order[] = {SP_CANAL, SP_CORD, SP_CORPUS, SP_ENDPLATE};
     for (int b = 0; b < N_BODIES; b++)
         for (int n = 0; n < 3; n++) {
             double bright = mean_signal(&body[b], order[n]);

@@ -17,7 +17,7 @@ typedef struct part_stat {
 
 /* One vertebra: its voxels by sub-region. */
 typedef struct bone {
-    part_stat part[PH__ENDPLATE + 1];
+    part_stat part[SP_ENDPLATE + 1];
     int64_t low[3], high[3];
     bool whole; /* does not touch the border of the volume */
 } bone;
@@ -86,8 +86,8 @@ START_TEST(a_whole_vertebra_has_all_its_parts_each_on_its_side) {
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
             ck_assert_msg(part[parts[i]].n >= 30, "body %d vertebra %d: %lld voxels of %d", b, id,
                           (long long)part[parts[i]].n, parts[i]);
-        double middle = part[PH__CORPUS].x / (double)part[PH__CORPUS].n;
-        for (int left = PH__COSTAL; left <= PH__ARTICULAR_INF; left += 2) {
+        double middle = part[SP_CORPUS].x / (double)part[SP_CORPUS].n;
+        for (int left = SP_COSTAL_LEFT; left <= SP_ARTICULAR_INF_LEFT; left += 2) {
             double x = part[left].x / (double)part[left].n - middle;
             double y = part[left + 1].x / (double)part[left + 1].n - middle;
             ck_assert_msg(x < -5.0 && y > 5.0, "body %d vertebra %d: %d at %.1f, %d at %.1f mm", b,
@@ -99,10 +99,10 @@ START_TEST(a_whole_vertebra_has_all_its_parts_each_on_its_side) {
 END_TEST
 
 START_TEST(the_axis_has_its_only_end_plate_below) {
-    const part_stat *part = bones[0][PH__C2].part, *plate = &part[PH__ENDPLATE];
+    const part_stat *part = bones[0][PH__C2].part, *plate = &part[SP_ENDPLATE];
     ck_assert_int_gt(plate->n, 100);
     double below = plate->row / (double)plate->n;
-    below -= part[PH__CORPUS].row / (double)part[PH__CORPUS].n;
+    below -= part[SP_CORPUS].row / (double)part[SP_CORPUS].n;
     ck_assert_msg(below * 0.8571 > 10, "end-plate %.1f mm below the middle of body and dens",
                   below);
 }
