@@ -21,6 +21,7 @@
 #include "mpi/mp_queue.h"
 #include "mpi/mp_stop.h"
 #include "phantom/ph_protocol.h"
+#include "spine/sp_labels.h"
 
 static const job_option options_phantom[] = {
     {"phantom.subjects", JOB_INT, "4", NULL, 1, 999, "subjects"},
@@ -65,6 +66,15 @@ static ph_options subject_options(const job *j) {
                         .height_mm = job_real(j, "phantom.height_mm"),
                         .width_mm = job_real(j, "phantom.width_mm"),
                         .depth_mm = job_real(j, "phantom.depth_mm")};
+}
+
+static ph_session_options session_options(const job *j) {
+    return (ph_session_options){.chunks = (int)job_int(j, "phantom.chunks"),
+                                .motion = job_real(j, "phantom.motion"),
+                                .bias = job_real(j, "phantom.bias"),
+                                .noise = job_real(j, "phantom.noise"),
+                                .axial_mm = job_real(j, "phantom.axial_mm"),
+                                .thickness_mm = job_real(j, "phantom.thickness_mm")};
 }
 
 // OUT[/derivatives/truth]/sub-001/ses-01/anat/sub-001_ses-01_TAIL, new.
@@ -142,12 +152,7 @@ out:
 }
 
 static sx_err write_scans(session *s) {
-    const ph_session_options how = {.chunks = (int)job_int(s->j, "phantom.chunks"),
-                                    .motion = job_real(s->j, "phantom.motion"),
-                                    .bias = job_real(s->j, "phantom.bias"),
-                                    .noise = job_real(s->j, "phantom.noise"),
-                                    .axial_mm = job_real(s->j, "phantom.axial_mm"),
-                                    .thickness_mm = job_real(s->j, "phantom.thickness_mm")};
+    const ph_session_options how = session_options(s->j);
     ph_planned_scan list[PH_MAX_SCANS];
     int n = ph_plan_session(&s->options, &how, s->subject, s->number, list);
     sx_err rc = SX_OK;
@@ -259,15 +264,26 @@ static const float *plane(const im_volume *v, int64_t k) {
 
 // Each sub-region has a shade; background is black.
 static void shade_labels(const ph_subject *b, im_volume *shade) {
-    static const unsigned char shades[256] = {
-        [26] = 120, [41] = 110, [42] = 135, [43] = 160, [44] = 168,
-        [45] = 200, [46] = 208, [47] = 232, [48] = 240, [49] = 75,
-        [50] = 95,  [60] = 255, [61] = 35,  [62] = 185, [100] = 55};
+    static const unsigned char shades[256] = {[SP_SACRUM] = 120,
+                                              [SP_ARCUS] = 110,
+                                              [SP_SPINOUS] = 135,
+                                              [SP_COSTAL_LEFT] = 160,
+                                              [SP_COSTAL_RIGHT] = 168,
+                                              [SP_ARTICULAR_SUP_LEFT] = 200,
+                                              [SP_ARTICULAR_SUP_RIGHT] = 208,
+                                              [SP_ARTICULAR_INF_LEFT] = 232,
+                                              [SP_ARTICULAR_INF_RIGHT] = 240,
+                                              [SP_CORPUS_BORDER] = 75,
+                                              [SP_CORPUS] = 95,
+                                              [SP_CORD] = 255,
+                                              [SP_CANAL] = 35,
+                                              [SP_ENDPLATE] = 185,
+                                              [SP_DISC] = 55};
     for (int64_t i = 0, n = im_volume_count(shade); i < n; i++)
         shade->voxel[i] = (float)shades[(int)b->subregion.voxel[i]];
 }
 
-// Row, nearest to the middle of the field, of the centre of a body (50) or disc (100).
+// Row, nearest to the middle of the field, of the centre of a body or disc, which `part` names.
 static int64_t find_row(const ph_subject *b, int part) {
     const int64_t h = b->truth.dim[1], w = b->truth.dim[0];
     const float *id = plane(&b->instance, b->truth.dim[2] / 2);
@@ -296,11 +312,7 @@ static float *axial_plane(const im_volume *v, int64_t j) {
 
 static sx_err draw_picture(const job *j) {
     session s = {.j = j, .options = subject_options(j)};
-    const ph_session_options how = {.chunks = 1,
-                                    .bias = job_real(j, "phantom.bias"),
-                                    .noise = job_real(j, "phantom.noise"),
-                                    .axial_mm = job_real(j, "phantom.axial_mm"),
-                                    .thickness_mm = job_real(j, "phantom.thickness_mm")};
+    ph_session_options how = session_options(j);
     ph_planned_scan list[PH_MAX_SCANS]; // sagittal, axial
     im_volume scan[2] = {{.voxel = NULL}, {.voxel = NULL}};
     im_volume view[2] = {{.voxel = NULL}, {.voxel = NULL}}, shade = {.voxel = NULL};
@@ -308,6 +320,8 @@ static sx_err draw_picture(const job *j) {
     sx_err rc = SX_OK;
     SX_TRY(rc, need_body(&s));
     const im_volume *truth = &s.body.truth;
+    how.chunks = 1;
+    how.motion = 0.0;
     ph_plan_session(&s.options, &how, 0, 0, list);
     for (int n = 0; n < 2; n++) {
         SX_TRY(rc, ph_scan(&scan[n], truth, &list[n].scan));
@@ -318,7 +332,8 @@ static sx_err draw_picture(const job *j) {
     SX_TRY(rc, im_volume_init(&shade, truth->dim));
     shade_labels(&s.body, &shade);
     for (int n = 0; n < 4; n++)
-        axial[n] = axial_plane(n % 2 ? &shade : &view[1], find_row(&s.body, n < 2 ? 50 : 100));
+        axial[n] =
+            axial_plane(n % 2 ? &shade : &view[1], find_row(&s.body, n < 2 ? SP_CORPUS : SP_DISC));
     const int h = (int)truth->dim[1], w = (int)truth->dim[0], side = (int)truth->dim[2];
     const int64_t k = side / 2, off = k + (int64_t)(16.0 / s.options.iso_mm);
     const int64_t beside = off < side ? off : side - 1;
