@@ -236,42 +236,25 @@ static void add_change(montage *m, const char *caption, const float *a, const fl
     m->n++;
 }
 
+/* In a few words: a format for up to two numbers. */
 static void say_step(const dg_draw *d, dg_step s, int w, char *to, size_t size) {
-    switch (s) {
-    case DG_RESCALE:
-        snprintf(to, size, "rescale x%.2f", d->magnification);
-        break;
-    case DG_ROTATE:
-        snprintf(to, size, "rotate %.1f deg", d->angle_deg);
-        break;
-    case DG_PSF:
-        snprintf(to, size, "psf %.2f mm", d->lr_mm);
-        break;
-    case DG_GAP:
-        snprintf(to, size, "gap %d rows", d->gap_rows);
-        break;
-    case DG_DOWN_UP:
-        snprintf(to, size, "down/up %.2f mm", d->lr_mm);
-        break;
-    case DG_SLICE_NOISE:
-        snprintf(to, size, "slice noise %.3f", d->slice_noise_sigma);
-        break;
-    case DG_INTERLACE:
-        snprintf(to, size, "interlace %d rows %.1f px", d->interlace_rows, d->interlace_shift * w);
-        break;
-    case DG_BLUR:
-        snprintf(to, size, "blur %.2f px", d->blur_sigma_px);
-        break;
-    case DG_NOISE:
-        snprintf(to, size, "noise %.3f", d->noise_sigma);
-        break;
-    case DG_BIAS:
-        snprintf(to, size, "bias field");
-        break;
-    default:
-        snprintf(to, size, "jitter x%.2f c%.2f", d->brightness, d->contrast);
-        break;
-    }
+    const struct {
+        const char *format;
+        double x, y;
+    } words[DG_N_STEPS] = {
+        [DG_RESCALE] = {"rescale x%.2f", d->magnification, 0},
+        [DG_ROTATE] = {"rotate %.1f deg", d->angle_deg, 0},
+        [DG_PSF] = {"psf %.2f mm", d->lr_mm, 0},
+        [DG_GAP] = {"gap %.0f rows", d->gap_rows, 0},
+        [DG_DOWN_UP] = {"down/up %.2f mm", d->lr_mm, 0},
+        [DG_SLICE_NOISE] = {"slice noise %.3f", d->slice_noise_sigma, 0},
+        [DG_INTERLACE] = {"interlace %.0f rows %.1f px", d->interlace_rows, d->interlace_shift * w},
+        [DG_BLUR] = {"blur %.2f px", d->blur_sigma_px, 0},
+        [DG_NOISE] = {"noise %.3f", d->noise_sigma, 0},
+        [DG_BIAS] = {"bias field", 0, 0},
+        [DG_JITTER] = {"jitter x%.2f c%.2f", d->brightness, d->contrast},
+    };
+    snprintf(to, size, words[s].format, words[s].x, words[s].y);
 }
 
 static void watch_step(void *user, dg_step after, const float *hr, const float *lr, int h, int w) {
