@@ -67,11 +67,10 @@ sx_err job_weights_inherit_tensors(job *j, const char *path, const io_tensors *t
 /* The JSON text of weights.h5 for the network of this configuration, trained as `kind`
  * (train_kind.h): {"format", "step", "model": {…}, "diffusion": {…}, "degrade": {…}, "data":
  * {"hr_mm", "quantile"}, "train": {"kind", "subjects"}}; new (sx_free). Subjects are those of the
- * training split of `cache`, by job_weights_subject; NULL: nobody knows. */
+ * training split of `cache`, by a hash of their labels, since files of weights are passed on; NULL:
+ * nobody knows. */
 char *job_weights_describe(const job *j, const char *kind, int64_t step, double hr_mm,
                            double quantile, const io_cache *cache);
-/* How weights name a subject: by a hash, since files of weights are passed on. */
-void job_weights_subject(const char *label, char name[17]);
 /* The names of the subjects that weights were trained on, from what they say of themselves (the
  * object of job_weights_about); new (sx_free), NULL when they do not say. */
 char *job_weights_subjects(const json_t *about);

@@ -222,7 +222,8 @@ out:
 
 /* ---- writing ---- */
 
-void job_weights_subject(const char *label, char name[17]) {
+/* How weights name a subject. */
+static void name_of(const char *label, char name[17]) {
     snprintf(name, 17, "%016" PRIx64, sx_hash_key(label));
 }
 
@@ -242,7 +243,7 @@ char *job_weights_subjects(const json_t *about) {
 
 bool job_weights_know(const char *subjects, const char *label) {
     char name[17];
-    job_weights_subject(label, name);
+    name_of(label, name);
     return strstr(subjects, name) != NULL;
 }
 
@@ -254,7 +255,7 @@ static json_t *trained_subjects(const io_cache *k) {
         const io_cache_volume *v = io_cache_entry(k, i);
         char name[17];
         if (v->split != IO_TRAIN || !v->ok) continue;
-        job_weights_subject(v->subject, name);
+        name_of(v->subject, name);
         if (json_object_get(seen, name)) continue;
         json_object_set_new(seen, name, json_true());
         json_array_append_new(list, json_string(name));
