@@ -271,46 +271,44 @@ static bool stays_below(const char *folder) {
     return below;
 }
 
-static sx_err list_row(const char *tsv, const char *folder, const io_table *t, int64_t row,
-                       const io_filter *f, io_items *items) {
+/* What a row says; to be cleared after an error, too. */
+static sx_err item_of_row(const char *tsv, const char *folder, const io_table *t, int64_t row,
+                          io_item *it) {
     const char *path = io_table_at(t, row, io_table_column(t, "path"));
+    *it = (io_item){0};
     if (!path[0]) return sx_fail(SX_E_DATA, "%s:%" PRId64 ": no path", tsv, row + 2);
     while (strncmp(path, "./", 2) == 0) path += 1 + strspn(path + 1, "/"); // one name for one file
-    io_item it;
-    if (item_make(&it, path[0] == '/' ? NULL : folder, path) != SX_OK ||
-        !take_column(t, row, "subject", "sub-", it.subject) ||
-        !take_column(t, row, "session", "ses-", it.session) ||
-        !take_column(t, row, "acq", "acq-", it.acq)) {
-        item_clear(&it);
+    if (item_make(it, path[0] == '/' ? NULL : folder, path) != SX_OK ||
+        !take_column(t, row, "subject", "sub-", it->subject) ||
+        !take_column(t, row, "session", "ses-", it->session) ||
+        !take_column(t, row, "acq", "acq-", it->acq))
         return sx_fail(SX_E_DATA, "%s:%" PRId64 ": a label of %s is longer than %d bytes", tsv,
                        row + 2, path, IO_LABEL - 1);
-    }
-    if (!it.subject[0]) {
-        item_clear(&it);
+    if (!it->subject[0])
         return sx_fail(SX_E_DATA,
                        "%s:%" PRId64 ": no subject, neither as a column nor in the name %s", tsv,
                        row + 2, path);
-    }
-    if (strchr(it.subject, '/') || strchr(it.session, '/')) {
-        item_clear(&it);
+    if (strchr(it->subject, '/') || strchr(it->session, '/'))
         return sx_fail(SX_E_DATA, "%s:%" PRId64 ": a label cannot hold a slash", tsv, row + 2);
-    }
-    set_dir(&it);
-    take_found(t, row, &it);
-    if (!it.rel[0] || !stays_below(it.dir)) {
-        const sx_err rc =
-            sx_fail(SX_E_DATA,
-                    "%s:%" PRId64 ": the item \"%s\" has no name, or its folder \"%s\" "
-                    "leads out of the output",
-                    tsv, row + 2, it.rel, it.dir);
-        item_clear(&it);
-        return rc;
-    }
-    if (passes(f, &it))
+    set_dir(it);
+    take_found(t, row, it);
+    if (!it->rel[0] || !stays_below(it->dir))
+        return sx_fail(SX_E_DATA,
+                       "%s:%" PRId64 ": the item \"%s\" has no name, or its folder \"%s\" leads "
+                       "out of the output",
+                       tsv, row + 2, it->rel, it->dir);
+    return SX_OK;
+}
+
+static sx_err list_row(const char *tsv, const char *folder, const io_table *t, int64_t row,
+                       const io_filter *f, io_items *items) {
+    io_item it;
+    const sx_err rc = item_of_row(tsv, folder, t, row, &it);
+    if (rc == SX_OK && passes(f, &it))
         items_add(items, &it);
     else
         item_clear(&it);
-    return SX_OK;
+    return rc;
 }
 
 static sx_err check_unique(const char *tsv, const io_items *items) {
