@@ -86,6 +86,19 @@ void nn__shape_of_input(const nn_graph *g, const nn__op *op, nn__tensor *out) {
     out->c = x->c;
 }
 
+void nn__shape_of_both(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    const nn__tensor *a = nn__in(g, op, 0), *b = nn__in(g, op, 1);
+    SX_ASSERT(a->h == b->h && a->w == b->w && a->c == b->c);
+    nn__shape_of_input(g, op, out);
+}
+
+void nn__shape_of_twice(const nn_graph *g, const nn__op *op, nn__tensor *out) {
+    const nn__tensor *x = nn__in(g, op, 0);
+    out->h = 2 * x->h;
+    out->w = 2 * x->w;
+    out->c = x->c;
+}
+
 int nn__param_append(nn_graph *g, const char *name, const char *suffix, int rank,
                      const int64_t *shape, int64_t fan_in, nn_init init) {
     nn_params *p = &g->params;

@@ -151,6 +151,9 @@ int nn__weight_append(nn_graph *g, const char *name, const int64_t shape[4], nn_
                       bool spectral);
 /* Shape rule of an op that works element by element. */
 void nn__shape_of_input(const nn_graph *g, const nn__op *op, nn__tensor *out);
+/* The same with two inputs, of one shape; and of an op that doubles both sides of its input. */
+void nn__shape_of_both(const nn_graph *g, const nn__op *op, nn__tensor *out);
+void nn__shape_of_twice(const nn_graph *g, const nn__op *op, nn__tensor *out);
 
 /* Replace chains of ops around convolutions by fused ones, where the kernels can. */
 void nn__graph_fuse(nn_graph *g);

@@ -65,12 +65,6 @@ nn_tensor nn_silu(nn_graph *g, nn_tensor x) {
 
 /* ---- sum ---- */
 
-static void add_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
-    const nn__tensor *a = nn__in(g, op, 0), *b = nn__in(g, op, 1);
-    SX_ASSERT(a->h == b->h && a->w == b->w && a->c == b->c);
-    nn__shape_of_input(g, op, out);
-}
-
 static void add_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *a = nn__in(g, op, 0), *b = nn__in(g, op, 1), *y = nn__out(g, op);
     if (y->value == a->value)
@@ -92,7 +86,7 @@ static void add_backward(const nn_graph *g, const nn__op *op) {
 
 const nn__kind nn__add_kind = {.name = "add",
                                .in_place = ~0u,
-                               .shape = add_shape,
+                               .shape = nn__shape_of_both,
                                .forward = add_forward,
                                .backward = add_backward};
 

@@ -28,12 +28,6 @@ static void scale_in_place(float *y, float scale, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] *= scale;
 }
 
-static void add_scaled_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
-    const nn__tensor *a = nn__in(g, op, 0), *b = nn__in(g, op, 1);
-    SX_ASSERT(a->h == b->h && a->w == b->w && a->c == b->c);
-    nn__shape_of_input(g, op, out);
-}
-
 static void add_scaled_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *a = nn__in(g, op, 0), *b = nn__in(g, op, 1), *y = nn__out(g, op);
     if (y->value == a->value)
@@ -64,7 +58,7 @@ static void add_scaled_backward(const nn_graph *g, const nn__op *op) {
 
 const nn__kind nn__add_scaled_kind = {.name = "add_scaled",
                                       .in_place = 1u << 0 | 1u << 1,
-                                      .shape = add_scaled_shape,
+                                      .shape = nn__shape_of_both,
                                       .forward = add_scaled_forward,
                                       .backward = add_scaled_backward};
 

@@ -141,13 +141,6 @@ nn_tensor nn_avgpool2(nn_graph *g, nn_tensor x) {
 
 /* ---- upsampling ---- */
 
-static void upsample2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
-    const nn__tensor *x = nn__in(g, op, 0);
-    out->h = 2 * x->h;
-    out->w = 2 * x->w;
-    out->c = x->c;
-}
-
 static void upsample2_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0);
     change2(g, x, nn__out(g, op)->value, x->value, false, false, 1.0f);
@@ -159,7 +152,7 @@ static void upsample2_backward(const nn_graph *g, const nn__op *op) {
 }
 
 const nn__kind nn__upsample2_kind = {.name = "upsample2",
-                                     .shape = upsample2_shape,
+                                     .shape = nn__shape_of_twice,
                                      .forward = upsample2_forward,
                                      .backward = upsample2_backward};
 

@@ -54,13 +54,6 @@ static void collect(float *restrict dx, const float *dy, const cell *q, int a, i
     }
 }
 
-static void bilinear2_shape(const nn_graph *g, const nn__op *op, nn__tensor *out) {
-    const nn__tensor *x = nn__in(g, op, 0);
-    out->h = 2 * x->h;
-    out->w = 2 * x->w;
-    out->c = x->c;
-}
-
 static void bilinear2_forward(const nn_graph *g, const nn__op *op) {
     const nn__tensor *x = nn__in(g, op, 0), *y = nn__out(g, op);
     for (int i = 0; i <= x->h; i++)
@@ -84,7 +77,7 @@ static void bilinear2_backward(const nn_graph *g, const nn__op *op) {
 }
 
 const nn__kind nn__bilinear2_kind = {.name = "bilinear2",
-                                     .shape = bilinear2_shape,
+                                     .shape = nn__shape_of_twice,
                                      .forward = bilinear2_forward,
                                      .backward = bilinear2_backward};
 
