@@ -23,7 +23,7 @@ const job_option options_run_crew[] = {
     {"run.lease_s", JOB_REAL, "60", NULL, 0.2, 86400,
      "a process without a heartbeat for so long has lost its work to others, s"},
     {"run.stall_s", JOB_REAL, "900", NULL, 0, 1e6,
-     "end the job when a rank does not get on for so long, s; 0: never"},
+     "end the job when no rank has got on for so long, s; 0: never"},
     JOB_OPTIONS_END,
 };
 
