@@ -242,7 +242,7 @@ static sx_err run_step(mp_comm *c, const steps *all, int i) {
 sx_err ablate_run(const ablate_study *s, ablate_stage stage, int row) {
     mp_comm *c = job_comm(s->j);
     steps all = {.folder = ablate_row_path(s, row, "")};
-    bool items = false;
+    char *items = NULL; /* of the first step with failed ones, what it said */
     sx_err rc = SX_OK;
     ablate_steps(s, stage, row, &all.step, &all.n);
     for (int i = 0; i < all.n && rc == SX_OK; i++) {
@@ -250,11 +250,13 @@ sx_err ablate_run(const ablate_study *s, ablate_stage stage, int row) {
         sx_info("%s%s%s (step %d of %d)", row < 0 ? "" : s->plan.row[row].name, row < 0 ? "" : ": ",
                 name, i + 1, all.n);
         rc = run_step(c, &all, i);
-        items = items || rc == SX_E_ITEMS;
-        if (rc == SX_E_ITEMS) rc = SX_OK;
         if (rc != SX_OK) sx_fail_context(rc, "%s", name);
+        if (rc != SX_E_ITEMS) continue;
+        if (!items) items = sx_strdup(sx_err_text());
+        rc = SX_OK;
     }
-    if (rc == SX_OK && items) rc = sx_fail(SX_E_ITEMS, "some items failed");
+    if (rc == SX_OK && items) rc = sx_fail(SX_E_ITEMS, "%s", items);
+    sx_free(items);
     ablate_steps_free(all.step, all.n);
     sx_free(all.folder);
     return rc;

@@ -150,7 +150,7 @@ sx_err bench_ceilings_init(bench_ceilings *v, const bench_config *c) {
     if ((c->what & BENCH_BANDWIDTH) == 0) return SX_OK;
     plan_levels(v);
     v->memory = sx_try_alloc(v->level[v->n_levels - 1].n_bytes, 1);
-    return v->memory ? SX_OK : sx_fail(SX_E_NOMEM, "no memory to measure its bandwidth");
+    return v->memory ? SX_OK : sx_fail(SX_E_NOMEM, "no memory to measure how fast memory is read");
 }
 
 void bench_ceilings_clear(bench_ceilings *v) {

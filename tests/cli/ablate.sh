@@ -64,6 +64,8 @@ says out "train begun"
 trained=$(stat -c %Y.%i study/rows/rcan/run/weights.h5)
 expect 1 "${study[@]}"
 says err "row wrong"
+says err "row palette: segment: "
+says err "reasons are in study/rows/palette/seg/sagax-segment.tsv"
 check "what was trained is not trained again" [ "$(stat -c %Y.%i study/rows/rcan/run/weights.h5)" = "$trained" ]
 check "a row in the table for each" [ "$(grep -cE '^\| (cubic|rcan|wrong|palette) ' study/table.md)" -eq 7 ]
 check "the failed row shows what missing predictions score" grep -qE '^\| wrong \| 0\.000' study/table.md
