@@ -3,10 +3,9 @@
  * One binary, `sagax VERB [arguments] [options]`. A verb is a row of the table in
  * jobs/job/job_verbs.c: name, what it does, which configuration sections it reads, which short
  * options it offers (each an alias of a configuration key), and its function. Configuration is INI
- * in (--config), changed by
- * --set section.key=value and aliases; resolved JSON out, every value with its origin (default,
- * preset, file, command line). Unknown keys and values out of range are refused (exit 78, or 64 on
- * the command line).
+ * in (--config), changed by --set section.key=value and aliases; resolved JSON out, every value
+ * with its origin (default, preset, file, command line). Unknown keys and values out of range are
+ * refused (exit 78, or 64 on the command line).
  *
  * A verb returns sx_err; main prints the one-line message and exits with sx_err_exit. */
 #ifndef JOB_H

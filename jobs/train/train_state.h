@@ -40,11 +40,10 @@ sx_err train_state_init(train_state *s, const nn_params *p, const nn_params *riv
 void train_state_clear(train_state *s);
 
 /* Load the newest checkpoint that verifies, or start fresh: from train.init, else random (a
- * discriminator always). Says
- * which in one log line. Damaged ones are renamed to "….damaged", so that they do not count among
- * those that are kept. Collective. Errors: SX_E_CONFIG (the checkpoint's identity differs),
- * SX_E_NOINPUT, SX_E_IO, SX_E_NOMEM (a checkpoint or its folder is there but cannot be read now:
- * nothing is concluded from that), those of job_weights_read. */
+ * discriminator always). Says which in one log line. Damaged ones are renamed to "….damaged", so
+ * that they do not count among those that are kept. Collective. Errors: SX_E_CONFIG (the
+ * checkpoint's identity differs), SX_E_NOINPUT, SX_E_IO, SX_E_NOMEM (a checkpoint or its folder is
+ * there but cannot be read now: nothing is concluded from that), those of job_weights_read. */
 sx_err train_state_open(train_state *s, const train_config *c, const char *identity);
 
 /* Whether the newest checkpoint in the run folder, if there is one, is of a training of this
