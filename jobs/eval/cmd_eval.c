@@ -245,14 +245,9 @@ out:
 }
 
 static sx_err run(job *j) {
-    static const struct {
-        const char *name;
-        sx_err (*run)(job *j);
-    } subjects[] = {{"images", eval_images}, {"vertebrae", ev_vertebrae_run}};
-    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
-        if (strcmp(job_arg(j, 0), subjects[i].name) == 0) return subjects[i].run(j);
-    return sx_fail(SX_E_USAGE, "eval: unknown subject %s; there are: images, vertebrae",
-                   job_arg(j, 0));
+    static const job_action subjects[] = {{"images", 2, eval_images},
+                                          {"vertebrae", 2, ev_vertebrae_run}};
+    return job_act(j, subjects, sizeof subjects / sizeof *subjects);
 }
 
 const job_verb cmd_eval = {"eval",

@@ -1,5 +1,6 @@
 /* The job as verbs see it: arguments, ranks, flags, typed values. */
 #include <stdlib.h>
+#include <string.h>
 #include "base/sx_mem.h"
 #include "jobs/job/job_internal.h"
 #include "jobs/job/job_model.h"
@@ -130,4 +131,17 @@ const char *job_key(const job *j, int i) {
 
 bool job_has(const job *j, const char *key) {
     return job__find(j, key) != NULL;
+}
+
+sx_err job_act(job *j, const job_action *table, size_t n) {
+    const char *name = job_arg(j, 0);
+    bool known = false;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(name, table[i].name) != 0) continue;
+        if (j->n_args == table[i].n_args) return table[i].run(j);
+        known = true;
+    }
+    return sx_fail(SX_E_USAGE, "%s %s; usage: sagax %s %s [options]", name,
+                   known ? "takes another number of arguments" : "is unknown", j->verb->name,
+                   j->verb->arguments);
 }

@@ -96,6 +96,15 @@ const char *job_key(const job *j, int i);
  * command line says stays. Errors: SX_E_CONFIG. */
 sx_err job_preset(job *j, const char *key, const char *text);
 
+/* One of several things that a verb does; its first argument names it. */
+typedef struct job_action {
+    const char *name;
+    int n_args; /* name included */
+    sx_err (*run)(job *j);
+} job_action;
+/* Run the one of table [n] that the arguments are for. Errors: SX_E_USAGE (for none), its own. */
+sx_err job_act(job *j, const job_action *table, size_t n);
+
 /* Resolved configuration as JSON text, {"train":{"steps":{"value":…,"origin":"default"}}}; new
  * (sx_free). */
 char *job_config_json(const job *j);

@@ -56,11 +56,6 @@ static void print_result(const job *j, const cmd_net_session *s) {
         printf("loss %.8g\n", (double)loss->f32[i]);
 }
 
-static const struct {
-    const char *name;
-    sx_err (*run)(const job *j, cmd_net_session *s);
-} tasks[] = {{"run", cmd_net_run}, {"sample", cmd_net_sample}, {"fit", cmd_net_fit}};
-
 static sx_err run_task(job *j, sx_err (*task)(const job *j, cmd_net_session *s)) {
     sx_err rc;
     cmd_net_session s = {0};
@@ -74,12 +69,24 @@ out:
     return rc;
 }
 
+static sx_err run_run(job *j) {
+    return run_task(j, cmd_net_run);
+}
+
+static sx_err run_sample(job *j) {
+    return run_task(j, cmd_net_sample);
+}
+
+static sx_err run_fit(job *j) {
+    return run_task(j, cmd_net_fit);
+}
+
 static sx_err run(job *j) {
-    const char *name = job_arg(j, 0);
-    if (strcmp(name, "info") == 0) return cmd_net_info(j);
-    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
-        if (strcmp(name, tasks[i].name) == 0) return run_task(j, tasks[i].run);
-    return sx_fail(SX_E_USAGE, "net %s: should be info, run, sample or fit", name);
+    static const job_action tasks[] = {{"info", 1, cmd_net_info},
+                                       {"run", 1, run_run},
+                                       {"sample", 1, run_sample},
+                                       {"fit", 1, run_fit}};
+    return job_act(j, tasks, sizeof tasks / sizeof *tasks);
 }
 
 const job_verb cmd_net = {"net",

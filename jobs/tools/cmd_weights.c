@@ -166,22 +166,10 @@ static sx_err verify(job *j) {
     return rc;
 }
 
-static const struct {
-    const char *name;
-    int n_args;
-    sx_err (*run)(job *j);
-} actions[] = {{"import", 3, import}, {"export", 3, export}, {"verify", 2, verify}};
-
 static sx_err run(job *j) {
-    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
-        if (strcmp(job_arg(j, 0), actions[i].name) != 0) continue;
-        if (job_n_args(j) != actions[i].n_args)
-            return sx_fail(SX_E_USAGE, "weights %s needs %d arguments, got %d", actions[i].name,
-                           actions[i].n_args - 1, job_n_args(j) - 1);
-        return actions[i].run(j);
-    }
-    return sx_fail(SX_E_USAGE, "weights %s: unknown, expected import, export or verify",
-                   job_arg(j, 0));
+    static const job_action actions[] = {
+        {"import", 3, import}, {"export", 3, export}, {"verify", 2, verify}};
+    return job_act(j, actions, sizeof actions / sizeof *actions);
 }
 
 const job_verb cmd_weights = {

@@ -334,6 +334,8 @@ expect 65 cache verify text.h5
 expect 66 cache info absent.h5
 expect 64 cache make bids x.h5
 expect 64 cache verify
+expect 64 cache verify a b
+says err "verify takes another number of arguments; usage: sagax cache build"
 expect 73 cache build bids /proc/no/x.h5
 check "no temporary is left" [ -z "$(ls | grep '\.tmp\.')" ]
 finish

@@ -30,6 +30,7 @@ says err "should be HxW"
 expect 64 net info --size 0x8
 expect 64 net info --size 4294967304x8 # 8x8, were digits too many to hold passed over
 expect 64 net paint
+says err "paint is unknown; usage: sagax net info|run|sample|fit"
 expect 64 net run
 says err "--weights"
 expect 66 net run --weights none.safetensors --input none.safetensors --output o.safetensors

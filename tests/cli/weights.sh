@@ -51,4 +51,5 @@ expect 65 weights import one.safetensors other
 check "nothing was written of it" [ ! -e other/weights.h5 ]
 says err "one.safetensors: 1 of 262144 values of parameter time_embed.2.weight are not finite"
 expect 64 weights impart a b
+says err "impart is unknown; usage: sagax weights import"
 finish
