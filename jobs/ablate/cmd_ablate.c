@@ -232,6 +232,6 @@ const job_verb cmd_ablate = {
     .aliases = aliases,
     .min_args = 2,
     .max_args = 2,
-    .ranks = true,
+    .ranks = JOB_RANKS,
     .run = run,
 };

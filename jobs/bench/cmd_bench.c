@@ -185,6 +185,6 @@ const job_verb cmd_bench = {
     .aliases = aliases,
     .min_args = 0,
     .max_args = 0,
-    .ranks = true,
+    .ranks = JOB_RANKS,
     .run = run,
 };

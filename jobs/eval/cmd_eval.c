@@ -250,12 +250,14 @@ static sx_err run(job *j) {
     return job_act(j, subjects, sizeof subjects / sizeof *subjects);
 }
 
-const job_verb cmd_eval = {"eval",
-                           "images|vertebrae OUT",
-                           "score volumes, or masks, against truth",
-                           sections,
-                           aliases,
-                           2,
-                           2,
-                           true,
-                           run};
+const job_verb cmd_eval = {
+    .name = "eval",
+    .arguments = "images|vertebrae OUT",
+    .summary = "score volumes, or masks, against truth",
+    .sections = sections,
+    .aliases = aliases,
+    .min_args = 2,
+    .max_args = 2,
+    .ranks = JOB_RANKS,
+    .run = run,
+};

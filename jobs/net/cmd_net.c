@@ -89,12 +89,13 @@ static sx_err run(job *j) {
     return job_act(j, tasks, sizeof tasks / sizeof *tasks);
 }
 
-const job_verb cmd_net = {"net",
-                          "info|run|sample|fit",
-                          "look into a network: cost, values, gradients",
-                          sections,
-                          aliases,
-                          1,
-                          1,
-                          false,
-                          run};
+const job_verb cmd_net = {
+    .name = "net",
+    .arguments = "info|run|sample|fit",
+    .summary = "look into a network: cost, values, gradients",
+    .sections = sections,
+    .aliases = aliases,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

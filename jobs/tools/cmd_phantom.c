@@ -397,6 +397,14 @@ static sx_err run(job *j) {
     return rc;
 }
 
-const job_verb cmd_phantom = {"phantom", "OUT",   "write a synthetic cohort as a BIDS tree",
-                              sections,  aliases, 1,
-                              1,         true,    run};
+const job_verb cmd_phantom = {
+    .name = "phantom",
+    .arguments = "OUT",
+    .summary = "write a synthetic cohort as a BIDS tree",
+    .sections = sections,
+    .aliases = aliases,
+    .min_args = 1,
+    .max_args = 1,
+    .ranks = JOB_RANKS,
+    .run = run,
+};

@@ -161,6 +161,12 @@ static sx_err run(job *j) {
 }
 
 const job_verb cmd_validate = {
-    "validate", "FILE...", "read files to the last voxel and say what they are",
-    sections,   aliases,   1,
-    -1,         false,     run};
+    .name = "validate",
+    .arguments = "FILE...",
+    .summary = "read files to the last voxel and say what they are",
+    .sections = sections,
+    .aliases = aliases,
+    .min_args = 1,
+    .max_args = -1,
+    .run = run,
+};
