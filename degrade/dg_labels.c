@@ -1,7 +1,6 @@
 /* Labels of a slice under the geometry of a pair (dg_degrade.h): the same places as dg_pair.c and
  * dg_warp.c, each taking the nearest pixel. */
 #include <math.h>
-#include "degrade/dg_columns.h"
 #include "degrade/dg_degrade.h"
 #include "degrade/dg_rows.h"
 

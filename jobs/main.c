@@ -5,7 +5,6 @@
  * nodes. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/sx_log.h"
 #include "base/sx_mem.h"

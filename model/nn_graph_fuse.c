@@ -7,7 +7,6 @@
  * An op is taken into a chain if nobody else reads its output; a concatenation in any case, and it
  * goes once all who read it have taken it in. The fused op stands where the last op of its chain
  * stood. */
-#include "base/sx_mem.h"
 #include "model/nn_ops.h"
 
 /* The op that made tensor t, of one of these kinds, for one reader only; or NULL. */

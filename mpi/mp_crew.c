@@ -18,7 +18,6 @@
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "mpi/mp_internal.h"
-#include "mpi/mp_job_end.h"
 
 enum { ENTRY_BYTES = 1024 }; /* all fields at their longest need less than 900 */
 

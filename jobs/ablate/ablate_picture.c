@@ -10,7 +10,6 @@
 #include "jobs/eval/ev_image.h"
 #include "jobs/eval/ev_vertebrae.h"
 #include "jobs/sr/sr_volume.h"
-#include "jobs/job/verbs.h"
 
 enum { MAX_SESSIONS = 2, MAX_WIDTH = 2000 /* pixels, if they are to be magnified */ };
 

@@ -1,7 +1,6 @@
 /* What the machine can do: direct fp32 multiply-adds, reading from each level of the memory. */
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/sx_file.h"

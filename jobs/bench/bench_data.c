@@ -2,14 +2,12 @@
  * up here. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"
 #include "base/sx_rng.h"
 #include "jobs/bench/bench.h"
-#include "jobs/job/verbs.h"
 
 /* ---- the cohort: sagittal slices of a typical size ---- */
 

@@ -1,7 +1,6 @@
 /* Many ranks against one: the same batch by all ranks together, and by rank 0 alone while the
  * others wait at a barrier. Alternating, so that both see the same machine. */
 #include "base/sx_log.h"
-#include "base/sx_mem.h"
 #include "jobs/bench/bench.h"
 
 /* Wall time of the whole: from a barrier to a barrier. */

@@ -12,7 +12,6 @@
  * it stood. Rows are put in item order, so that the files do not depend on who scored what, and
  * when. Only a run that knows all rows writes files. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/sx_file.h"

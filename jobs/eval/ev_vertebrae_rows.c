@@ -1,7 +1,6 @@
 /* Rows of sessions and instances: lists, and text for the journal,
  * {"state", "values": ["0x1.8p+4", …], "instances": [{"what", "values"}, …]}. Numbers are
  * hexadecimal, which is exact, and texts, since JSON has no word for what is not finite. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,7 +7,6 @@
 
 #include "base/sx_mem.h"
 #include "jobs/eval/ev_vertebrae.h"
-#include "spine/sp_labels.h"
 
 /* ---- rows from a match ---- */
 

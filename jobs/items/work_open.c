@@ -1,7 +1,6 @@
 /* Opening work: options, the part of this run, what earlier runs left, and the folder
  * (work_private.h). */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "base/sx_file.h"

@@ -7,11 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/sx_file.h"
 #include "base/sx_log.h"
 #include "base/sx_mem.h"
 #include "jobs/job/job_json.h"

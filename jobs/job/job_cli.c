@@ -2,7 +2,6 @@
  *
  * `--name value` and `--name=value` are the same; `--` ends the options. */
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include "base/sx_mem.h"
 #include "jobs/job/job_internal.h"

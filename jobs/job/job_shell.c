@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include "base/sx_mem.h"
 
 char *job_shell(const char *command, int *status) {
     char *text = NULL, block[4096];

@@ -4,7 +4,6 @@
  * not taken from the table: the program has them itself, and weights may bring others. But a
  * default that is another one by now is refused: then the job would not be the one that was
  * submitted. */
-#include <stdio.h>
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_mem.h"

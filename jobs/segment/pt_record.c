@@ -2,7 +2,6 @@
  * the world and what is missing in the sidecar, which is written last. Names are those of NeuroPoly
  * (spine-generic): label-discs. Nothing in a sidecar depends on time, place or the number of ranks.
  */
-#include <stdio.h>
 #include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_hash.h"

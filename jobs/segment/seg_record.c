@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/sx_file.h"
-#include "base/sx_hash.h"
 #include "base/sx_mem.h"
 #include "io/io_table.h"
 #include "jobs/job/job_json.h"

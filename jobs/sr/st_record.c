@@ -2,8 +2,6 @@
  * scan what all chunks' sidecars say alike, so that the next program finds what it needs; it is
  * written after its image and holds the image's hash. Nothing in it depends on time, place or the
  * number of ranks. */
-#include <stdio.h>
-#include <string.h>
 #include "base/sx_file.h"
 #include "base/sx_hash.h"
 #include "base/sx_mem.h"

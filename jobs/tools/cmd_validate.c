@@ -4,7 +4,6 @@
  * image, or that cannot be listed, is an image that cannot be read, and is reported as such. One
  * line a file: for people, or with --json one object. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/sx_file.h"

@@ -8,7 +8,6 @@
  * tensors are refused. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/sx_file.h"
