@@ -55,8 +55,11 @@ static sx_err check_shape(const char *path, const nn_param *q, found f) {
         return SX_OK;
     shape_text(f.rank, f.shape, got);
     shape_text(q->rank, q->shape, want);
-    return sx_fail(SX_E_DATA, "%s: parameter %s has shape %s, the network's is %s", path, q->name,
-                   got, want);
+    return sx_fail(
+        SX_E_DATA,
+        "%s: parameter %s has shape %s, the network's is %s; sizes that are set (model.*) "
+        "win over those of the weights",
+        path, q->name, got, want);
 }
 
 /* One value that is not finite makes every image of the network so. */

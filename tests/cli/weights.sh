@@ -38,6 +38,7 @@ expect 65 weights import "$fixtures/rcan.safetensors" other --set model.arch=pal
 says err "the network has no parameter"
 expect 65 weights import "$fixtures/palette.safetensors" other --set model.base_channels=64
 says err "has shape"
+says err "sizes that are set (model.*) win"
 expect 65 weights import "$fixtures/ddim.safetensors" other
 expect 66 weights import absent.safetensors other
 check "nothing was written" [ ! -e other/weights.h5 ]
