@@ -70,7 +70,7 @@ static void json_escape(const char *text, char *out) {
     *out = '\0';
 }
 
-static void write_json(const char *event, const char *level, const char *text) {
+static void write_json(const char *level, const char *text) {
     char escaped[JSON_BYTES], stamp[32];
     struct timespec now;
     struct tm utc;
@@ -79,9 +79,9 @@ static void write_json(const char *event, const char *level, const char *text) {
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
     json_escape(text, escaped);
     fprintf(log_state.json,
-            "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"rank\":%d,\"event\":\"%s\",\"message\":\"%"
-            "s\"}\n",
-            stamp, now.tv_nsec / 1000000, level, log_state.rank, event, escaped);
+            "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"rank\":%d,\"event\":\"log\",\"message\":"
+            "\"%s\"}\n",
+            stamp, now.tv_nsec / 1000000, level, log_state.rank, escaped);
     fflush(log_state.json);
 }
 
@@ -109,7 +109,7 @@ void sx_log(sx_log_level level, const char *format, ...) {
     va_end(args);
     pthread_mutex_lock(&log_state.lock);
     if (on_stderr(level)) write_stderr(level, text);
-    if (log_state.json) write_json("log", level_name[level], text);
+    if (log_state.json) write_json(level_name[level], text);
     pthread_mutex_unlock(&log_state.lock);
 }
 
