@@ -55,17 +55,41 @@ sx_err sx_log_open_json(const char *path) {
     return SX_OK;
 }
 
-/* RFC 8259 string body of `text` into out, which has room for 6 bytes a character. */
+/* Bytes of the character at c, 0 for what is no UTF-8 (Unicode 15, table 3-7: well-formed). */
+static int utf8_bytes(const unsigned char *c) {
+    static const struct {
+        unsigned char low, high, next_low, next_high; /* of the first byte, of the second */
+        int n;
+    } rows[] = {
+        {0x00, 0x7f, 0x00, 0xff, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+    size_t r = 0;
+    while (r < sizeof rows / sizeof *rows && (c[0] < rows[r].low || c[0] > rows[r].high)) r++;
+    if (r == sizeof rows / sizeof *rows || c[1] < rows[r].next_low || c[1] > rows[r].next_high)
+        return 0;
+    for (int i = 2; i < rows[r].n; i++)
+        if (c[i] < 0x80 || c[i] > 0xbf) return 0;
+    return rows[r].n;
+}
+
+/* RFC 8259 string body of `text` into out, which has room for 6 bytes a character. JSON is UTF-8,
+ * file names are bytes: those that are not become '?'. */
 static void json_escape(const char *text, char *out) {
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == '"' || *c == '\\') {
-            *out++ = '\\';
-            *out++ = (char)*c;
+    for (const unsigned char *c = (const unsigned char *)text; *c;) {
+        const int n = utf8_bytes(c);
+        if (n > 1) {
+            memcpy(out, c, (size_t)n);
+            out += n;
+        } else if (n == 0) {
+            *out++ = '?';
         } else if (*c < 0x20) {
             out += snprintf(out, 7, "\\u%04x", *c);
         } else {
+            if (*c == '"' || *c == '\\') *out++ = '\\';
             *out++ = (char)*c;
         }
+        c += n > 1 ? n : 1;
     }
     *out = '\0';
 }

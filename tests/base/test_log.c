@@ -74,6 +74,35 @@ START_TEST(json_lines_are_escaped) {
 }
 END_TEST
 
+/* Of "é", "日", "😀" and what only looks like UTF-8: cut off, too long for its value, a surrogate,
+ * beyond Unicode, a single byte. */
+START_TEST(json_lines_are_utf8_whatever_a_text_holds) {
+    static const struct {
+        const char *text, *line;
+    } row[] = {{"\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x98\x80", "\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x98\x80"},
+               {"sub-\xff.nii", "sub-?.nii"},
+               {"cut \xe6\x97", "cut ??"},
+               {"\xc0\xaf", "??"},
+               {"\xe0\x80\xaf", "???"},
+               {"\xed\xa0\x80", "???"},
+               {"\xf4\x90\x80\x80", "????"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char *text = NULL, *want = sx_strf("\"message\":\"%s\"}\n", row[i].line);
+        size_t n = 0;
+        begin_capture();
+        ck_assert_int_eq(sx_log_open_json(json_path), SX_OK);
+        sx_info("%s", row[i].text);
+        ck_assert_int_eq(sx_log_open_json(NULL), SX_OK);
+        sx_free(end_capture());
+        ck_assert_int_eq(sx_file_read(json_path, 1 << 20, &text, &n), SX_OK);
+        ck_assert_msg(sx_has_suffix(text, want), "got %s, want %s", text, want);
+        unlink(json_path);
+        sx_free(text);
+        sx_free(want);
+    }
+}
+END_TEST
+
 enum { THREADS = 4, LINES = 200 };
 
 static void *chatter(void *unused) {
@@ -133,8 +162,8 @@ int main(void) {
     json_path = sx_path_join(folder, "log.jsonl");
     int rc = CHECK_RUN("log", events_below_the_level_are_not_printed,
                        other_ranks_print_only_warnings_and_say_who, json_lines_are_escaped,
-                       threads_do_not_mix_their_lines, a_log_that_cannot_be_opened_is_an_error,
-                       progress_in_a_file_is_one_line,
+                       json_lines_are_utf8_whatever_a_text_holds, threads_do_not_mix_their_lines,
+                       a_log_that_cannot_be_opened_is_an_error, progress_in_a_file_is_one_line,
                        the_environment_asks_for_a_bar_where_no_terminal_is_seen);
     sx_free(err_path);
     sx_free(json_path);
