@@ -320,8 +320,10 @@ static sx_err draw_picture(const job *j) {
     sx_err rc = SX_OK;
     SX_TRY(rc, need_body(&s));
     const im_volume *truth = &s.body.truth;
+    char spaced[32];
     how.chunks = 1;
     how.motion = 0.0;
+    snprintf(spaced, sizeof spaced, "AXIAL SCAN %.3g MM", how.axial_mm);
     ph_plan_session(&s.options, &how, 0, 0, list);
     for (int n = 0; n < 2; n++) {
         SX_TRY(rc, ph_scan(&scan[n], truth, &list[n].scan));
@@ -338,7 +340,7 @@ static sx_err draw_picture(const job *j) {
     const int64_t k = side / 2, off = k + (int64_t)(16.0 / s.options.iso_mm);
     const int64_t beside = off < side ? off : side - 1;
     const io_panel panel[] = {{plane(truth, k), h, w, 0, 800, "TRUTH"},
-                              {plane(&view[1], k), h, w, 0, 800, "AXIAL SCAN 5 MM"},
+                              {plane(&view[1], k), h, w, 0, 800, spaced},
                               {plane(&view[0], k), h, w, 0, 800, "SAGITTAL SCAN"},
                               {axial[0], w, side, 0, 800, "AXIAL SCAN, BODY"},
                               {axial[2], w, side, 0, 800, "AXIAL SCAN, DISC"},
