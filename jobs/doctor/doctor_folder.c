@@ -7,6 +7,8 @@
 #include "base/sx_mem.h"
 #include "jobs/doctor/doctor.h"
 
+enum { PATH_ROOM = 4096 };
+
 void doctor_shm(doctor_finding *f) {
     struct statvfs s;
     if (statvfs("/dev/shm", &s) != 0) {
@@ -26,7 +28,7 @@ void doctor_hdf5(doctor_finding *f) {
 }
 
 void doctor_folder(doctor_finding *f) {
-    char path[256];
+    char path[PATH_ROOM];
     struct statvfs s;
     if (!getcwd(path, sizeof path) || statvfs(path, &s) != 0) {
         DOCTOR_SAY(f, "not readable");
@@ -34,7 +36,7 @@ void doctor_folder(doctor_finding *f) {
         return;
     }
     double free_bytes = (double)s.f_bavail * (double)s.f_frsize;
-    DOCTOR_SAY(f, "%s, %.1f GiB free%s", path, free_bytes / 0x1p30,
+    DOCTOR_SAY(f, "%.400s, %.1f GiB free%s", path, free_bytes / 0x1p30,
                s.f_flag & ST_RDONLY ? ", read-only" : "");
     if (free_bytes < 0x1p30) DOCTOR_WARN(f, "less than 1 GiB free");
     if (s.f_flag & ST_RDONLY) DOCTOR_WARN(f, "read-only: give outputs another folder");
@@ -70,7 +72,7 @@ static bool is_local(const char *type) {
 }
 
 void doctor_file_system(doctor_finding *f) {
-    char path[256] = "/", type[64];
+    char path[PATH_ROOM], type[64];
     const int nodes = atoi(doctor_env("SLURM_JOB_NUM_NODES"));
     if (!getcwd(path, sizeof path)) snprintf(path, sizeof path, "/");
     mount_type(path, type, sizeof type);

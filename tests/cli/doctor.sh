@@ -16,6 +16,16 @@ json '.folder.value | contains("GiB free")' true
 json '.launcher.warning' ''
 json '.kernels.value | test("^auto = (wino \\([a-z0-9]+\\)|blas \\(OpenBLAS [A-Za-z0-9]+\\)); blas = OpenBLAS [A-Za-z0-9]+, on one thread")' true
 
+# ---- a folder with a long path ----
+here=$PWD
+deep=$(printf 'deep%.0s' {1..40})
+mkdir -p "$deep/$deep" && cd "$deep/$deep"
+expect 0 doctor --json
+json '.folder.value | contains("GiB free")' true
+json '.file_system.value | startswith("unknown")' false
+cd "$here"
+expect 0 doctor --json
+
 # ---- threads: what a rank is given, and is bound to ----
 cpus=$(nproc)
 json '.threads.value | startswith("1 a rank; model.threads may ask for up to '$cpus', ")' true
