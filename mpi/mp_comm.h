@@ -25,8 +25,8 @@ int mp_tasks_lost(void);
  * task of an array; new (sx_free), NULL outside Slurm. Needs no MPI. */
 char *mp_job_number(void);
 /* Start MPI and give the world. A single process outside any launcher is a world of one.
- * Errors: SX_E_MPI (MPI is a singleton although mp_tasks_lost, and the message carries the srun line
- * that works; it does not start, or has no threads). Collective over all processes. */
+ * Errors: SX_E_MPI (MPI is a singleton although mp_tasks_lost, and the message carries the srun
+ * line that works; it does not start, or has no threads). Collective over all processes. */
 sx_err mp_start(int *argc, char ***argv, mp_comm **world);
 void mp_finish(mp_comm *world);
 
