@@ -154,6 +154,54 @@ void sx_team_barrier(const sx_team *t) {
     }
 }
 
+void sx_deal_give(sx_deal *d, int member, int n) {
+    atomic_init(&d->of[member].left, (unsigned long long)n);
+}
+
+/* Pieces first .. last-1 of left. */
+static unsigned first_of(unsigned long long left) {
+    return (unsigned)(left >> 32);
+}
+
+static unsigned last_of(unsigned long long left) {
+    return (unsigned)(left & 0xffffffffu);
+}
+
+static bool take_own(sx_deal *d, int member, int *piece) {
+    const unsigned long long left = atomic_fetch_add(&d->of[member].left, 1ull << 32);
+    *piece = (int)first_of(left);
+    return first_of(left) < last_of(left);
+}
+
+/* From the end of what one of the others has; false: he was faster, or another. */
+static bool take_from(sx_deal *d, int owner, unsigned long long left, int *piece) {
+    *piece = (int)last_of(left) - 1;
+    return atomic_compare_exchange_strong(&d->of[owner].left, &left, left - 1);
+}
+
+/* Whoever has most left, or -1. */
+static int richest(sx_deal *d, int members, unsigned long long *left) {
+    int who = -1;
+    unsigned most = 0;
+    for (int i = 0; i < members; i++) {
+        const unsigned long long l = atomic_load(&d->of[i].left);
+        if (first_of(l) >= last_of(l) || last_of(l) - first_of(l) <= most) continue;
+        most = last_of(l) - first_of(l);
+        *left = l;
+        who = i;
+    }
+    return who;
+}
+
+bool sx_deal_take(sx_deal *d, const sx_team *t, int *owner, int *piece) {
+    unsigned long long left;
+    *owner = t->id;
+    if (take_own(d, t->id, piece)) return true;
+    while ((*owner = richest(d, t->n, &left)) >= 0)
+        if (take_from(d, *owner, left, piece)) return true;
+    return false;
+}
+
 typedef struct ranges {
     int64_t n;
     sx_range_fn *fn;

@@ -6,6 +6,8 @@
 #ifndef SX_POOL_H
 #define SX_POOL_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/sx_err.h"
 
@@ -36,6 +38,19 @@ void sx_team_barrier(const sx_team *t);
 /* Run fn on shares of n items, first .. last-1 each. */
 typedef void sx_range_fn(void *arg, int64_t first, int64_t last);
 void sx_pool_ranges(sx_pool *p, int64_t n, sx_range_fn *fn, void *arg);
+
+/* Pieces of work that each member of a team has, numbered from 0, and what is left of them: who is
+ * through with its own, in order, takes those of others, from their ends. So a member on a slow
+ * processor holds nobody up; what a piece computes must not depend on who does it. */
+typedef struct sx_deal {
+    struct {
+        _Alignas(64) atomic_ullong left; /* first << 32 | last */
+    } of[SX_MAX_THREADS];
+} sx_deal;
+/* Before the run: `member` has n pieces. */
+void sx_deal_give(sx_deal *d, int member, int n);
+/* The next piece for this member, and whose it is; false: none is left of anybody's. */
+bool sx_deal_take(sx_deal *d, const sx_team *t, int *owner, int *piece);
 
 /* Range first .. last-1 of n items that belongs to thread `id`; shares differ by at most one. */
 static inline int64_t sx_team_first(const sx_team *t, int64_t n, int id) {

@@ -100,21 +100,33 @@ static inline nn__channels nn__own_channels(const nn__plan *p, const sx_team *t)
                           NN_VL * (int)sx_team_first(t, vectors, t->id + 1)};
 }
 
+/* Bands of a member's share of the rows of tiles. */
+static inline int nn__bands(const nn__plan *p, const sx_team *t, int member) {
+    const int first = (int)sx_team_first(t, p->tiles_y, member);
+    const int rows = (int)sx_team_first(t, p->tiles_y, member + 1) - first;
+    return (rows + p->band - 1) / p->band;
+}
+
+/* The most that a member has. */
+static inline int nn__most_bands(const nn__plan *p, int members) {
+    return ((p->tiles_y + members - 1) / members + p->band - 1) / p->band;
+}
+
+/* One of them, as wide as the image. */
+static nn__area nn__band(const nn__plan *p, const sx_team *t, int member, int band) {
+    const int first = (int)sx_team_first(t, p->tiles_y, member);
+    const int rows = (int)sx_team_first(t, p->tiles_y, member + 1) - first;
+    const int bands = nn__bands(p, t, member), size = rows / bands, larger = rows % bands;
+    return (nn__area){first + band * size + nn__min(band, larger), 0, size + (band < larger),
+                      p->tiles_x};
+}
+
 typedef void nn__block_fn(void *arg, nn__area a);
 
-/* Calls each block of a member's share of the rows of tiles; upward: from its last row to its
- * first, which a source with a strip cannot follow. */
-static void nn__each_block(const nn__plan *p, const sx_team *t, bool upward, nn__block_fn *fn,
-                           void *arg) {
-    const int first = (int)sx_team_first(t, p->tiles_y, t->id);
-    const int rows = (int)sx_team_first(t, p->tiles_y, t->id + 1) - first;
-    const int bands = (rows + p->band - 1) / p->band;
-    for (int i = 0; i < bands; i++) {
-        const int band = upward ? bands - 1 - i : i, size = rows / bands, larger = rows % bands;
-        const int ty = first + band * size + nn__min(band, larger);
-        for (int tx = 0; tx < p->tiles_x; tx += p->piece)
-            fn(arg, (nn__area){ty, tx, size + (band < larger), nn__min(p->piece, p->tiles_x - tx)});
-    }
+/* Calls each block of a band. */
+static void nn__each_block(const nn__plan *p, nn__area band, nn__block_fn *fn, void *arg) {
+    for (int tx = 0; tx < p->tiles_x; tx += p->piece)
+        fn(arg, (nn__area){band.ty, tx, band.ny, nn__min(p->piece, p->tiles_x - tx)});
 }
 
 /* Pixels of the image in an area. */
@@ -252,6 +264,13 @@ static nn__target nn__target_at(const nn__plan *p, const nn_sink *sink, float *r
 
 static void nn__target_start(nn__target *g) {
     memset(g->all.mean, 0, (size_t)nn__target_floats(g->p) * sizeof(float));
+}
+
+/* Sums of their own for what comes now, in `room`: 2 doubles a channel. */
+static void nn__target_anew(nn__target *g, double *room) {
+    g->all = (nn_moments){room, room + g->p->out_pad};
+    memset(room, 0, 2 * (size_t)g->p->out_pad * sizeof *room);
+    *g->n = 0;
 }
 
 /* Asks for part `step` of what an area's sink reads. */

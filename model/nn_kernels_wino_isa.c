@@ -12,8 +12,10 @@
  *
  * Threads share an image by rows of tiles, each with its own U, V, M and dU: what one core writes
  * and another reads is slow; between two cores without a common cache, slower than to make U again.
- * Few tiles of many channels are shared by output channels: their weights cost more than they do,
- * and every thread makes its own V of all of them.
+ * Who is through with its own bands of rows takes those of others: cores differ, and some are taken
+ * away for a while. A band has sums of its own, so that results do not depend on that. (dU has
+ * none: every member adds its own bands up.) Few tiles of many channels are shared by output
+ * channels: their weights cost more than they do, and every thread makes its own V of all of them.
  *
  * Thin and 1x1 convolutions (model/nn_kernels_thin*.h, nn_kernels_pointwise.h) join in the table at
  * the end. Compiled once for each instruction set, NN_WINO_ISA names which. No state; different
@@ -157,17 +159,23 @@ typedef struct convolution {
     const nn_feed *in;
     const nn_sink *out;
     const nn_room *room;
-    bool upward; /* from the last row to the first */
+    bool upward;    /* from the last row to the first */
+    sx_deal *bands; /* not at once */
 } convolution;
 
 typedef struct convolution_room {
     float *u; /* all panels; at once, a panel */
     float *v, *m;
     float *patch, *ring, *target;
+    float *sums; /* of each band of this member, whoever computes it: 2 doubles a channel */
 } convolution_room;
 
-/* A member's room; returns the floats that it needs. */
-static int64_t convolution_carve(const nn__plan *p, float *scratch, convolution_room *r) {
+static int64_t band_sums_floats(const nn__plan *p) {
+    return (int64_t)2 * p->out_pad * (int)(sizeof(double) / sizeof(float));
+}
+
+/* The room of one of n members; returns the floats that it needs. */
+static int64_t convolution_carve(const nn__plan *p, int n, float *scratch, convolution_room *r) {
     carver c = {scratch, 0};
     r->u = carve(&c, (p->at_once ? 1 : panels(p)) * u_panel(p));
     r->v = carve(&c, NN__POINTS * p->in_slice);
@@ -175,7 +183,18 @@ static int64_t convolution_carve(const nn__plan *p, float *scratch, convolution_
     r->patch = carve(&c, nn__patch_floats(p->in_pad));
     r->ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
     r->target = carve(&c, nn__target_floats(p));
+    r->sums = carve(&c, nn__most_bands(p, n) * band_sums_floats(p));
     return c.used;
+}
+
+static convolution_room room_of(const convolution *c, int member) {
+    convolution_room r;
+    convolution_carve(c->p, sx_pool_threads(c->room->pool), nn_room_of(c->room, member), &r);
+    return r;
+}
+
+static double *sums_of_band(const nn__plan *p, const convolution_room *r, int band) {
+    return (double *)(void *)(r->sums + band * band_sums_floats(p));
 }
 
 /* What one member works with. */
@@ -208,13 +227,23 @@ static void make_u(const nn__plan *p, transform_fn *transform, const float *weig
                   u + panel * u_panel(p));
 }
 
+/* A band of anybody's. A strip goes on from one band to the next, as one's own come. */
+static void convolve_band(const sx_team *t, convolution_member *w, int owner, int piece) {
+    const convolution *c = w->c;
+    const int bands = nn__bands(c->p, t, owner), band = c->upward ? bands - 1 - piece : piece;
+    const convolution_room r = room_of(c, owner);
+    if (owner != t->id) w->in.strip.have = -NN__RING;
+    nn__target_anew(&w->out, sums_of_band(c->p, &r, band));
+    nn__each_block(c->p, nn__band(c->p, t, owner, band), convolve_block, w);
+}
+
 /* Some rows of tiles. */
 static void convolve_in_blocks(const sx_team *t, convolution_member *w, float *u) {
-    const int rows = w->c->p->tiles_y;
-    if (sx_team_first(t, rows, t->id) == sx_team_first(t, rows, t->id + 1)) return;
+    int owner, piece;
+    if (nn__bands(w->c->p, t, t->id) == 0) return;
     if (!w->c->ready) make_u(w->c->p, w->c->transform, w->c->weight, u);
     w->u = w->c->ready ? w->c->ready : u;
-    nn__each_block(w->c->p, t, w->c->upward, convolve_block, w);
+    while (sx_deal_take(w->c->bands, t, &owner, &piece)) convolve_band(t, w, owner, piece);
 }
 
 /* Some output channels of the whole image. */
@@ -237,40 +266,47 @@ static void convolve_at_once(const sx_team *t, convolution_member *w, float *u) 
     nn__store_outputs(&w->out, a, own, w->m);
 }
 
-/* Sums that went through a gate, in the order of the members. */
-static void gather_gate(const convolution *c, int members) {
-    nn__gate_clear(c->out->gate, c->p->out);
-    for (int id = 0; id < members; id++) {
-        convolution_room r;
-        convolution_carve(c->p, nn_room_of(c->room, id), &r);
-        const nn__target g = nn__target_at(c->p, c->out, r.target);
-        nn__gate_add(c->out->gate, &g);
+/* Each channel is one member's, others have 0. */
+static void gather_channels(const convolution *c, nn_moments to) {
+    for (int id = 0; id < sx_pool_threads(c->room->pool); id++) {
+        const convolution_room r = room_of(c, id);
+        nn__moments_add(to, nn__target_at(c->p, c->out, r.target).all, c->p->out);
     }
 }
 
-/* Moments of the whole image, in the order of the members. */
-static void gather_moments(const convolution *c, int members) {
-    const nn_moments to = c->out->moments;
-    const size_t n_bytes = (size_t)c->p->out * sizeof *to.mean;
+/* Sums through a gate are plain sums. */
+static void gather_bands(const convolution *c, nn_moments to) {
+    const int members = sx_pool_threads(c->room->pool), out = c->p->out;
     int64_t n = 0;
-    memset(to.mean, 0, n_bytes);
-    memset(to.m2, 0, n_bytes);
     for (int id = 0; id < members; id++) {
-        convolution_room r;
-        convolution_carve(c->p, nn_room_of(c->room, id), &r);
-        const nn__target g = nn__target_at(c->p, c->out, r.target);
-        if (c->p->at_once)
-            nn__moments_add(to, g.all, c->p->out); /* each channel is one member's, others have 0 */
-        else if (*g.n > 0)
-            nn__moments_merge(to, n, g.all, *g.n, c->p->out);
-        n += *g.n;
+        const sx_team t = {id, members, c->room->pool};
+        const convolution_room r = room_of(c, id);
+        for (int band = 0; band < nn__bands(c->p, &t, id); band++) {
+            double *sums = sums_of_band(c->p, &r, band);
+            const nn_moments part = {sums, sums + c->p->out_pad};
+            const int64_t n_part = nn__pixels_in(c->p, nn__band(c->p, &t, id, band));
+            if (c->out->gate)
+                nn__moments_add(to, part, out);
+            else
+                nn__moments_merge(to, n, part, n_part, out);
+            n += n_part;
+        }
     }
+}
+
+/* Of the whole image, in an order that does not depend on who was faster. */
+static void gather_sums(const convolution *c) {
+    const nn_gate *gate = c->out->gate;
+    const nn_moments to = gate ? (nn_moments){gate->sum, gate->sum_x} : c->out->moments;
+    if (to.mean == NULL) return;
+    memset(to.mean, 0, (size_t)c->p->out * sizeof *to.mean);
+    memset(to.m2, 0, (size_t)c->p->out * sizeof *to.m2);
+    (c->p->at_once ? gather_channels : gather_bands)(c, to);
 }
 
 static void convolve_member(const sx_team *t, void *arg) {
     const convolution *c = arg;
-    convolution_room r;
-    convolution_carve(c->p, nn_room_of(c->room, t->id), &r);
+    const convolution_room r = room_of(c, t->id);
     convolution_member w = {.c = c,
                             .v = r.v,
                             .m = r.m,
@@ -280,19 +316,24 @@ static void convolve_member(const sx_team *t, void *arg) {
     (c->p->at_once ? convolve_at_once : convolve_in_blocks)(t, &w, r.u);
 }
 
+static void deal_bands(convolution *c) {
+    const int members = sx_pool_threads(c->room->pool);
+    for (int id = 0; id < members; id++)
+        sx_deal_give(c->bands, id, nn__bands(c->p, &(sx_team){id, members, c->room->pool}, id));
+}
+
 static void convolve(convolution *c) {
-    sx_pool *pool = c->room->pool;
-    sx_pool_run(pool, convolve_member, c);
-    if (c->out->gate)
-        gather_gate(c, sx_pool_threads(pool));
-    else if (c->out->moments.mean)
-        gather_moments(c, sx_pool_threads(pool));
+    sx_deal bands;
+    c->bands = &bands;
+    deal_bands(c);
+    sx_pool_run(c->room->pool, convolve_member, c);
+    gather_sums(c);
 }
 
 static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weight,
                     const float *ready, const nn_sink *y, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
-    convolution c = {&p, transform_forward, weight, ready, x, y, r, false};
+    convolution c = {&p, transform_forward, weight, ready, x, y, r, false, NULL};
     convolve(&c);
 }
 
@@ -303,7 +344,7 @@ static void backward_data(const nn_conv_shape *s, const float *dy, const float *
                           const nn_sink *dx, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->k, s->c);
     const nn_feed in = nn_feed_plain(dy, s->k);
-    convolution c = {&p, transform_backward, weight, NULL, &in, dx, r, true};
+    convolution c = {&p, transform_backward, weight, NULL, &in, dx, r, true, NULL};
     convolve(&c);
 }
 
@@ -422,7 +463,8 @@ static void weight_in_blocks(const sx_team *t, weight_member *w) {
     const nn__plan *p = g->p;
     float *dweight = t->id == 0 ? g->dweight : w->r.dweight;
     memset(w->r.dbias, 0, (size_t)p->out * sizeof *w->r.dbias);
-    nn__each_block(p, t, false, weight_block, w);
+    for (int band = 0; band < nn__bands(p, t, t->id); band++)
+        nn__each_block(p, nn__band(p, t, t->id, band), weight_block, w);
     if (w->add)
         put_weight_gradient(p, p->out, w->r.du, t->id == 0, dweight);
     else if (t->id > 0)
@@ -476,8 +518,8 @@ static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
     const nn__plan back = nn__plan_make(s->h, s->w, s->k, s->c);
     convolution_room c;
     weight_room w;
-    const int64_t need[3] = {convolution_carve(&there, NULL, &c),
-                             convolution_carve(&back, NULL, &c),
+    const int64_t need[3] = {convolution_carve(&there, threads, NULL, &c),
+                             convolution_carve(&back, threads, NULL, &c),
                              weight_carve(&there, threads, NULL, &w)};
     int64_t most = need[0];
     for (int i = 1; i < 3; i++) most = need[i] > most ? need[i] : most;

@@ -185,6 +185,65 @@ START_TEST(shares_cover_the_range_and_differ_by_at_most_one) {
 }
 END_TEST
 
+/* ---- pieces that change hands ---- */
+
+enum { MOST_PIECES = 200 };
+
+typedef struct table {
+    sx_deal deal;
+    int lazy;              /* this member comes when the others have gone; -1: none */
+    atomic_int gone;       /* members that found nothing left */
+    int n[SX_MAX_THREADS]; /* pieces of each */
+    int taker[SX_MAX_THREADS][MOST_PIECES]; /* who took it: member + 1 */
+    atomic_int twice;                       /* pieces that were taken more than once */
+    bool ordered;                           /* whether all took their own from the first one on */
+} table;
+
+static void take_all(const sx_team *t, void *arg) {
+    table *d = arg;
+    int owner, piece, own = 0;
+    while (t->id == d->lazy && d->gone < t->n - 1) sched_yield();
+    while (sx_deal_take(&d->deal, t, &owner, &piece)) {
+        int *taker = &d->taker[owner][piece];
+        if (*taker != 0) d->twice++;
+        *taker = t->id + 1;
+        if (owner == t->id && piece != own++) d->ordered = false;
+    }
+    d->gone++;
+}
+
+/* Everybody's pieces, some none, in several runs of one table. */
+static void check_deal(int threads, int lazy) {
+    sx_pool *p = new_pool(threads);
+    static table d;
+    for (int run = 0; run < 30; run++) {
+        d = (table){.lazy = lazy, .ordered = true};
+        for (int i = 0; i < threads; i++)
+            sx_deal_give(&d.deal, i, d.n[i] = (i * 37 + run * 13) % MOST_PIECES * (i % 3 != 1));
+        sx_pool_run(p, take_all, &d);
+        ck_assert_int_eq(d.twice, 0);
+        ck_assert(d.ordered);
+        for (int i = 0; i < threads; i++)
+            for (int k = 0; k < MOST_PIECES; k++)
+                ck_assert_msg((d.taker[i][k] != 0) == (k < d.n[i]), "piece %d of %d of member %d",
+                              k, d.n[i], i);
+        for (int k = 0; lazy >= 0 && threads > 1 && k < d.n[lazy]; k++)
+            ck_assert_int_ne(d.taker[lazy][k], lazy + 1);
+    }
+    sx_pool_free(p);
+}
+
+START_TEST(each_piece_is_taken_once) {
+    check_deal(sizes[_i], -1);
+}
+END_TEST
+
+START_TEST(pieces_of_a_late_member_are_taken_by_others) {
+    check_deal(sizes[_i], sizes[_i] > 1 ? 1 : -1);
+    check_deal(sizes[_i], sizes[_i] > 1 ? 0 : -1);
+}
+END_TEST
+
 /* ---- the world ---- */
 
 /* Puts this thread on the first of its processors; fills those that it had. */
@@ -286,6 +345,8 @@ int main(void) {
     tcase_add_loop_test(all, barriers_wait_for_the_last, 0, N_SIZES);
     tcase_add_test(all, more_threads_than_processors_finish);
     tcase_add_test(all, shares_cover_the_range_and_differ_by_at_most_one);
+    tcase_add_loop_test(all, each_piece_is_taken_once, 0, N_SIZES);
+    tcase_add_loop_test(all, pieces_of_a_late_member_are_taken_by_others, 0, N_SIZES);
     tcase_add_test(all, processors_are_those_that_may_be_used);
     tcase_add_test(all, each_processor_is_bound_to_in_turn);
     tcase_add_test(all, one_processor_is_any);

@@ -1,6 +1,7 @@
 /* Feeds, sinks and gates (model/nn_feed.h) of every Winograd table of this machine against ref. The
  * image of a feed is made here by plain loops in double and convolved by ref, whose sums count as
- * exact. Every call is made twice with teams of one, two, three and five threads: equal bytes,
+ * exact. Every call is made twice with teams of one, two, three and five threads, the second time
+ * with workers that have one processor between them, so that others take their rows: equal bytes,
  * within the limits of the kernel table. */
 #include "model/nn_kernels_wino.h"
 #include "tests/model/kernel_test.h"
@@ -14,7 +15,16 @@ static int n_tables;
 
 static const int team_sizes[] = {1, 2, 3, 5};
 enum { N_TEAMS = sizeof team_sizes / sizeof *team_sizes };
-static sx_pool *pools[N_TEAMS];
+static sx_pool *pools[N_TEAMS], *crowded[N_TEAMS];
+
+/* Threads have the processors of the one that makes them. */
+static sx_err start_crowded(void *arg) {
+    (void)arg;
+    sx_err rc = SX_OK;
+    for (int i = 1; i < N_TEAMS && rc == SX_OK && !crowded[i]; i++)
+        rc = sx_pool_new(&crowded[i], team_sizes[i]);
+    return rc;
+}
 
 static void start(void) {
     nn__isa_choice isas[NN__MAX_ISAS];
@@ -26,10 +36,14 @@ static void start(void) {
         if (isas[i].usable) tables[n_tables++] = &isas[i].isa->table;
     for (int i = 0; i < N_TEAMS; i++)
         ck_assert_int_eq(sx_pool_new(&pools[i], team_sizes[i]), SX_OK);
+    ck_assert_int_eq(sx_on_processors(2, start_crowded, NULL), SX_OK);
 }
 
 static void stop(void) {
-    for (int i = 0; i < N_TEAMS; i++) sx_pool_free(pools[i]);
+    for (int i = 0; i < N_TEAMS; i++) {
+        sx_pool_free(pools[i]);
+        sx_pool_free(crowded[i]);
+    }
 }
 
 /* ---- problems ---- */
@@ -178,9 +192,13 @@ static void problem_free(problem *p) {
 /* One table with one team. */
 typedef struct worker {
     const nn_kernels *k;
-    sx_pool *pool;
+    sx_pool *pool, *crowded;
     int n;
 } worker;
+
+static worker worker_of(const nn_kernels *k, int team) {
+    return (worker){k, pools[team], crowded[team], team_sizes[team]};
+}
 
 /* What is added to the sums, and where it lies. */
 typedef enum added { NOTHING, IN_PLACE, ELSEWHERE, N_ADDED } added;
@@ -443,7 +461,8 @@ static const struct {
 
 static void hold_op(const worker *w, const problem *p, int op, int variant) {
     if (ops[op].can && !ops[op].can(w, p)) return;
-    block once = ops[op].call(w, p, variant), twice = ops[op].call(w, p, variant);
+    const worker again = {w->k, w->crowded, w->crowded, w->n};
+    block once = ops[op].call(w, p, variant), twice = ops[op].call(&again, p, variant);
     ck_assert_msg(!memcmp(once.at, twice.at, (size_t)once.n * sizeof(float)),
                   "%s (%s, %d threads) of %s: other bytes when repeated", ops[op].name, w->k->isa,
                   w->n, p->title);
@@ -457,7 +476,7 @@ static void hold_against_ref(const problem *p, bool all_teams, uint64_t key) {
     for (int i = 0; i < n_tables; i++)
         for (int t = 0; t < N_TEAMS; t++) {
             if (!all_teams && t > 0 && t != 1 + (int)(key % (N_TEAMS - 1))) continue;
-            const worker w = {tables[i], pools[t], team_sizes[t]};
+            const worker w = worker_of(tables[i], t);
             ck_assert_msg(w.k->conv_fuses(&p->s), "%s does not take %s", w.k->isa, p->title);
             for (int op = 0; op < COUNT(ops); op++)
                 for (int v = t == 0 ? 0 : ops[op].n_variants - 1; v < ops[op].n_variants; v++)
@@ -553,8 +572,10 @@ START_TEST(moments_do_not_cancel_far_from_zero) {
             for (int64_t at = k; at < p->y.n; at += p->s.k) p->y.at[at] += far;
         }
         for (int t = 0; t < n_tables; t++)
-            for (int n = 0; n < N_TEAMS; n++)
-                hold_op(&(worker){tables[t], pools[n], team_sizes[n]}, p, 0, N_FORWARD - 1);
+            for (int n = 0; n < N_TEAMS; n++) {
+                const worker w = worker_of(tables[t], n);
+                hold_op(&w, p, 0, N_FORWARD - 1);
+            }
         problem_free(p);
     }
 }
@@ -582,7 +603,7 @@ START_TEST(prepared_weights_give_the_bytes_of_plain_ones) {
         k->conv_prepare(&p->s, p->weight.at, ready);
         check_guard(ready, n, "conv_prepare");
         for (int t = 0; t < N_TEAMS; t++) {
-            const worker w = {k, pools[t], team_sizes[t]};
+            const worker w = worker_of(k, t);
             block plain = forward_with(&w, p, NULL), prepared = forward_with(&w, p, ready);
             ck_assert_msg(!memcmp(plain.at, prepared.at, (size_t)plain.n * sizeof(float)),
                           "%s, %d threads, of %s: prepared weights give other bytes", k->isa, w.n,
