@@ -64,6 +64,11 @@ typedef struct nn_kernels {
     /* dweight[k][kh][kw][c] += dy * x; dbias[k] += sum dy. */
     void (*conv_backward_weight)(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                                  float *dweight, float *dbias, const nn_room *r);
+    /* Both, by weight first, as one piece of work for the threads; NULL: one after the other is all
+     * there is (nn_conv_backward). */
+    void (*conv_backward)(const nn_conv_shape *s, const nn_feed *x, const float *dy,
+                          const float *weight, const nn_sink *dx, float *dweight, float *dbias,
+                          const nn_room *r);
     /* Floats of the prepared weights of forward; 0: there is nothing to prepare. */
     int64_t (*conv_ready)(const nn_conv_shape *s);
     void (*conv_prepare)(const nn_conv_shape *s, const float *weight, float *ready);
@@ -75,5 +80,10 @@ typedef struct nn_kernels {
 /* "ref", "blas", "wino" (the widest instruction set), "wino-sse2|avx2|avx512|neon" or "auto" (the
  * fastest that this machine runs). Errors: SX_E_CONFIG. */
 sx_err nn_kernels_get(const char *name, const nn_kernels **k);
+/* The way back: dweight and dbias as conv_backward_weight, and, unless dx is NULL, dx as
+ * conv_backward_data. What dx is written to may be none of what is read but its own residual. */
+void nn_conv_backward(const nn_kernels *k, const nn_conv_shape *s, const nn_feed *x,
+                      const float *dy, const float *weight, const nn_sink *dx, float *dweight,
+                      float *dbias, const nn_room *r);
 
 #endif

@@ -164,26 +164,33 @@ typedef struct convolution {
 } convolution;
 
 typedef struct convolution_room {
-    float *u; /* all panels; at once, a panel */
+    float *sums; /* of each band of this member, whoever computes it: 2 doubles a channel */
+    float *u;    /* all panels; at once, a panel */
     float *v, *m;
     float *patch, *ring, *target;
-    float *sums; /* of each band of this member, whoever computes it: 2 doubles a channel */
 } convolution_room;
 
 static int64_t band_sums_floats(const nn__plan *p) {
     return (int64_t)2 * p->out_pad * (int)(sizeof(double) / sizeof(float));
 }
 
-/* The room of one of n members; returns the floats that it needs. */
-static int64_t convolution_carve(const nn__plan *p, int n, float *scratch, convolution_room *r) {
+/* What others write into the room of one of n members; returns its floats. */
+static int64_t convolution_carve_open(const nn__plan *p, int n, float *scratch,
+                                      convolution_room *r) {
     carver c = {scratch, 0};
+    r->sums = carve(&c, nn__most_bands(p, n) * band_sums_floats(p));
+    return c.used;
+}
+
+/* All of it. */
+static int64_t convolution_carve(const nn__plan *p, int n, float *scratch, convolution_room *r) {
+    carver c = {scratch, convolution_carve_open(p, n, scratch, r)};
     r->u = carve(&c, (p->at_once ? 1 : panels(p)) * u_panel(p));
     r->v = carve(&c, NN__POINTS * p->in_slice);
     r->m = carve(&c, NN__POINTS * p->out_slice);
     r->patch = carve(&c, nn__patch_floats(p->in_pad));
     r->ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
     r->target = carve(&c, nn__target_floats(p));
-    r->sums = carve(&c, nn__most_bands(p, n) * band_sums_floats(p));
     return c.used;
 }
 
@@ -316,16 +323,16 @@ static void convolve_member(const sx_team *t, void *arg) {
     (c->p->at_once ? convolve_at_once : convolve_in_blocks)(t, &w, r.u);
 }
 
-static void deal_bands(convolution *c) {
+static void deal_bands(convolution *c, sx_deal *bands) {
     const int members = sx_pool_threads(c->room->pool);
+    c->bands = bands;
     for (int id = 0; id < members; id++)
         sx_deal_give(c->bands, id, nn__bands(c->p, &(sx_team){id, members, c->room->pool}, id));
 }
 
 static void convolve(convolution *c) {
     sx_deal bands;
-    c->bands = &bands;
-    deal_bands(c);
+    deal_bands(c, &bands);
     sx_pool_run(c->room->pool, convolve_member, c);
     gather_sums(c);
 }
@@ -340,11 +347,16 @@ static void forward(const nn_conv_shape *s, const nn_feed *x, const float *weigh
 /* Upward, as it comes after the gradient of the weights and before the second pass of a norm, both
  * of which go downward over the same images: it begins with what is still in the caches, and so
  * does what follows. */
+static convolution by_data(const nn__plan *p, const nn_feed *dy, const float *weight,
+                           const nn_sink *dx, const nn_room *r) {
+    return (convolution){p, transform_backward, weight, NULL, dy, dx, r, true, NULL};
+}
+
 static void backward_data(const nn_conv_shape *s, const float *dy, const float *weight,
                           const nn_sink *dx, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->k, s->c);
     const nn_feed in = nn_feed_plain(dy, s->k);
-    convolution c = {&p, transform_backward, weight, NULL, &in, dx, r, true, NULL};
+    convolution c = by_data(&p, &in, weight, dx, r);
     convolve(&c);
 }
 
@@ -366,13 +378,14 @@ typedef struct weight_gradient {
     const float *dy;
     float *dweight, *dbias;
     const nn_room *room;
+    int64_t taken; /* floats of each member's room, behind what it keeps, that others write */
 } weight_gradient;
 
 typedef struct weight_room {
-    float *du; /* at once: OUTS output channels at a time */
+    float *dbias, *dweight; /* of this member's blocks; the first one has the result for dweight */
+    float *du;              /* at once: OUTS output channels at a time */
     float *v, *d;
-    float *patch, *ring, *dbias;
-    float *dweight; /* of this member's blocks; the first member has the result for that */
+    float *patch, *ring;
 } weight_room;
 
 static int64_t du_slice(const nn__plan *p) {
@@ -384,16 +397,23 @@ static int64_t dweight_floats(const nn__plan *p) {
     return (int64_t)p->out * NN__TAPS * p->in;
 }
 
-/* The room of one of n members; returns the floats that it needs. */
-static int64_t weight_carve(const nn__plan *p, int n, float *scratch, weight_room *r) {
+/* What stays in the room of one of n members until all are through; returns its floats. */
+static int64_t weight_carve_kept(const nn__plan *p, int n, float *scratch, weight_room *r) {
     carver c = {scratch, 0};
+    r->dbias = carve(&c, p->out);
+    r->dweight = carve(&c, n > 1 && !p->at_once ? dweight_floats(p) : 0);
+    return c.used;
+}
+
+/* All of it. */
+static int64_t weight_carve(const nn__plan *p, int n, int64_t taken, float *scratch,
+                            weight_room *r) {
+    carver c = {scratch, weight_carve_kept(p, n, scratch, r) + taken};
     r->du = carve(&c, NN__POINTS * du_slice(p));
     r->v = carve(&c, NN__POINTS * p->in_slice);
     r->d = carve(&c, NN__POINTS * p->out_slice);
     r->patch = carve(&c, nn__patch_floats(p->in_pad > p->out_pad ? p->in_pad : p->out_pad));
     r->ring = carve(&c, nn__strip_floats(nn__strip_pad_w(p), p->in_pad));
-    r->dbias = carve(&c, p->out);
-    r->dweight = carve(&c, n > 1 && !p->at_once ? dweight_floats(p) : 0);
     return c.used;
 }
 
@@ -444,7 +464,7 @@ static void gather_dweight(const weight_gradient *g, const sx_team *t, int k0, i
     const int64_t row = (int64_t)NN__TAPS * g->p->in;
     for (int id = 1; id < t->n; id++) {
         weight_room from;
-        weight_carve(g->p, t->n, nn_room_of(g->room, id), &from);
+        weight_carve_kept(g->p, t->n, nn_room_of(g->room, id), &from);
         for (int64_t i = k0 * row; i < k1 * row; i++) g->dweight[i] += from.dweight[i];
     }
 }
@@ -452,7 +472,7 @@ static void gather_dweight(const weight_gradient *g, const sx_team *t, int k0, i
 static void gather_dbias(const weight_gradient *g, const sx_team *t) {
     for (int id = 0; id < t->n; id++) {
         weight_room r;
-        weight_carve(g->p, t->n, nn_room_of(g->room, id), &r);
+        weight_carve_kept(g->p, t->n, nn_room_of(g->room, id), &r);
         for (int k = 0; k < g->p->out; k++) g->dbias[k] += r.dbias[k];
     }
 }
@@ -469,10 +489,15 @@ static void weight_in_blocks(const sx_team *t, weight_member *w) {
         put_weight_gradient(p, p->out, w->r.du, t->id == 0, dweight);
     else if (t->id > 0)
         memset(dweight, 0, (size_t)dweight_floats(p) * sizeof *dweight);
+}
+
+/* When all are through with theirs. */
+static void gather_weight(const sx_team *t, const weight_gradient *g) {
+    if (g->p->at_once) return;
     sx_team_barrier(t);
     if (t->n > 1)
-        gather_dweight(g, t, (int)sx_team_first(t, p->out, t->id),
-                       (int)sx_team_first(t, p->out, t->id + 1));
+        gather_dweight(g, t, (int)sx_team_first(t, g->p->out, t->id),
+                       (int)sx_team_first(t, g->p->out, t->id + 1));
     if (t->id == 0) gather_dbias(g, t);
 }
 
@@ -496,21 +521,61 @@ static void weight_at_once(const sx_team *t, weight_member *w) {
                     w->g->dbias + own.first);
 }
 
-static void weight_member_run(const sx_team *t, void *arg) {
-    const weight_gradient *g = arg;
+static void weight_share(const sx_team *t, const weight_gradient *g) {
     const nn__plan *p = g->p;
     weight_member w = {.g = g};
-    weight_carve(p, t->n, nn_room_of(g->room, t->id), &w.r);
+    weight_carve(p, t->n, g->taken, nn_room_of(g->room, t->id), &w.r);
     w.x = nn__source_of_feed(p, g->x, w.r.patch, w.r.ring);
     w.dy = nn__source_of_image(p, g->dy, p->out, NN__TILE, w.r.patch);
     (p->at_once ? weight_at_once : weight_in_blocks)(t, &w);
 }
 
+static void weight_member_run(const sx_team *t, void *arg) {
+    weight_share(t, arg);
+    gather_weight(t, arg);
+}
+
 static void backward_weight(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                             float *dweight, float *dbias, const nn_room *r) {
     const nn__plan p = nn__plan_make(s->h, s->w, s->c, s->k);
-    weight_gradient g = {&p, x, dy, dweight, dbias, r};
+    weight_gradient g = {&p, x, dy, dweight, dbias, r, 0};
     sx_pool_run(r->pool, weight_member_run, &g);
+}
+
+/* ---- both ---- */
+
+/* Members do their shares of the gradient of the weights, which are their own, and go on by data
+ * without waiting, where others take over from who is late: then, too, while he is at the weights.
+ */
+typedef struct backward_pass {
+    weight_gradient weight;
+    convolution data;
+} backward_pass;
+
+static void backward_member(const sx_team *t, void *arg) {
+    backward_pass *b = arg;
+    weight_share(t, &b->weight);
+    convolve_member(t, &b->data);
+    gather_weight(t, &b->weight);
+}
+
+static void backward(const nn_conv_shape *s, const nn_feed *x, const float *dy, const float *weight,
+                     const nn_sink *dx, float *dweight, float *dbias, const nn_room *r) {
+    const nn__plan there = nn__plan_make(s->h, s->w, s->c, s->k);
+    const nn__plan back = nn__plan_make(s->h, s->w, s->k, s->c);
+    const nn_feed in = nn_feed_plain(dy, s->k);
+    const int members = sx_pool_threads(r->pool);
+    weight_room kept;
+    convolution_room open;
+    const int64_t behind = weight_carve_kept(&there, members, NULL, &kept);
+    const int64_t taken = convolution_carve_open(&back, members, NULL, &open);
+    const nn_room rest = {r->scratch + behind, r->each, r->pool};
+    sx_deal bands;
+    backward_pass b = {.weight = {&there, x, dy, dweight, dbias, r, taken},
+                       .data = by_data(&back, &in, weight, dx, &rest)};
+    deal_bands(&b.data, &bands);
+    sx_pool_run(r->pool, backward_member, &b);
+    gather_sums(&b.data);
 }
 
 static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
@@ -518,9 +583,11 @@ static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
     const nn__plan back = nn__plan_make(s->h, s->w, s->k, s->c);
     convolution_room c;
     weight_room w;
+    const int64_t taken = convolution_carve_open(&back, threads, NULL, &c);
     const int64_t need[3] = {convolution_carve(&there, threads, NULL, &c),
-                             convolution_carve(&back, threads, NULL, &c),
-                             weight_carve(&there, threads, NULL, &w)};
+                             weight_carve_kept(&there, threads, NULL, &w) +
+                                 convolution_carve(&back, threads, NULL, &c),
+                             weight_carve(&there, threads, taken, NULL, &w)};
     int64_t most = need[0];
     for (int i = 1; i < 3; i++) most = need[i] > most ? need[i] : most;
     return most;
@@ -580,6 +647,17 @@ static void table_backward_weight(const nn_conv_shape *s, const nn_feed *x, cons
                                                                         r);
 }
 
+static void table_backward(const nn_conv_shape *s, const nn_feed *x, const float *dy,
+                           const float *weight, const nn_sink *dx, float *dweight, float *dbias,
+                           const nn_room *r) {
+    if (takes(s)) {
+        backward(s, x, dy, weight, dx, dweight, dbias, r);
+    } else {
+        table_backward_weight(s, x, dy, dweight, dbias, r);
+        table_backward_data(s, dy, weight, dx, r);
+    }
+}
+
 static int64_t table_ready(const nn_conv_shape *s) {
     const nn__family *f = family_of(s);
     return f && f->ready ? f->ready(s) : 0;
@@ -601,6 +679,7 @@ const nn__isa THIS = {
         .conv_forward = table_forward,
         .conv_backward_data = table_backward_data,
         .conv_backward_weight = table_backward_weight,
+        .conv_backward = table_backward,
         .conv_ready = table_ready,
         .conv_prepare = table_prepare,
         .gemm = nn__gemm,

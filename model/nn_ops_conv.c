@@ -56,10 +56,9 @@ static void conv_backward(const nn_graph *g, const nn__op *op) {
     const nn_feed feed = nn_feed_plain(x->value, s.c);
     float *dbias = op->bias >= 0 ? nn__grad(g, op->bias) : spare_bias(g, op);
     const nn_room r = nn__room(g, spare_bias_count(op));
-    g->kernels->conv_backward_weight(&s, &feed, dy, nn__grad(g, op->weight), dbias, &r);
-    if (!x->needs_grad) return;
     const nn_sink dx = nn_sink_plain(x->grad, s.c, !op->first[0]);
-    g->kernels->conv_backward_data(&s, dy, nn__value(g, op->weight), &dx, &r);
+    nn_conv_backward(g->kernels, &s, &feed, dy, nn__value(g, op->weight),
+                     x->needs_grad ? &dx : NULL, nn__grad(g, op->weight), dbias, &r);
 }
 
 const nn__kind nn__conv_kind = {.name = "conv",

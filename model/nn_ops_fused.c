@@ -174,16 +174,24 @@ static void undo_resample(const nn_graph *g, const nn__op *op, const places *p) 
     }
 }
 
+/* Gradients of the parameters, and by data into d; NULL: not wanted. */
+static void backward_conv(const nn_graph *g, const nn__op *op, const nn_conv_shape *s,
+                          const nn_feed *feed, const nn_sink *d) {
+    const nn_room r = nn__room(g, coefficients_count(g, op));
+    nn_conv_backward(g->kernels, s, feed, nn__out(g, op)->grad, nn__value(g, op->weight), d,
+                     nn__grad(g, op->weight), nn__grad(g, op->bias), &r);
+}
+
 /* By data into the places, through the gate if there is one. */
 static void gradient_of_feed(const nn_graph *g, const nn__op *op, const nn_conv_shape *s,
-                             const places *p, const nn_gate *gate, const nn_room *r) {
+                             const nn_feed *feed, const places *p, const nn_gate *gate) {
     nn_sink d = nn_sink_plain(p->feed, s->c, false);
     for (int i = 0; i < n_sources(op) && p->feed == NULL; i++) {
         d.y[i] = p->source[i];
         d.c[i] = nn__in(g, op, i)->c;
     }
     d.gate = gate;
-    g->kernels->conv_backward_data(s, nn__out(g, op)->grad, nn__value(g, op->weight), &d, r);
+    backward_conv(g, op, s, feed, &d);
     if (p->feed != NULL) undo_resample(g, op, p);
 }
 
@@ -213,7 +221,7 @@ static void backward_with_norm(const nn_graph *g, const nn__op *op, const nn_con
     const nn_room r = nn__room(g, coefficients_count(g, op));
     const nn_gate gate = {feed, op->saved, sums, sums + s->c};
     const bool gated = is_gated(g, op, s);
-    gradient_of_feed(g, op, s, &p, gated ? &gate : NULL, &r);
+    gradient_of_feed(g, op, s, feed, &p, gated ? &gate : NULL);
     const nn__affine f = affine_of(g, op);
     nn__norm_back b = {.n_images = n_sources(op),
                        .pixels = nn__pixels_of(nn__in(g, op, 0)),
@@ -236,8 +244,12 @@ static void backward_with_norm(const nn_graph *g, const nn__op *op, const nn_con
 
 /* By data straight into the gradients of the sources; that of one which needs none lies in the work
  * space. */
-static void backward_without_norm(const nn_graph *g, const nn__op *op, const nn_conv_shape *s) {
-    if (!sources_need_grad(g, op)) return;
+static void backward_without_norm(const nn_graph *g, const nn__op *op, const nn_conv_shape *s,
+                                  const nn_feed *feed) {
+    if (!sources_need_grad(g, op)) {
+        backward_conv(g, op, s, feed, NULL);
+        return;
+    }
     places p;
     place(g, op, &p);
     nn_sink d = {0};
@@ -252,8 +264,7 @@ static void backward_without_norm(const nn_graph *g, const nn__op *op, const nn_
         if (op->first[i] || !x->needs_grad)
             memset(p.source[i], 0, (size_t)x->count * sizeof(float));
     }
-    const nn_room r = nn__room(g, 0);
-    g->kernels->conv_backward_data(s, nn__out(g, op)->grad, nn__value(g, op->weight), &d, &r);
+    backward_conv(g, op, s, feed, &d);
 }
 
 static void backward_residual(const nn_graph *g, const nn__op *op) {
@@ -272,13 +283,10 @@ static void fused_backward(const nn_graph *g, const nn__op *op) {
         nn__norm_coefficients(&f, op->saved, op->saved + s.c, s.c, gain, offset);
     }
     const nn_feed feed = feed_of(g, op, gain, offset);
-    const nn_room r = nn__room(g, coefficients_count(g, op));
-    g->kernels->conv_backward_weight(&s, &feed, nn__out(g, op)->grad, nn__grad(g, op->weight),
-                                     nn__grad(g, op->bias), &r);
     if (has_norm(op))
         backward_with_norm(g, op, &s, &feed, sums);
     else
-        backward_without_norm(g, op, &s);
+        backward_without_norm(g, op, &s, &feed);
     backward_residual(g, op);
 }
 

@@ -1,8 +1,8 @@
 /* Feeds, sinks and gates (model/nn_feed.h) of every Winograd table of this machine against ref. The
  * image of a feed is made here by plain loops in double and convolved by ref, whose sums count as
  * exact. Every call is made twice with teams of one, two, three and five threads, the second time
- * with workers that have one processor between them, so that others take their rows: equal bytes,
- * within the limits of the kernel table. */
+ * with workers that have one processor between them, so that others take their rows, and both ways
+ * back at once: equal bytes, within the limits of the kernel table. */
 #include "model/nn_kernels_wino.h"
 #include "tests/model/kernel_test.h"
 
@@ -194,10 +194,34 @@ typedef struct worker {
     const nn_kernels *k;
     sx_pool *pool, *crowded;
     int n;
+    bool both; /* by data and by weight are asked for together */
 } worker;
 
 static worker worker_of(const nn_kernels *k, int team) {
-    return (worker){k, pools[team], crowded[team], team_sizes[team]};
+    return (worker){k, pools[team], crowded[team], team_sizes[team], false};
+}
+
+static void run_by_data(const worker *w, const problem *p, const nn_sink *dx, const nn_room *room) {
+    if (!w->both) {
+        w->k->conv_backward_data(&p->s, p->dy.at, p->weight.at, dx, room);
+        return;
+    }
+    block dweight = block_new(p->weight.n, 0), dbias = block_new(p->bias.n, 0);
+    nn_conv_backward(w->k, &p->s, &p->feed, p->dy.at, p->weight.at, dx, dweight.at, dbias.at, room);
+    sx_free(dweight.base);
+    sx_free(dbias.base);
+}
+
+static void run_by_weight(const worker *w, const problem *p, float *dweight, float *dbias,
+                          const nn_room *room) {
+    if (!w->both) {
+        w->k->conv_backward_weight(&p->s, &p->feed, p->dy.at, dweight, dbias, room);
+        return;
+    }
+    block dx = block_new(p->dx.n, 0);
+    const nn_sink sink = nn_sink_plain(dx.at, p->s.c, false);
+    nn_conv_backward(w->k, &p->s, &p->feed, p->dy.at, p->weight.at, &sink, dweight, dbias, room);
+    sx_free(dx.base);
 }
 
 /* What is added to the sums, and where it lies. */
@@ -315,7 +339,7 @@ static block call_by_data(const worker *w, const problem *p, int variant) {
         dx.residual[i] = add == NOTHING ? NULL : from[i].at;
     }
     const nn_room room = room_new(w->k, &p->s, w->pool);
-    w->k->conv_backward_data(&p->s, p->dy.at, p->weight.at, &dx, &room);
+    run_by_data(w, p, &dx, &room);
     room_free(&room, p->title);
     block got = two ? joined(p, out) : block_copy(out[0]);
     for (int i = 0; i < 1 + two; i++) {
@@ -391,7 +415,7 @@ static block call_gate(const worker *w, const problem *p, int variant) {
         dx.c[i] = p->feed.c[i];
     }
     const nn_room room = room_new(w->k, &p->s, w->pool);
-    w->k->conv_backward_data(&p->s, p->dy.at, p->weight.at, &dx, &room);
+    run_by_data(w, p, &dx, &room);
     room_free(&room, p->title);
     block y = dx.c[1] > 0 ? joined(p, out) : block_copy(out[0]);
     check_gate_sums(w, p, y, &gate);
@@ -434,7 +458,7 @@ static block call_by_weight(const worker *w, const problem *p, int variant) {
     memcpy(out.at, p->dweight_before.at, (size_t)p->weight.n * sizeof(float));
     memcpy(dbias, p->dbias_before.at, (size_t)p->bias.n * sizeof(float));
     const nn_room room = room_new(w->k, &p->s, w->pool);
-    w->k->conv_backward_weight(&p->s, &p->feed, p->dy.at, out.at, dbias, &room);
+    run_by_weight(w, p, out.at, dbias, &room);
     room_free(&room, p->title);
     return out;
 }
@@ -461,7 +485,7 @@ static const struct {
 
 static void hold_op(const worker *w, const problem *p, int op, int variant) {
     if (ops[op].can && !ops[op].can(w, p)) return;
-    const worker again = {w->k, w->crowded, w->crowded, w->n};
+    const worker again = {w->k, w->crowded, w->crowded, w->n, true};
     block once = ops[op].call(w, p, variant), twice = ops[op].call(&again, p, variant);
     ck_assert_msg(!memcmp(once.at, twice.at, (size_t)once.n * sizeof(float)),
                   "%s (%s, %d threads) of %s: other bytes when repeated", ops[op].name, w->k->isa,
