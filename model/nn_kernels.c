@@ -37,10 +37,7 @@ sx_err nn_kernels_get(const char *name, const nn_kernels **k) {
 void nn_conv_backward(const nn_kernels *k, const nn_conv_shape *s, const nn_feed *x,
                       const float *dy, const float *weight, const nn_sink *dx, float *dweight,
                       float *dbias, const nn_room *r) {
-    if (dx && k->conv_backward) {
-        k->conv_backward(s, x, dy, weight, dx, dweight, dbias, r);
-        return;
-    }
+    if (dx && k->conv_backward && k->conv_backward(s, x, dy, weight, dx, dweight, dbias, r)) return;
     k->conv_backward_weight(s, x, dy, dweight, dbias, r);
     if (dx) k->conv_backward_data(s, dy, weight, dx, r);
 }

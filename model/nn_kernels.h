@@ -64,9 +64,9 @@ typedef struct nn_kernels {
     /* dweight[k][kh][kw][c] += dy * x; dbias[k] += sum dy. */
     void (*conv_backward_weight)(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                                  float *dweight, float *dbias, const nn_room *r);
-    /* Both, by weight first, as one piece of work for the threads; NULL: one after the other is all
-     * there is (nn_conv_backward). */
-    void (*conv_backward)(const nn_conv_shape *s, const nn_feed *x, const float *dy,
+    /* Both as one piece of work for the threads; false, with nothing done, for shapes of which
+     * there is no such way, NULL where there is none at all (nn_conv_backward). */
+    bool (*conv_backward)(const nn_conv_shape *s, const nn_feed *x, const float *dy,
                           const float *weight, const nn_sink *dx, float *dweight, float *dbias,
                           const nn_room *r);
     /* Floats of the prepared weights of forward; 0: there is nothing to prepare. */

@@ -30,6 +30,11 @@
 
 enum { OUTS = 4 * NN__ROWS }; /* output channels of dU at a time */
 
+/* Few channels or few pixels do not repay the transforms. */
+static bool takes(const nn_conv_shape *s) {
+    return s->ks == 3 && s->c >= 16 && s->k >= 16 && s->h >= NN__TILE && s->w >= NN__TILE;
+}
+
 /* ---- room ---- */
 
 /* Pieces of the scratch, one after the other; without scratch it only counts. */
@@ -559,8 +564,9 @@ static void backward_member(const sx_team *t, void *arg) {
     gather_weight(t, &b->weight);
 }
 
-static void backward(const nn_conv_shape *s, const nn_feed *x, const float *dy, const float *weight,
+static bool backward(const nn_conv_shape *s, const nn_feed *x, const float *dy, const float *weight,
                      const nn_sink *dx, float *dweight, float *dbias, const nn_room *r) {
+    if (!takes(s)) return false;
     const nn__plan there = nn__plan_make(s->h, s->w, s->c, s->k);
     const nn__plan back = nn__plan_make(s->h, s->w, s->k, s->c);
     const nn_feed in = nn_feed_plain(dy, s->k);
@@ -576,6 +582,7 @@ static void backward(const nn_conv_shape *s, const nn_feed *x, const float *dy, 
     deal_bands(&b.data, &bands);
     sx_pool_run(r->pool, backward_member, &b);
     gather_sums(&b.data);
+    return true;
 }
 
 static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
@@ -591,11 +598,6 @@ static int64_t scratch_floats(const nn_conv_shape *s, int threads) {
     int64_t most = need[0];
     for (int i = 1; i < 3; i++) most = need[i] > most ? need[i] : most;
     return most;
-}
-
-/* Few channels or few pixels do not repay the transforms. */
-static bool takes(const nn_conv_shape *s) {
-    return s->ks == 3 && s->c >= 16 && s->k >= 16 && s->h >= NN__TILE && s->w >= NN__TILE;
 }
 
 /* ---- the table ---- */
@@ -647,17 +649,6 @@ static void table_backward_weight(const nn_conv_shape *s, const nn_feed *x, cons
                                                                         r);
 }
 
-static void table_backward(const nn_conv_shape *s, const nn_feed *x, const float *dy,
-                           const float *weight, const nn_sink *dx, float *dweight, float *dbias,
-                           const nn_room *r) {
-    if (takes(s)) {
-        backward(s, x, dy, weight, dx, dweight, dbias, r);
-    } else {
-        table_backward_weight(s, x, dy, dweight, dbias, r);
-        table_backward_data(s, dy, weight, dx, r);
-    }
-}
-
 static int64_t table_ready(const nn_conv_shape *s) {
     const nn__family *f = family_of(s);
     return f && f->ready ? f->ready(s) : 0;
@@ -679,7 +670,7 @@ const nn__isa THIS = {
         .conv_forward = table_forward,
         .conv_backward_data = table_backward_data,
         .conv_backward_weight = table_backward_weight,
-        .conv_backward = table_backward,
+        .conv_backward = backward,
         .conv_ready = table_ready,
         .conv_prepare = table_prepare,
         .gemm = nn__gemm,
